@@ -1,0 +1,1 @@
+"""Outline and name natural oil and gas seeps in SAR images."""

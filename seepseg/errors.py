@@ -1,0 +1,31 @@
+"""Errors that a user can mend, and how a stage ends on one."""
+
+import sys
+from collections.abc import Callable
+
+
+class InputError(ValueError):
+    """Something the user gave is not as it must be.
+
+    The message says what was expected, what was found, where, and what to do; it is shown without a traceback.
+    """
+
+
+def run_stage(main: Callable[[], None]) -> None:
+    """Run a stage's main function; end with status 1 and one clear message where the user can mend the cause.
+
+    Args:
+        main: the stage. Raises `InputError` for wrong input and `OSError` for a full disk, a missing
+            file or permission; any other exception is a defect of the program and keeps its traceback.
+    """
+    try:
+        main()
+    except InputError as error:
+        sys.stdout.flush()
+        sys.exit(f"error: {error}")
+    except OSError as error:
+        sys.stdout.flush()
+        where = f": {error.filename}" if error.filename else ""
+        sys.exit(f"error: {error.strerror or error}{where}")
+    except KeyboardInterrupt:
+        sys.exit("interrupted")

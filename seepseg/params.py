@@ -1,0 +1,112 @@
+"""Load one section of params.yaml into a checked, frozen dataclass."""
+
+import difflib
+import json
+from pathlib import Path
+from typing import Any, TypeVar, dataclass_transform, get_type_hints
+
+import pydantic.dataclasses
+import yaml
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from seepseg.errors import InputError
+
+PARAMS_FILE = Path("params.yaml")
+SECTIONS = ("sample", "data", "split", "class_balance", "model", "loss", "augment", "train", "evaluate", "plot")
+
+T = TypeVar("T")
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+def param_block(cls: type[T]) -> type[T]:
+    """Make a class a frozen, keyword-only dataclass whose annotations are checked when it is made.
+
+    Types are taken at their word (a bool is no int, a string no number) and unknown keys are refused. Ranges and
+    choices come from the annotations: `Annotated[int, Ge(1)]`, `Literal["a", "b"]`, other parameter blocks.
+    """
+    config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+    return pydantic.dataclasses.dataclass(frozen=True, kw_only=True, slots=True, config=config)(cls)
+
+
+def load_params(kind: type[T], section: str, path: Path = PARAMS_FILE) -> T:
+    """Read and check one section of a parameter file.
+
+    Args:
+        kind: a `param_block` whose fields are the section's keys; every key without a default is required.
+        section: the top-level key of the file.
+        path: the YAML file.
+
+    Returns:
+        An instance of `kind`.
+
+    Raises:
+        InputError: the file can't be read, or a key is unknown, missing, of a wrong type or out of range;
+            every fault is named, one line each, with the file, the key, the value and what is allowed.
+    """
+    document = _read_yaml(path)
+    if unknown := [name for name in document if name not in SECTIONS]:
+        raise InputError("\n".join(f"{path}: unknown section {_with_nearest(name, SECTIONS)}" for name in unknown))
+    if section not in document:
+        raise InputError(f"{path}: section '{section}' is missing")
+    try:
+        # Through JSON, because in strict mode pydantic takes a mapping for a dataclass only from there.
+        return TypeAdapter(kind).validate_json(json.dumps(document[section], default=str), strict=True)
+    except ValidationError as error:
+        faults = [_describe(fault, kind, section) for fault in error.errors(include_url=False)]
+        raise InputError("\n".join(f"{path}: {fault}" for fault in faults)) from None
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing: run this from the folder that holds it") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(document, dict):
+        raise InputError(f"{path}: expected sections such as {', '.join(SECTIONS)}, found {document!r}")
+    return document
+
+
+def _describe(fault: ErrorDetails, kind: type, section: str) -> str:
+    """One line for one fault: the key, the value found, what is allowed."""
+    key = ".".join([section, *map(str, fault["loc"])])
+    found = json.dumps(fault["input"])
+    match fault["type"]:
+        case "unexpected_keyword_argument":
+            known = _known_keys(kind, fault["loc"][:-1])
+            return f"unknown key {_with_nearest(key, [key[: key.rfind('.') + 1] + name for name in known])}"
+        case "missing":
+            return f"{key} is missing"
+        case "literal_error":
+            allowed = fault["ctx"]["expected"]
+            near = difflib.get_close_matches(str(fault["input"]), allowed.replace("'", "").replace(" or ", ", ").split(", "), 1)
+            return f"{key}: expected {allowed}, found {found}" + (f"; did you mean '{near[0]}'?" if near else "")
+        case _:
+            expected = fault["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+            expected = expected.replace("an object", "a block of keys")
+            hint = "; YAML reads 1e-3 as text: write 1.0e-3" if _looks_like_number(fault["input"]) else ""
+            return f"{key}: expected {expected}, found {found}{hint}"
+
+
+def _known_keys(kind: type, loc: tuple[int | str, ...]) -> list[str]:
+    """The field names of the block at `loc` below `kind`."""
+    for step in loc:
+        kind = get_type_hints(kind)[str(step)]
+    return list(get_type_hints(kind))
+
+
+def _with_nearest(name: str, known: Any) -> str:
+    near = difflib.get_close_matches(str(name), list(known), n=1)
+    return f"'{name}'" + (f"; did you mean '{near[0]}'?" if near else f"; known are {', '.join(known)}")
+
+
+def _looks_like_number(value: object) -> bool:
+    if not isinstance(value, str):
+        return False
+    try:
+        float(value)
+    except ValueError:
+        return False
+    return True
