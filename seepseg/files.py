@@ -67,6 +67,24 @@ def write_npy(path: Path, array: npt.NDArray[Any]) -> None:
         np.save(file, array, allow_pickle=False)
 
 
+@contextmanager
+def new_npy(path: Path, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Iterator[npt.NDArray[Any]]:
+    """Fill an NPY file piece by piece, without holding it in memory.
+
+    Args:
+        path: the file, which is there once the block ends well.
+        shape: of the array.
+        dtype: of the array.
+
+    Yields:
+        The array, mapped to disk and zero at first.
+    """
+    with atomic_path(path) as partial:
+        array = np.lib.format.open_memmap(partial, mode="w+", dtype=dtype, shape=shape)
+        yield array
+        array.flush()
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object that a stage wrote."""
     document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))

@@ -13,7 +13,18 @@ from pydantic_core import ErrorDetails
 from seepseg.errors import InputError
 
 PARAMS_FILE = Path("params.yaml")
-SECTIONS = ("sample", "data", "split", "class_balance", "model", "loss", "augment", "train", "evaluate", "plot")
+SECTIONS = (
+    "sample",
+    "data",
+    "split",
+    "class_balance",
+    "model",
+    "loss",
+    "augment",
+    "train",
+    "evaluate",
+    "plot",
+)
 
 T = TypeVar("T")
 
@@ -26,7 +37,8 @@ def param_block(cls: type[T]) -> type[T]:
     choices come from the annotations: `Annotated[int, Ge(1)]`, `Literal["a", "b"]`, other parameter blocks.
     """
     config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
-    return pydantic.dataclasses.dataclass(frozen=True, kw_only=True, slots=True, config=config)(cls)
+    block: type[T] = pydantic.dataclasses.dataclass(frozen=True, kw_only=True, slots=True, config=config)(cls)  # type: ignore[assignment]
+    return block
 
 
 def load_params(kind: type[T], section: str, path: Path = PARAMS_FILE) -> T:
@@ -46,7 +58,9 @@ def load_params(kind: type[T], section: str, path: Path = PARAMS_FILE) -> T:
     """
     document = _read_yaml(path)
     if unknown := [name for name in document if name not in SECTIONS]:
-        raise InputError("\n".join(f"{path}: unknown section {_with_nearest(name, SECTIONS)}" for name in unknown))
+        raise InputError(
+            "\n".join(f"{path}: unknown section {_with_nearest(name, SECTIONS)}" for name in unknown)
+        )
     if section not in document:
         raise InputError(f"{path}: section '{section}' is missing")
     try:
@@ -81,8 +95,12 @@ def _describe(fault: ErrorDetails, kind: type, section: str) -> str:
             return f"{key} is missing"
         case "literal_error":
             allowed = fault["ctx"]["expected"]
-            near = difflib.get_close_matches(str(fault["input"]), allowed.replace("'", "").replace(" or ", ", ").split(", "), 1)
-            return f"{key}: expected {allowed}, found {found}" + (f"; did you mean '{near[0]}'?" if near else "")
+            near = difflib.get_close_matches(
+                str(fault["input"]), allowed.replace("'", "").replace(" or ", ", ").split(", "), 1
+            )
+            return f"{key}: expected {allowed}, found {found}" + (
+                f"; did you mean '{near[0]}'?" if near else ""
+            )
         case _:
             expected = fault["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
             expected = expected.replace("an object", "a block of keys")

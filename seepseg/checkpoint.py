@@ -1,0 +1,139 @@
+"""Model files: weights, and all that is needed to use them, in one safetensors file that executes nothing."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import field
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from pydantic import TypeAdapter, ValidationError
+from torch import Tensor
+
+from seepseg.errors import InputError
+from seepseg.files import write_bytes
+from seepseg.models import ModelParams, build_model
+from seepseg.models.unet import UNet
+from seepseg.params import param_block
+from seepseg.transforms import Normalization
+
+VERSION = 1
+# One key holds all metadata: safetensors writes several in an order that changes from process to process.
+KEY = "seepseg"
+REMEDY = "write it anew with `dvc repro train`"
+
+
+@param_block
+class CheckpointMeta:
+    """What belongs to a model's weights.
+
+    Attributes:
+        model: how to build the network.
+        class_names: names of the K classes, in the order of their target values, without background.
+        normalization: of the images it was trained on.
+        data_fingerprint: says which data it was trained on.
+        decision: how classes are decided from its probabilities, if not by the default; plain JSON values.
+        info: anything else worth keeping; plain JSON values.
+    """
+
+    model: ModelParams
+    class_names: list[str]
+    normalization: Normalization
+    data_fingerprint: str
+    decision: dict[str, Any] = field(default_factory=dict)
+    info: dict[str, Any] = field(default_factory=dict)
+
+
+def save_checkpoint(path: Path, model_state: Mapping[str, Tensor], metadata: CheckpointMeta) -> None:
+    """Write a model file; the same content gives the same bytes.
+
+    Args:
+        path: ends in `.safetensors`.
+        model_state: the network's state dict, on any device.
+        metadata: what belongs to it.
+
+    Raises:
+        ValueError: a number in the metadata is NaN or infinite.
+    """
+    document = {"version": VERSION, **dataclasses.asdict(metadata)}
+    text = json.dumps(document, sort_keys=True, allow_nan=False)
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model_state.items()}
+    write_bytes(path, safetensors.torch.save(tensors, metadata={KEY: text}))
+
+
+def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], CheckpointMeta]:
+    """Read a model file.
+
+    Args:
+        path: as written by `save_checkpoint`.
+
+    Returns:
+        The state dict, on the CPU, and what belongs to it.
+
+    Raises:
+        InputError: the file is missing, damaged, or not a model of this program and version.
+    """
+    if not path.is_file():
+        raise InputError(f"{path} is missing: {REMEDY}")
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            text = (file.metadata() or {}).get(KEY)
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
+    except safetensors.SafetensorError as error:
+        raise InputError(
+            f"{path}: expected a safetensors file, found another or a damaged one ({error}); {REMEDY}"
+        ) from None
+    if text is None:
+        raise InputError(f"{path}: expected a model of this program, found no '{KEY}' in its metadata; {REMEDY}")
+    return state, _parse(text, path)
+
+
+def load_model(path: Path) -> tuple[UNet, CheckpointMeta]:
+    """Read a model file and build its network.
+
+    Args:
+        path: as written by `save_checkpoint`.
+
+    Returns:
+        The network, on the CPU in evaluation mode, and what belongs to it.
+
+    Raises:
+        InputError: as `load_checkpoint`, or the weights don't fit the network that the file describes.
+    """
+    state, meta = load_checkpoint(path)
+    with torch.device("meta"):  # no weights are drawn, only to be replaced
+        params = dataclasses.replace(meta.model, encoder_weights=None)
+        model = build_model(params, num_classes=len(meta.class_names) + 1)
+    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    found = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    faults = [
+        f"{name}: expected {expected.get(name, 'no such tensor')}, found {found.get(name, 'none')}"
+        for name in sorted(expected.keys() | found.keys())
+        if expected.get(name) != found.get(name)
+    ]
+    if faults:
+        more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
+        raise InputError(f"{path}: the weights don't fit the model; {'; '.join(faults[:3])}{more}; {REMEDY}")
+    model.to_empty(device="cpu")
+    model.load_state_dict(state)
+    return model.eval(), meta
+
+
+def _parse(text: str, path: Path) -> CheckpointMeta:
+    """Check the metadata, version first, as another version may have other keys."""
+    try:
+        document = json.loads(text)
+        version = document.pop("version")
+    except (ValueError, AttributeError, KeyError, TypeError):
+        raise InputError(f"{path}: expected metadata with a version, found {text[:80]!r}; {REMEDY}") from None
+    if version != VERSION:
+        raise InputError(f"{path}: expected a model file of version {VERSION}, found {version!r}; {REMEDY}")
+    try:
+        return TypeAdapter(CheckpointMeta).validate_json(json.dumps(document), strict=True)
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        where = ".".join(map(str, fault["loc"])) or "metadata"
+        raise InputError(f"{path}: {where} is not as expected: {fault['msg']}; {REMEDY}") from None

@@ -1,0 +1,42 @@
+"""What the channels of a model's output mean: probabilities, and the class that is decided for."""
+
+from typing import Literal
+
+import torch.nn.functional as F
+from torch import Tensor
+
+Head = Literal["softmax", "sigmoid"]
+"""softmax: background and the K classes exclude each other. sigmoid: one channel for each of the K classes."""
+
+
+def class_probs(logits: Tensor, head: Head) -> Tensor:
+    """Probability of each class, without background.
+
+    Args:
+        logits: (N, C, H, W), C = K + 1 with background first for softmax, K for sigmoid.
+        head: what the channels mean.
+
+    Returns:
+        float32 (N, K, H, W). From a sigmoid head they need not add up to less than 1.
+    """
+    logits = logits.float()
+    return logits.softmax(1)[:, 1:] if head == "softmax" else logits.sigmoid()
+
+
+def decide(logits: Tensor, head: Head, valid: Tensor) -> Tensor:
+    """The most probable class of each pixel.
+
+    A sigmoid head has no channel for background; it wins where no class reaches a probability of 0.5, that is where
+    all logits are below 0.
+
+    Args:
+        logits: (N, C, H, W).
+        head: what the channels mean.
+        valid: bool (N, H, W); elsewhere the answer is background.
+
+    Returns:
+        int64 (N, H, W), 0 is background, 1..K are the classes.
+    """
+    if head == "sigmoid":
+        logits = F.pad(logits, (0, 0, 0, 0, 1, 0))
+    return logits.argmax(1) * valid

@@ -1,0 +1,152 @@
+"""What the losses of one batch share, computed once, over valid pixels: probabilities, counts, means."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from seepseg.heads import Head
+
+# Denominators stay above it, and bases of powers whose gradient diverges at 0.
+EPSILON = 1e-7
+# Arguments of logarithms stay above it; a softmax gives less only where logits differ by 69.
+TINY = 1e-30
+
+
+class Counts(NamedTuple):
+    """Soft true positives, false positives and false negatives in pixels, all of one shape."""
+
+    tp: Tensor
+    fp: Tensor
+    fn: Tensor
+
+    def pooled(self) -> "Counts":
+        """The sums over all classes, shape ()."""
+        return Counts(self.tp.sum(), self.fp.sum(), self.fn.sum())
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The logits of a batch beside their target; made by `compare`.
+
+    Attributes:
+        logits: float32 (N, C, H, W), C = K + 1 for a softmax head, K for a sigmoid head.
+        target: int64 (N, H, W), 0 = background, 1..K; 0 wherever `valid` is False.
+        valid: bool (N, H, W), False for no-data.
+        head: what the channels mean.
+        weights: float32 (K + 1,), weight of each class, background first.
+    """
+
+    logits: Tensor
+    target: Tensor
+    valid: Tensor
+    head: Head
+    weights: Tensor
+
+    @cached_property
+    def log_probs(self) -> Tensor:
+        """Log-probabilities of a softmax head, background first: (N, K + 1, H, W)."""
+        return F.log_softmax(self.logits, dim=1)
+
+    @cached_property
+    def probs(self) -> Tensor:
+        """Probabilities of the foreground classes: (N, K, H, W)."""
+        return self.log_probs[:, 1:].exp() if self.head == "softmax" else self.logits.sigmoid()
+
+    @cached_property
+    def is_class(self) -> Tensor:
+        """Whether a pixel is of a foreground class: bool (N, K, H, W)."""
+        classes = torch.arange(1, len(self.weights), device=self.target.device)
+        return self.target[:, None] == classes[:, None, None]
+
+    @cached_property
+    def log_probs_of_target(self) -> Tensor:
+        """Log-probability of the truth: (N, 1, H, W) of the class, or (N, K, H, W) of each yes or no."""
+        if self.head == "softmax":
+            return self.log_probs.gather(1, self.target[:, None])
+        return torch.where(self.is_class, *self.foreground_log_probs)
+
+    @cached_property
+    def foreground_log_probs(self) -> tuple[Tensor, Tensor]:
+        """Log p and log(1 - p) of the foreground classes, each (N, K, H, W), precise at both ends.
+
+        Under softmax, 1 - p above 1/2 is the sum of the other classes: taken from p itself it would lose its
+        digits, and with them the gradient of a confident mistake. Only one class of a pixel can be there.
+        """
+        if self.head == "sigmoid":
+            return F.logsigmoid(self.logits), F.logsigmoid(-self.logits)
+        likely = self.probs > 0.5
+        others = self.probs.masked_fill(likely, 0.0)
+        rest = self.log_probs[:, :1].exp() + others.sum(1, keepdim=True)
+        log_complement = torch.where(likely, rest.clamp(min=TINY).log(), torch.log1p(-others))
+        return self.log_probs[:, 1:], log_complement
+
+    @cached_property
+    def counts(self) -> Counts:
+        """Counts per foreground class over all valid pixels of the batch: (K,)."""
+        if self.head == "softmax":
+            hits = self.log_probs_of_target[:, 0].exp()
+        else:  # background has no channel: what its pixels gather here falls into bin 0, which is dropped
+            hits = self.probs.gather(1, (self.target[:, None] - 1).clamp(min=0))[:, 0]
+        tp = self._sum_by_class(hits)[1:]
+        claimed = (self.probs * self._mask[:, None]).sum((0, 2, 3))
+        # Rounding can leave the first difference below zero where there is no false positive.
+        return Counts(tp, (claimed - tp).clamp(min=0.0), self.class_sizes[1:] - tp)
+
+    @cached_property
+    def class_sizes(self) -> Tensor:
+        """Valid pixels of each class, background first: float (K + 1,)."""
+        return self._sum_by_class(self._mask)
+
+    @cached_property
+    def present(self) -> Tensor:
+        """Whether the batch has a pixel of each foreground class: bool (K,)."""
+        return self.class_sizes[1:] > 0
+
+    @cached_property
+    def pixel_weights(self) -> Tensor:
+        """Weight of each pixel's class, 0 for no-data: (N, H, W)."""
+        return self.weights[self.target] * self._mask
+
+    def mean_over_pixels(self, values: Tensor) -> Tensor:
+        """Mean of (N, H, W) over the valid pixels, weighted by their class; 0 where there are none."""
+        return (values * self.pixel_weights).sum() / self.pixel_weights.sum().clamp(min=EPSILON)
+
+    def mean_over_classes(self, values: Tensor) -> Tensor:
+        """Weighted mean of (K,) over the classes in the batch; 0, with a graph all the same, for none."""
+        return weighted_mean(values, self.weights[1:] * self.present)
+
+    @cached_property
+    def _mask(self) -> Tensor:
+        return self.valid.to(self.logits.dtype)
+
+    def _sum_by_class(self, values: Tensor) -> Tensor:
+        """Sums of (N, H, W) over the pixels of each target class, background first: (K + 1,)."""
+        # Row by row first, because one long running sum of small numbers drifts in float32.
+        rows = values.new_zeros(*values.shape[:2], len(self.weights))
+        return rows.scatter_add(2, self.target, values).sum((0, 1))
+
+
+def compare(logits: Tensor, target: Tensor, valid: Tensor, head: Head, weights: Tensor | None) -> Comparison:
+    """Put logits beside their target, in float32 at least and with the target of no-data pixels blanked.
+
+    Args:
+        logits: (N, C, H, W), any float type; half precision is widened, since sums over pixels overflow it.
+        target: int64 (N, H, W), 0 = background, 1..K; any value where `valid` is False.
+        valid: bool (N, H, W).
+        head: what the channels mean.
+        weights: (K + 1,), or None for equal weights.
+    """
+    if logits.dtype in (torch.float16, torch.bfloat16):
+        logits = logits.float()
+    num_classes = logits.shape[1] + (head == "sigmoid")
+    weights = logits.new_ones(num_classes) if weights is None else weights.to(logits)
+    return Comparison(logits, target.where(valid, 0), valid, head, weights)
+
+
+def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
+    """Mean of `values`, 0 where all `weights` are 0; both of one shape."""
+    return (values * weights).sum() / weights.sum().clamp(min=EPSILON)

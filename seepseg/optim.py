@@ -1,0 +1,81 @@
+"""Optimiser, learning-rate schedule and weight average, from torch's own parts."""
+
+from typing import Literal
+
+from torch import nn
+from torch.optim import Adam, AdamW, Optimizer
+from torch.optim.lr_scheduler import (
+    ConstantLR,
+    CosineAnnealingLR,
+    LinearLR,
+    LRScheduler,
+    PolynomialLR,
+    SequentialLR,
+    StepLR,
+)
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+OptimizerName = Literal["adamw", "adam"]
+ScheduleName = Literal["constant", "cosine", "poly", "step"]
+
+
+def build_optimizer(name: OptimizerName, model: nn.Module, lr: float, weight_decay: float) -> Optimizer:
+    """AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101) or Adam (Kingma & Ba 2015, arXiv 1412.6980).
+
+    Weight decay acts on convolution kernels only: shrinking a bias or a normalisation's scale regularises nothing.
+    """
+    kernels = [weight for weight in model.parameters() if weight.ndim > 1]
+    others = [weight for weight in model.parameters() if weight.ndim <= 1]
+    groups = [{"params": kernels, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return AdamW(groups, lr=lr) if name == "adamw" else Adam(groups, lr=lr)
+
+
+def build_schedule(
+    name: ScheduleName,
+    optimizer: Optimizer,
+    *,
+    steps: int,
+    warmup_steps: int,
+    poly_power: float,
+    step_every: int,
+    step_factor: float,
+) -> LRScheduler:
+    """Learning rate by optimiser step: a linear rise, then a schedule over the steps that remain.
+
+    With t the step after warm-up and T their number: constant is 1; cosine (1 + cos(pi t / T)) / 2; poly
+    (1 - t / T)^poly_power; step step_factor^floor(t / step_every); each times the optimiser's rate.
+
+    Args:
+        name: the schedule after warm-up.
+        optimizer: holds the highest rate.
+        steps: optimiser steps of the whole run.
+        warmup_steps: steps of the rise, at most `steps`; the first one is at 1 / warmup_steps of the rate.
+        poly_power: of poly.
+        step_every: of step, in optimiser steps.
+        step_factor: of step.
+    """
+    rest = max(1, steps - warmup_steps)
+    after: LRScheduler
+    match name:
+        case "constant":
+            after = ConstantLR(optimizer, factor=1.0)
+        case "cosine":
+            after = CosineAnnealingLR(optimizer, T_max=rest)
+        case "poly":
+            after = PolynomialLR(optimizer, total_iters=rest, power=poly_power)
+        case "step":
+            after = StepLR(optimizer, step_size=step_every, gamma=step_factor)
+    if warmup_steps <= 1:  # the rise would start at the full rate
+        return after
+    rise = LinearLR(optimizer, start_factor=1 / warmup_steps, total_iters=warmup_steps - 1)
+    return SequentialLR(optimizer, [rise, after], milestones=[warmup_steps])
+
+
+def build_average(model: nn.Module, decay: float) -> AveragedModel:
+    """Exponential moving average of all weights and of the normalisations' running statistics.
+
+    Args:
+        model: the model in training.
+        decay: share of the old average kept at each step; 0 keeps the newest weights alone.
+    """
+    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)  # type: ignore[no-untyped-call]

@@ -1,0 +1,214 @@
+"""Divide tiles into train, val and test: grouped by scene and stratified by class, or tile by tile."""
+
+import hashlib
+from collections.abc import Collection, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from seepseg.errors import InputError
+
+Counts = npt.NDArray[np.int64]
+
+SPLITS = ("train", "val", "test")
+MIN_FOLDS = 3  # one to test, one to validate, one to train
+
+# Shares are counted in whole millionths: integer sums are exact, so every machine breaks the same ties.
+_UNIT = 1_000_000
+
+
+def scene_folds(scenes: Sequence[str], class_pixels: Counts, n_folds: int, seed: int) -> dict[str, int]:
+    """Divide scenes into folds that each hold nearly the same share of every class's pixels and tiles.
+
+    What is made small is the sum over folds of |share|^2, where share holds the fold's part of each class's
+    pixels, of each class's tiles and of all tiles; every class weighs the same, however rare. Scenes are
+    dealt out in turn, the largest first by their own |share|^2; then single scenes are moved and pairs
+    exchanged, always the step that helps most, until none does.
+
+    Args:
+        scenes: the scene of each of N tiles, in any order.
+        class_pixels: (N, K+1), valid pixels of each class in each tile, background first.
+        n_folds: how many folds; none stays empty.
+        seed: decides between scenes of equal share; nothing else is random.
+
+    Returns:
+        The fold, 0 .. n_folds-1, of each scene.
+
+    Raises:
+        InputError: there are fewer scenes than folds.
+    """
+    names = _shuffled(set(scenes), seed)
+    if len(names) < n_folds:
+        raise InputError(
+            f"split.n_folds: expected no more folds than scenes to divide, found {n_folds} folds for "
+            f"{len(names)} scenes; lower split.n_folds (at least {MIN_FOLDS}), name the scenes in "
+            "split.test_scenes and split.val_scenes, or set split.by to tile"
+        )
+    shares = _scene_shares(names, scenes, class_pixels)
+    order = np.argsort(-(shares**2).sum(axis=1), kind="stable")
+    folds = _even_out(shares[order], np.arange(len(names)) % n_folds, n_folds)
+    return {names[scene]: int(fold) for scene, fold in zip(order, folds, strict=True)}
+
+
+def split_by_scene(
+    scenes: Sequence[str],
+    class_pixels: Counts,
+    *,
+    n_folds: int,
+    fold: int,
+    test_scenes: Collection[str] = (),
+    val_scenes: Collection[str] = (),
+    seed: int,
+) -> list[str]:
+    """Give every scene, with all its tiles, to one split.
+
+    Test is `test_scenes`, or else fold number `fold`; val is `val_scenes`, or else the fold after it; the
+    rest trains. The folds divide only the scenes that neither list names, so with fixed test scenes `fold`
+    still runs through n_folds ways to validate. Scenes that show the same ground in other passes may end up
+    in different splits: a file name tells nothing about the ground.
+
+    Args:
+        scenes: the scene of each of N tiles, in any order.
+        class_pixels: (N, K+1), valid pixels of each class in each tile, background first.
+        n_folds: how many folds, at least 3.
+        fold: which fold tests, 0 .. n_folds-1.
+        test_scenes: scenes to test on, instead of a fold.
+        val_scenes: scenes to validate on, instead of a fold.
+        seed: decides between scenes of equal share.
+
+    Returns:
+        N times train, val or test, in the order of `scenes`.
+
+    Raises:
+        InputError: a named scene doesn't exist, is named in both lists, there are too few scenes for the
+            folds, or a split is left without a tile.
+    """
+    _check_scene_names(set(scenes), test_scenes, val_scenes)
+    by_scene = dict.fromkeys(test_scenes, "test") | dict.fromkeys(val_scenes, "val")
+    if not (test_scenes and val_scenes):
+        free = np.array([scene not in by_scene for scene in scenes], dtype=bool)
+        free_scenes = [scene for scene in scenes if scene not in by_scene]
+        role = {} if test_scenes else {fold: "test"}
+        role |= {} if val_scenes else {(fold + 1) % n_folds: "val"}
+        folds = scene_folds(free_scenes, class_pixels[free], n_folds, seed)
+        by_scene |= {scene: role.get(number, "train") for scene, number in folds.items()}
+    return _checked([by_scene.get(scene, "train") for scene in scenes])
+
+
+def split_by_tile(tiles: Sequence[str], *, val_fraction: float, test_fraction: float, seed: int) -> list[str]:
+    """Draw tiles at random for val and test; the rest trains.
+
+    Neighbouring tiles of one slick end up on both sides, so scores on such a split are too good: `leakage`
+    says how far. For comparison with others' figures only.
+
+    Args:
+        tiles: the names of N tiles, all different; their order has no influence.
+        val_fraction: share of the tiles to validate on, rounded to whole tiles.
+        test_fraction: share of the tiles to test on, likewise; may be 0.
+        seed: of the draw.
+
+    Returns:
+        N times train, val or test, in the order of `tiles`.
+
+    Raises:
+        InputError: train or val is left without a tile.
+    """
+    drawn = _shuffled(tiles, seed)
+    n_test, n_val = round(test_fraction * len(drawn)), round(val_fraction * len(drawn))
+    roles = dict.fromkeys(drawn, "train")
+    roles |= dict.fromkeys(drawn[:n_test], "test") | dict.fromkeys(drawn[n_test : n_test + n_val], "val")
+    return _checked([roles[tile] for tile in tiles])
+
+
+def leakage(table: pd.DataFrame) -> dict[str, float | None]:
+    """Share of the val and of the test tiles that touch a training tile of their own scene.
+
+    Tiles touch if they are among each other's eight neighbours in the scene's grid.
+
+    Args:
+        table: one row per tile with the columns scene, split, row and col; row and col are missing where the
+            scene's grid isn't known, and such tiles are left out.
+
+    Returns:
+        Under `val` and `test`, the share, or None if no tile of that split has a known place.
+    """
+    placed = table.dropna(subset=["row", "col"])
+    places = {
+        split: [(scene, int(row), int(col)) for scene, row, col in group[["scene", "row", "col"]].to_numpy()]
+        for split, group in placed.groupby("split")
+    }
+    train = set(places.get("train", ()))
+    around = [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if (y, x) != (0, 0)]
+    shares: dict[str, float | None] = {}
+    for split in ("val", "test"):
+        touching = [any((s, r + y, c + x) in train for y, x in around) for s, r, c in places.get(split, ())]
+        shares[split] = sum(touching) / len(touching) if touching else None
+    return shares
+
+
+def _scene_shares(names: Sequence[str], scenes: Sequence[str], class_pixels: Counts) -> Counts:
+    """(S, 2K+1): each scene's part of every class's pixels, of every class's tiles and of all tiles."""
+    foreground = class_pixels[:, 1:]
+    counts = np.hstack([foreground, foreground > 0, np.ones((len(foreground), 1))]).astype(np.int64)
+    number = {name: i for i, name in enumerate(names)}
+    sums = np.zeros((len(names), counts.shape[1]), dtype=np.int64)
+    np.add.at(sums, [number[scene] for scene in scenes], counts)
+    shares: Counts = np.rint(sums / np.maximum(sums.sum(axis=0), 1) * _UNIT).astype(np.int64)
+    return shares
+
+
+def _even_out(shares: Counts, folds: Counts, n_folds: int) -> Counts:
+    """Move single scenes and exchange pairs, always the best step, until the sum of squares falls no more.
+
+    No fold is emptied: whatever fold its last scene went to, the sum would not fall, as no share is negative.
+    """
+    folds = folds.copy()
+    products = shares @ shares.T
+    norms = np.diagonal(products)
+    everyone = np.arange(len(shares))
+    while True:
+        members = folds == np.arange(n_folds)[:, None]
+        onto = shares @ (members.astype(np.int64) @ shares).T  # (S, n_folds): scene . load of fold
+        own = onto[everyone, folds]
+        # Half the change of the sum if scene i goes to fold f, and if i and j change places; where that is
+        # no step at all, within one fold, these are |i|^2 and |i - j|^2, which never win.
+        move = onto - own[:, None] + norms[:, None]
+        across = onto[:, folds]  # [i, j]: scene i . load of j's fold
+        swap = across + across.T - own[:, None] - own + norms[:, None] + norms - 2 * products
+        if min(move.min(), swap.min()) >= 0:
+            return folds
+        if move.min() <= swap.min():
+            scene, fold = np.unravel_index(move.argmin(), move.shape)
+            folds[scene] = fold
+        else:
+            one, other = np.unravel_index(swap.argmin(), swap.shape)
+            folds[[one, other]] = folds[[other, one]]
+
+
+def _shuffled(names: Collection[str], seed: int) -> list[str]:
+    """Names in an order that depends on the seed alone, whatever the order given or the version of numpy."""
+    return sorted(names, key=lambda name: (hashlib.sha256(f"{seed} {name}".encode()).digest(), name))
+
+
+def _check_scene_names(known: set[str], test_scenes: Collection[str], val_scenes: Collection[str]) -> None:
+    faults = [
+        f"split.{key}: unknown scenes {', '.join(unknown)}; known are {', '.join(sorted(known))}"
+        for key, named in (("test_scenes", test_scenes), ("val_scenes", val_scenes))
+        if (unknown := sorted(set(named) - known))
+    ]
+    if both := sorted(set(test_scenes) & set(val_scenes)):
+        faults.append(f"split.test_scenes and split.val_scenes both name {', '.join(both)}; name each only once")
+    if faults:
+        raise InputError("\n".join(faults))
+
+
+def _checked(splits: list[str]) -> list[str]:
+    counts = {split: splits.count(split) for split in SPLITS}
+    if empty := [split for split in ("train", "val") if not counts[split]]:
+        raise InputError(
+            f"split: expected tiles in train and in val, found none in {' and '.join(empty)}; "
+            "name fewer scenes in split.test_scenes and split.val_scenes (by scene), or change "
+            "split.val_fraction and split.test_fraction (by tile)"
+        )
+    return splits

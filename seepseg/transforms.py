@@ -1,0 +1,247 @@
+"""Normalisation and paired augmentation of whole batches.
+
+A training batch goes through, in this order:
+
+1. `augment_intensity`, on intensity as it was recorded, which is what speckle multiplies;
+2. `normalize`, of the whole tile, so that training and prediction see the same statistics;
+3. `augment`: gain, which normalising a tile would undo, then flips, zoom and crop of image, target and valid.
+
+Prediction uses `normalize` alone. Every random number comes from the generator that the caller passes.
+"""
+
+from typing import Annotated, Literal
+
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from annotated_types import Ge, Gt, Le
+from torch import Tensor
+
+from seepseg.errors import InputError
+from seepseg.params import param_block
+
+# Intensities are whole numbers: below one step a deviation is rounding error, as in a constant tile.
+MIN_STD = 1.0
+
+
+@param_block
+class AugmentParams:
+    """Section `augment` of params.yaml.
+
+    Attributes:
+        rot180: half a turn, for every other tile.
+        hflip: mirror left and right, for every other tile.
+        dihedral: one of the 8 flips and quarter turns, all alike; the two above add nothing to it.
+        resize: zoom by a factor between 1 / (1 + resize) and 1 + resize, both equally likely.
+        crop: side of a random square, in pixels; 0 is the whole tile.
+        gain: standard deviation of a factor around 1 and of an offset around 0, one each per tile, in units of
+            the normalised image.
+        speckle: standard deviation of a factor around 1, one per pixel.
+    """
+
+    rot180: bool
+    hflip: bool
+    dihedral: bool
+    resize: Annotated[float, Ge(0), Le(4)]
+    crop: Annotated[int, Ge(0)]
+    gain: Annotated[float, Ge(0)]
+    speckle: Annotated[float, Ge(0)]
+
+
+@param_block
+class Normalization:
+    """How intensity becomes network input.
+
+    Attributes:
+        kind: tile takes each tile's own mean and deviation, dataset the two below for all tiles.
+        mean: of kind dataset, recorded intensity.
+        std: of kind dataset, recorded intensity.
+    """
+
+    kind: Literal["tile", "dataset"]
+    mean: float | None = None
+    std: Annotated[float, Gt(0)] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.kind == "dataset") != (self.mean is not None and self.std is not None):
+            raise ValueError("a mean and a std with kind dataset, none with kind tile")
+
+
+def fit_normalization(kind: Literal["tile", "dataset"], manifest: pd.DataFrame) -> Normalization:
+    """Find the statistics that a kind of normalisation needs.
+
+    Args:
+        kind: see `Normalization`.
+        manifest: rows of the training tiles, all of one size; for their `mean`, `std` and `nodata_fraction`.
+
+    Returns:
+        For kind dataset, with mean and standard deviation over all valid pixels of those tiles together.
+
+    Raises:
+        InputError: kind dataset, and no tile has a valid pixel.
+    """
+    if kind == "tile":
+        return Normalization(kind=kind)
+    seen = manifest[manifest["nodata_fraction"] < 1]
+    if seen.empty:
+        raise InputError("train.normalization: dataset needs a training tile with data, found none; use tile")
+    weight = (1 - seen["nodata_fraction"]) / (1 - seen["nodata_fraction"]).sum()
+    mean = (weight * seen["mean"]).sum()
+    # Variance within the tiles, and between them.
+    variance = (weight * (seen["std"] ** 2 + (seen["mean"] - mean) ** 2)).sum()
+    return Normalization(kind=kind, mean=float(mean), std=max(float(variance) ** 0.5, MIN_STD))
+
+
+def normalize(images: Tensor, valid: Tensor, normalization: Normalization) -> Tensor:
+    """Subtract a mean and divide by a standard deviation, of valid pixels only.
+
+    Args:
+        images: recorded intensity, float32 (N, 1, H, W).
+        valid: bool (N, H, W), False on no-data.
+        normalization: whose mean and deviation; a deviation below 1 counts as 1.
+
+    Returns:
+        float32 (N, 1, H, W), 0 on no-data; all 0 for a tile that is constant or holds nothing valid.
+    """
+    seen = valid.unsqueeze(1)  # (N, 1, H, W)
+    if normalization.mean is not None and normalization.std is not None:
+        return (images - normalization.mean) / normalization.std * seen
+    count = seen.sum((1, 2, 3), keepdim=True).clamp(min=1)  # (N, 1, 1, 1)
+    mean = (images * seen).sum((1, 2, 3), keepdim=True) / count
+    centred = (images - mean) * seen
+    std = (centred.square().sum((1, 2, 3), keepdim=True) / count).sqrt()
+    return centred / std.clamp(min=MIN_STD)
+
+
+def augment_intensity(images: Tensor, valid: Tensor, params: AugmentParams, generator: torch.Generator) -> Tensor:
+    """Multiply each valid pixel of recorded intensity by a factor around 1, as speckle does.
+
+    Args:
+        images: recorded intensity, or its square root, float32 (N, 1, H, W).
+        valid: bool (N, H, W).
+        params: `speckle` is read.
+        generator: of the random numbers.
+
+    Returns:
+        float32 (N, 1, H, W), nowhere negative.
+    """
+    if not params.speckle:
+        return images
+    noise = _normal(images.shape, generator, images.device)
+    return torch.where(valid.unsqueeze(1), images * (1 + params.speckle * noise).clamp(min=0), images)
+
+
+def augment(
+    images: Tensor, target: Tensor, valid: Tensor, params: AugmentParams, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Change the gain of normalised tiles, then what `augment_geometry` does.
+
+    Args and Returns are those of `augment_geometry`.
+    """
+    if params.gain:
+        factor, offset = _normal((2, len(images), 1, 1, 1), generator, images.device) * params.gain
+        images = (images * (1 + factor) + offset) * valid.unsqueeze(1)
+    return augment_geometry(images, target, valid, params, generator)
+
+
+def augment_geometry(
+    images: Tensor, target: Tensor, valid: Tensor, params: AugmentParams, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Flip, turn, zoom and crop tiles at random, each in its own way, image, target and valid alike.
+
+    Args:
+        images: normalised, 0 on no-data, float32 (N, 1, H, W).
+        target: classes, integer (N, H, W).
+        valid: bool (N, H, W).
+        params: what to do.
+        generator: of the random numbers.
+
+    Returns:
+        The three, with H = W = `crop` if that is not 0. What lies outside of a tile is 0 and not valid.
+
+    Raises:
+        InputError: quarter turns of tiles that are not square.
+    """
+    batch = _flip(images, target, valid, params, generator)
+    if params.resize:
+        batch = _resize(*batch, params.resize, generator)
+    if params.crop:
+        batch = _crop(*batch, params.crop, generator)
+    return batch
+
+
+def _flip(
+    images: Tensor, target: Tensor, valid: Tensor, params: AugmentParams, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Apply to each tile an element of the group of flips and quarter turns, or of the part that is allowed.
+
+    Its 8 elements are the ways to swap rows and columns or not, reverse rows or not, reverse columns or not.
+    """
+    swap, first, second = _uniform((3, len(images)), generator, images.device) < 0.5  # bool (N,) each
+    if params.dihedral:
+        if images.shape[-2] != images.shape[-1]:
+            height, width = images.shape[-2:]
+            raise InputError(
+                f"augment.dihedral: quarter turns need square tiles, found {height} x {width} pixels; "
+                "set it to false, rot180 and hflip fit any shape"
+            )
+        rows, columns = first, second
+    else:
+        turn, mirror = first & params.rot180, second & params.hflip
+        swap, rows, columns = torch.zeros_like(swap), turn, turn ^ mirror  # half a turn reverses both
+
+    def apply(tensor: Tensor) -> Tensor:
+        shape = (-1, *[1] * (tensor.ndim - 1))
+        if params.dihedral:
+            tensor = torch.where(swap.view(shape), tensor.transpose(-2, -1), tensor)
+        tensor = torch.where(rows.view(shape), tensor.flip(-2), tensor)
+        return torch.where(columns.view(shape), tensor.flip(-1), tensor)
+
+    return apply(images), apply(target), apply(valid)
+
+
+def _resize(
+    images: Tensor, target: Tensor, valid: Tensor, share: float, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Zoom each tile about a random point of it; bilinear for the image, nearest for target and valid."""
+    draws = _uniform((len(images), 3), generator, images.device)
+    zoom = (1 + share) ** (2 * draws[:, :1] - 1)  # (N, 1)
+    point = 2 * draws[:, 1:] - 1  # (N, 2), x and y from -1 to 1 across the tile
+    # Output position p shows input position point + (p - point) / zoom.
+    scale = torch.eye(2, device=images.device) / zoom.unsqueeze(-1)  # (N, 2, 2)
+    shift = (point * (1 - 1 / zoom)).unsqueeze(-1)  # (N, 2, 1)
+    grid = F.affine_grid(torch.cat([scale, shift], dim=-1), list(images.shape), align_corners=False)
+    seen = valid.unsqueeze(1)  # (N, 1, H, W)
+    # Outside of the tile both read 0, that is background and not valid.
+    classes = torch.stack([target, valid], 1).float()  # (N, 2, H, W), small whole numbers, exact in float32
+    exact = F.grid_sample(classes, grid, mode="nearest", align_corners=False)
+    smooth = F.grid_sample(torch.cat([images * seen, seen], 1), grid, mode="bilinear", align_corners=False)
+    target, valid = exact[:, 0].to(target.dtype), exact[:, 1].bool()
+    # The share of valid pixels in each mean is divided out, so that no-data and the outside don't bleed in.
+    images = torch.where(valid.unsqueeze(1), smooth[:, :1] / smooth[:, 1:], 0)
+    return images, target, valid
+
+
+def _crop(
+    images: Tensor, target: Tensor, valid: Tensor, side: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Cut a square at a random place out of each tile, padded at the right and below where it is larger."""
+    height, width = images.shape[-2:]
+    pad = (0, max(side - width, 0), 0, max(side - height, 0))
+    room = torch.tensor([max(height - side, 0), max(width - side, 0)]) + 1
+    corners = (_uniform((len(images), 2), generator, torch.device("cpu")) * room).long().tolist()
+
+    def apply(tensor: Tensor) -> Tensor:
+        padded = F.pad(tensor, pad)
+        cut = [tile[..., y : y + side, x : x + side] for tile, (y, x) in zip(padded, corners, strict=True)]
+        return torch.stack(cut)
+
+    return apply(images), apply(target), apply(valid)
+
+
+def _uniform(shape: tuple[int, ...], generator: torch.Generator, device: torch.device) -> Tensor:
+    return torch.rand(shape, generator=generator, device=generator.device).to(device)
+
+
+def _normal(shape: tuple[int, ...], generator: torch.Generator, device: torch.device) -> Tensor:
+    return torch.randn(shape, generator=generator, device=generator.device).to(device)

@@ -1,0 +1,208 @@
+"""Check raw tiles and pack them: every fault of a delivery is listed at once, and only a sound one is packed.
+
+Reads:  the folders of images and targets that the params name, each file once.
+Writes: data/packed/images.npy, data/packed/targets.npy, data/packed/manifest.csv (see `seepseg.packed`),
+        sorted by scene and position, and metrics/ingest.json; all four or, after an error, none.
+Params: data.
+"""
+
+import re
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from annotated_types import Ge, Len
+from pydantic import AfterValidator
+from tqdm import tqdm
+
+from seepseg.errors import InputError, run_stage
+from seepseg.files import atomic_path, write_csv, write_json
+from seepseg.packed import BACKGROUND, IMAGES, MANIFEST, MANIFEST_TYPES, PIXELS, TARGETS
+from seepseg.params import load_params, param_block
+from seepseg.tiles import (
+    NO_COLUMNS,
+    NUMBERED_ZERO,
+    Intensity,
+    Report,
+    Tile,
+    TileContent,
+    TileReader,
+    compile_name_pattern,
+    find_tiles,
+    grid_cell,
+    grid_columns_of,
+)
+
+METRICS = Path("metrics/ingest.json")
+
+
+def _check_pattern(pattern: str) -> str:
+    compile_name_pattern(pattern)
+    return pattern
+
+
+def _check_class_names(names: list[str]) -> list[str]:
+    for name in names:
+        if not re.fullmatch(r"[A-Za-z0-9_]+", name) or name == BACKGROUND:
+            raise ValueError(f"names of letters, digits and _, other than '{BACKGROUND}'")
+    if len(set(names)) < len(names):
+        raise ValueError("names that differ from each other")
+    return names
+
+
+@param_block
+class DataParams:
+    """The section `data`: what to learn from.
+
+    Attributes:
+        root: folder that holds the two others.
+        images: folder of images, below `root`.
+        targets: folder of targets, below `root`.
+        name_pattern: regular expression of a tile's file name, with the groups scene and tile.
+        class_names: of target values 1, 2, ...; part of column names and metric keys.
+        grid_columns: number of columns of the tile grid by the start of a scene's name; the longest counts.
+    """
+
+    root: str
+    images: str
+    targets: str
+    name_pattern: Annotated[str, AfterValidator(_check_pattern)]
+    class_names: Annotated[list[str], Len(1, 255), AfterValidator(_check_class_names)]
+    grid_columns: dict[str, Annotated[int, Ge(1)]]
+
+
+def main() -> None:
+    """Read, check and pack, and put the outputs in place together at the end."""
+    params = load_params(DataParams, "data")
+    report = Report()
+    root = Path(params.root)
+    pattern = re.compile(params.name_pattern)
+    tiles = find_tiles(root / params.images, root / params.targets, pattern, report)
+    check_grid(tiles, params.grid_columns, report)
+    with ExitStack() as stack:
+        images, targets, manifest, metrics = (
+            stack.enter_context(atomic_path(path)) for path in (IMAGES, TARGETS, MANIFEST, METRICS)
+        )
+        with images.open("wb") as image_file, targets.open("wb") as target_file:
+            packer = Packer(params, NpyStream(image_file, "<u2"), NpyStream(target_file, "u1"))
+            packer.pack(tiles, report)
+        if report.has_errors:
+            raise InputError(f"{root} can't be used, nothing was written\n{report}")
+        write_csv(manifest, pd.DataFrame(packer.rows).astype(MANIFEST_TYPES))
+        write_json(metrics, {"ingest": packer.summary(report)})
+    if report.offenders:
+        print(report, file=sys.stderr)
+    print(f"{len(packer.rows)} tiles of {root} packed into {IMAGES.parent}")
+
+
+def check_grid(tiles: list[Tile], grid_columns: dict[str, int], report: Report) -> None:
+    """Warn of scenes and tiles that get no row and column."""
+    for scene in sorted({tile.scene for tile in tiles}):
+        if grid_columns_of(scene, grid_columns) is None:
+            report.add(NO_COLUMNS, scene)
+    for tile in tiles:
+        if tile.position == 0:
+            report.add(NUMBERED_ZERO, tile.name)
+
+
+class NpyStream:
+    """An NPY file that is written tile by tile.
+
+    Not a memory map, because a disk that fills up would kill the process instead of raising an error.
+    """
+
+    def __init__(self, file: BinaryIO, dtype: str) -> None:
+        self.file = file
+        self.dtype = np.dtype(dtype)
+
+    def write_header(self, count: int, shape: tuple[int, ...]) -> None:
+        """Begin an array of `count` tiles of a shape."""
+        header = {"descr": self.dtype.str, "fortran_order": False, "shape": (count, *shape)}
+        np.lib.format.write_array_header_1_0(self.file, header)
+
+    def append(self, tile: npt.NDArray[Any]) -> None:
+        """Write one tile."""
+        self.file.write(np.ascontiguousarray(tile, self.dtype).data)
+
+
+class Packer:
+    """Reads tiles into the two arrays, and keeps what manifest and metrics tell of them.
+
+    Attributes:
+        rows: of the manifest, one per packed tile.
+    """
+
+    def __init__(self, params: DataParams, images: NpyStream, targets: NpyStream) -> None:
+        self.params = params
+        self.images = images
+        self.targets = targets
+        self.rows: list[dict[str, Any]] = []
+        self.shape: tuple[int, ...] = ()
+        self.intensity = Intensity()
+        self.slick_on_nodata_pixels = 0
+
+    def pack(self, tiles: list[Tile], report: Report) -> None:
+        """Read and check all tiles; from the first error on nothing is written any more, only checked."""
+        reader = TileReader(len(self.params.class_names) + 1, report)
+        for tile in tqdm(tiles, unit="tile", disable=None):  # None: only on a terminal
+            content = reader.read(tile)
+            if content and not report.has_errors:
+                self._append(tile, content, len(tiles))
+        reader.check_sizes()
+
+    def _append(self, tile: Tile, content: TileContent, count: int) -> None:
+        if not self.rows:
+            self.shape = content.image.shape
+            self.images.write_header(count, self.shape)
+            self.targets.write_header(count, self.shape)
+        self.images.append(content.image)
+        self.targets.append(content.target)
+        self.rows.append(self._row(tile, content))
+        self.intensity += content.intensity
+        self.slick_on_nodata_pixels += content.slick_on_nodata
+
+    def _row(self, tile: Tile, content: TileContent) -> dict[str, Any]:
+        row, col = grid_cell(tile.position, grid_columns_of(tile.scene, self.params.grid_columns))
+        intensity = content.intensity
+        names = [BACKGROUND, *self.params.class_names]
+        return {
+            "tile": tile.name,
+            "scene": tile.scene,
+            "position": tile.position,
+            "row": row,
+            "col": col,
+            "nodata_fraction": 1 - intensity.valid / content.image.size,
+            "mean": intensity.mean,
+            "std": intensity.std,
+            "min": intensity.low,
+            "max": intensity.high,
+            **{PIXELS + name: int(n) for name, n in zip(names, content.class_pixels, strict=True)},
+        }
+
+    def summary(self, report: Report) -> dict[str, Any]:
+        """The metrics: what the whole set looks like."""
+        height, width = self.shape
+        valid = self.intensity.valid
+        background = sum(row[PIXELS + BACKGROUND] for row in self.rows)
+        return {
+            "tiles": len(self.rows),
+            "scenes": len({row["scene"] for row in self.rows}),
+            "height": height,
+            "width": width,
+            "nodata_fraction": 1 - valid / (len(self.rows) * height * width),
+            "foreground_fraction": 1 - background / valid if valid else None,
+            "intensity_mean": self.intensity.mean,
+            "intensity_std": self.intensity.std,
+            "warnings": {
+                **report.warning_counts(),
+                "slick_on_nodata_pixels": self.slick_on_nodata_pixels,
+            },
+        }
+
+
+if __name__ == "__main__":
+    run_stage(main)

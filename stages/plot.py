@@ -1,0 +1,108 @@
+"""Draw the pictures of a run, from files only.
+
+Reads data/packed, data/split.csv, data/predictions (pred.npy, tiles.csv) and, in plots/, class_balance.csv,
+history.csv, class_history.csv, confusion.csv and pr.csv. Takes the section `plot` of params.yaml. Writes PNG
+files into plots/: samples (training tiles with targets), class_balance, history, predictions (best, median
+and worst tiles by binary Dice), confusion and precision_recall.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from annotated_types import Ge, Le
+
+from seepseg import figures
+from seepseg.errors import InputError, run_stage
+from seepseg.figures import Tile
+from seepseg.files import write_bytes
+from seepseg.packed import Packed, class_pixels, open_packed
+from seepseg.params import load_params, param_block
+
+SPLIT = Path("data/split.csv")
+PREDICTIONS = Path("data/predictions")
+PLOTS = Path("plots")
+
+# Names that look like numbers are names all the same.
+NAME_COLUMNS = dict.fromkeys(("tile", "scene", "split", "class", "actual", "predicted"), "str")
+
+
+@param_block
+class PlotParams:
+    """How the pictures are drawn."""
+
+    n_tiles: Annotated[int, Ge(1), Le(48)]  # in each picture of tiles
+    dpi: Annotated[int, Ge(30), Le(600)]  # pixels per inch
+
+
+def main() -> None:
+    """Draw every picture of plots/."""
+    params = load_params(PlotParams, "plot")
+    packed = open_packed()
+    names = packed.class_names
+    curves = _read(PLOTS / "history.csv"), _read(PLOTS / "class_history.csv")
+    pictures = {
+        "samples": figures.samples_figure(_samples(packed, params.n_tiles), names),
+        "class_balance": figures.class_balance_figure(_read(PLOTS / "class_balance.csv")),
+        "history": figures.history_figure(*curves),
+        "predictions": figures.predictions_figure(_predictions(packed, params.n_tiles), names),
+        "confusion": figures.confusion_figure(_read(PLOTS / "confusion.csv")),
+        "precision_recall": figures.precision_recall_figure(_read(PLOTS / "pr.csv"), names),
+    }
+    for name, figure in pictures.items():
+        write_bytes(PLOTS / f"{name}.png", figures.png_bytes(figure, params.dpi))
+
+
+def _samples(packed: Packed, n_tiles: int) -> list[Tile]:
+    """Training tiles that show as many classes as possible."""
+    rows = np.flatnonzero(_read(SPLIT)["split"] == "train")
+    chosen = rows[figures.choose_samples(class_pixels(packed.manifest.iloc[rows]), n_tiles)]
+    names = packed.manifest["tile"]
+    return [Tile(names[row], packed.images[row], packed.targets[row]) for row in chosen]
+
+
+def _predictions(packed: Packed, n_tiles: int) -> dict[str, list[Tile]]:
+    """Best, median and worst tiles of the test split, of the validation split where nothing is tested."""
+    tiles = _read(PREDICTIONS / "tiles.csv")
+    preds = _map_predictions(len(tiles))
+    split = "test" if (tiles["split"] == "test").any() else "val"
+    # Of equal Dice, such as 0, the larger slick ranks lower: the worst tile is the one that matters most.
+    ranked = (
+        tiles[(tiles["split"] == split) & tiles["binary_dice"].notna()]
+        .sort_values(["binary_dice", "slick_pixels", "tile"], ascending=[False, True, True])
+        .reset_index(names="pred")
+    )
+    return {
+        f"{group} ({split})": [_predicted_tile(packed, preds, ranked.iloc[rank]) for rank in ranks]
+        for group, ranks in figures.choose_ranks(len(ranked), n_tiles).items()
+    }
+
+
+def _predicted_tile(packed: Packed, preds: npt.NDArray[np.uint8], row: pd.Series) -> Tile:
+    title = f"{row['tile']} · Dice {row['binary_dice']:.2f}"
+    return Tile(title, packed.images[row["index"]], packed.targets[row["index"]], preds[row["pred"]])
+
+
+def _map_predictions(n_tiles: int) -> npt.NDArray[np.uint8]:
+    path = PREDICTIONS / "pred.npy"
+    if not path.is_file():
+        raise InputError(f"{path} is missing: run `dvc repro evaluate`")
+    preds: npt.NDArray[np.uint8] = np.load(path, mmap_mode="r", allow_pickle=False)
+    if len(preds) != n_tiles:
+        raise InputError(
+            f"{path}: expected the {n_tiles} tiles of tiles.csv, found {len(preds)}; run `dvc repro evaluate`"
+        )
+    return preds
+
+
+def _read(path: Path) -> pd.DataFrame:
+    """Read a table that an earlier stage wrote; only an empty field is missing: a class may be called NA."""
+    if not path.is_file():
+        raise InputError(f"{path} is missing: run `dvc repro`")
+    return pd.read_csv(path, dtype=NAME_COLUMNS, keep_default_na=False, na_values=[""])
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,74 @@
+"""Sample: write the synthetic data set, the pipeline's embedded default.
+
+Reads nothing; takes the section sample of params.yaml. Writes data/sample/train_images_256/<scene>.<tile>.tif
+(uint16) and data/sample/train_masks_256/<scene>.<tile>.tif (uint8), named and laid out like the real set.
+"""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import numpy.typing as npt
+import tifffile
+from annotated_types import Ge, Le
+
+from seepseg.errors import run_stage
+from seepseg.params import load_params, param_block
+from seepseg.synthetic import make_scene
+
+SAMPLE_DIR = Path("data/sample")
+IMAGES = "train_images_256"
+TARGETS = "train_masks_256"
+
+
+@param_block
+class SampleParams:
+    """Section `sample`; params.yaml says what each key does."""
+
+    seed: Annotated[int, Ge(0)]
+    n_scenes: Annotated[int, Ge(1), Le(99_999)]
+    tiles_per_scene: Annotated[int, Ge(1), Le(999_999)]
+    tile_size: Annotated[int, Ge(32)]
+
+
+def main() -> None:
+    """Make every scene, and put the whole folder in place at the end."""
+    params = load_params(SampleParams, "sample")
+    with new_folder(SAMPLE_DIR) as folder:
+        (folder / IMAGES).mkdir()
+        (folder / TARGETS).mkdir()
+        for scene in range(params.n_scenes):
+            images, targets = make_scene(params.seed, scene, params.tiles_per_scene, params.tile_size)
+            for tile, (image, target) in enumerate(zip(images, targets, strict=True)):
+                name = f"{900_001 + scene}.{tile:06d}.tif"
+                write_tiff(folder / IMAGES / name, image)
+                write_tiff(folder / TARGETS / name, target)
+    print(f"{SAMPLE_DIR}: {params.n_scenes} scenes of {params.tiles_per_scene} tiles")
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """Give an empty folder to fill, which takes the place of `folder` when the block ends well, else goes."""
+    partial = folder.with_name(f".{folder.name}.partial")
+    # What a killed run left.
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        if folder.exists():
+            shutil.rmtree(folder)
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def write_tiff(path: Path, pixels: npt.NDArray[np.uint16] | npt.NDArray[np.uint8]) -> None:
+    """Write one uncompressed grey TIFF that names no program or date: bytes depend on the pixels alone."""
+    tifffile.imwrite(path, pixels, byteorder="<", photometric="minisblack", metadata=None, software=False)
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,133 @@
+"""Split: divide the packed tiles into train, val and test, and measure what leaks between them.
+
+Reads data/packed/manifest.csv; takes the section split of params.yaml. Writes data/split.csv (the split of
+each tile), metrics/split.json (tiles, scenes, foreground share and leakage of each split) and
+plots/split_pixels.csv (pixels and tiles of each class in each split). A class that train or val lacks is
+named on stderr.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pandas as pd
+from annotated_types import Ge, Gt, Lt
+from pydantic import BeforeValidator, ValidationInfo, field_validator
+
+from seepseg.errors import run_stage
+from seepseg.files import write_csv, write_json
+from seepseg.packed import class_names, class_pixels, read_manifest
+from seepseg.params import load_params, param_block
+from seepseg.splits import MIN_FOLDS, SPLITS, leakage, split_by_scene, split_by_tile
+
+SPLIT = Path("data/split.csv")
+METRICS = Path("metrics/split.json")
+PIXELS_PLOT = Path("plots/split_pixels.csv")
+
+
+def _quoted(name: object) -> object:
+    if isinstance(name, int):
+        raise ValueError("a scene's name in quotes, as YAML reads bare digits as a number, and 045551 as octal")
+    return name
+
+
+SceneNames = tuple[Annotated[str, BeforeValidator(_quoted)], ...]
+
+
+@param_block
+class SplitParams:
+    """Section `split`; params.yaml says what each key does."""
+
+    by: Literal["scene", "tile"]
+    seed: Annotated[int, Ge(0)]
+    n_folds: Annotated[int, Ge(MIN_FOLDS)]
+    fold: Annotated[int, Ge(0)]
+    test_scenes: SceneNames
+    val_scenes: SceneNames
+    val_fraction: Annotated[float, Gt(0), Lt(1)]
+    test_fraction: Annotated[float, Ge(0), Lt(1)]
+
+    @field_validator("fold")
+    @classmethod
+    def _fold_exists(cls, fold: int, others: ValidationInfo) -> int:
+        n_folds = others.data.get("n_folds")  # missing where it is wrong itself
+        if n_folds is not None and fold >= n_folds:
+            raise ValueError(f"at most {n_folds - 1}, as split.n_folds is {n_folds} and folds count from 0")
+        return fold
+
+    @field_validator("test_fraction")
+    @classmethod
+    def _some_train(cls, test_fraction: float, others: ValidationInfo) -> float:
+        val_fraction = others.data.get("val_fraction")
+        if val_fraction is not None and val_fraction + test_fraction >= 1:
+            raise ValueError(f"less than 1 together with split.val_fraction, {val_fraction}")
+        return test_fraction
+
+
+def main() -> None:
+    """Run the stage."""
+    params = load_params(SplitParams, "split")
+    manifest = read_manifest()
+    table = manifest.assign(split=_split(params, manifest))
+    pixels = _class_table(table)
+    _warn_of_absent_classes(pixels)
+    write_csv(SPLIT, table[["tile", "scene", "split"]])
+    write_json(METRICS, {"split": _summary(table)})
+    write_csv(PIXELS_PLOT, pixels)
+
+
+def _split(params: SplitParams, manifest: pd.DataFrame) -> list[str]:
+    if params.by == "tile":
+        return split_by_tile(
+            manifest["tile"].tolist(),
+            val_fraction=params.val_fraction,
+            test_fraction=params.test_fraction,
+            seed=params.seed,
+        )
+    return split_by_scene(
+        manifest["scene"].tolist(),
+        class_pixels(manifest),
+        n_folds=params.n_folds,
+        fold=params.fold,
+        test_scenes=params.test_scenes,
+        val_scenes=params.val_scenes,
+        seed=params.seed,
+    )
+
+
+def _summary(table: pd.DataFrame) -> dict[str, Any]:
+    """What metrics/split.json holds; metric first, then split."""
+    parts = {split: table[table["split"] == split] for split in SPLITS}
+    return {
+        "tiles": {split: len(part) for split, part in parts.items()},
+        "scenes": {split: part["scene"].nunique() for split, part in parts.items()},
+        "foreground_share": {split: _foreground_share(part) for split, part in parts.items()},
+        "leakage": leakage(table),
+    }
+
+
+def _foreground_share(part: pd.DataFrame) -> float | None:
+    """Pixels of any class among the valid ones; None where there are none."""
+    counts = class_pixels(part).sum(axis=0)
+    return float(counts[1:].sum() / counts.sum()) if counts.sum() else None
+
+
+def _class_table(table: pd.DataFrame) -> pd.DataFrame:
+    """Pixels of each class in each split, and tiles that hold any; background would dwarf the bars."""
+    rows = []
+    for split in SPLITS:
+        counts = class_pixels(table[table["split"] == split])[:, 1:]
+        for name, pixels, tiles in zip(class_names(table), counts.sum(axis=0), (counts > 0).sum(axis=0), strict=True):
+            rows.append({"split": split, "class": name, "pixels": int(pixels), "tiles": int(tiles)})
+    return pd.DataFrame(rows)
+
+
+def _warn_of_absent_classes(pixels: pd.DataFrame) -> None:
+    consequences = {"train": "it can't be learnt", "val": "it has no say in which epoch is kept"}
+    for split, consequence in consequences.items():
+        for name in pixels[(pixels["split"] == split) & (pixels["pixels"] == 0)]["class"]:
+            print(f"warning: {name} has no pixel in {split}: {consequence}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,84 @@
+"""A small run of the whole pipeline, shared by the tests of the stages."""
+
+import importlib
+import os
+import subprocess
+import sys
+from contextlib import chdir
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+ROOT = Path(__file__).parents[1]
+STAGES = ("sample", "ingest", "split", "class_balance", "train", "evaluate", "plot")
+
+# What makes the default small enough for a test.
+SMALL = {
+    "sample": {"n_scenes": 4, "tiles_per_scene": 6, "tile_size": 64},
+    "split": {"n_folds": 4},
+    "model": {"width": 4, "depth": 3},
+    "train": {"epochs": 3, "threads": 1, "batch_size": 4},
+    "evaluate": {"threads": 1, "bootstrap_samples": 50},
+    "plot": {"n_tiles": 2, "dpi": 40},
+}
+
+
+class Workspace:
+    """A folder with a params.yaml, in which stages run."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.params = yaml.safe_load((ROOT / "params.yaml").read_text())
+        for section, values in SMALL.items():
+            self.set(section, **values)
+
+    def set(self, section, **values):
+        self.params[section] |= values
+        (self.folder / "params.yaml").write_text(yaml.safe_dump(self.params))
+
+    def run(self, *stages):
+        """Run stages in this process."""
+        try:
+            with chdir(self.folder):
+                for stage in stages:
+                    importlib.import_module(f"stages.{stage}").main()
+        finally:
+            torch.use_deterministic_algorithms(False)
+
+    def command(self, stage):
+        """Run one stage as DVC does, and return the finished process."""
+        env = os.environ | {"PYTHONPATH": str(ROOT)}
+        command = [sys.executable, "-m", f"stages.{stage}"]
+        return subprocess.run(command, cwd=self.folder, env=env, capture_output=True, text=True, check=False)
+
+    def files(self):
+        """Content of every file, by its path."""
+        paths = (path for path in self.folder.rglob("*") if path.is_file())
+        return {path.relative_to(self.folder).as_posix(): path.read_bytes() for path in paths}
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    """An empty workspace with small parameters."""
+    return Workspace(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """A workspace in which every stage has run once. Read it only."""
+    workspace = Workspace(tmp_path_factory.mktemp("finished"))
+    workspace.run(*STAGES)
+    return workspace
+
+
+@pytest.fixture
+def prepared(finished, tmp_path):
+    """A workspace of its own with everything that training needs."""
+    for name, content in finished.files().items():
+        if name.startswith("data/") and not name.startswith(("data/sample", "data/predictions")):
+            path = Path(tmp_path, name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+    return Workspace(tmp_path)

@@ -1,0 +1,66 @@
+"""Packed tiles as batches."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from seepseg.dataset import in_order, load_batch, num_batches, read_split, shuffled
+from seepseg.errors import InputError
+from seepseg.packed import Packed
+
+
+@pytest.fixture
+def packed():
+    images = np.arange(3 * 2 * 2, dtype=np.uint16).reshape(3, 2, 2) * 5000
+    targets = np.arange(3 * 2 * 2, dtype=np.uint8).reshape(3, 2, 2) % 8
+    return Packed(images, targets, pd.DataFrame({"tile": ["a.1", "a.2", "b.1"]}))
+
+
+def test_a_batch_holds_the_tiles_asked_for(packed):
+    batch = load_batch(packed, np.array([2, 0]), torch.device("cpu"))
+    assert batch.images.dtype == torch.float32 and batch.images.shape == (2, 1, 2, 2)
+    assert batch.images[0, 0].tolist() == [[40000, 45000], [50000, 55000]]  # above what int16 could hold
+    assert batch.target.dtype == torch.int64 and batch.target[0].tolist() == [[0, 1], [2, 3]]
+    assert batch.valid[1].tolist() == [[False, True], [True, True]]  # the one pixel of value 0 is no-data
+
+
+def test_split_gives_indices_by_name(packed, tmp_path):
+    path = tmp_path / "split.csv"
+    path.write_text("tile,scene,split\na.1,a,train\na.2,a,val\nb.1,b,train\n")
+    indices = {name: list(chosen) for name, chosen in read_split(packed, path).items()}
+    assert indices == {"train": [0, 2], "val": [1], "test": []}
+
+
+def test_a_split_of_other_tiles_is_refused(packed, tmp_path):
+    path = tmp_path / "split.csv"
+    path.write_text("tile,scene,split\na.1,a,train\n")
+    with pytest.raises(InputError, match="lists other tiles than the packed ones; run `dvc repro split`"):
+        read_split(packed, path)
+    with pytest.raises(InputError, match="is missing"):
+        read_split(packed, tmp_path / "none.csv")
+
+
+@pytest.mark.parametrize(
+    ("tiles", "sizes"),
+    [(8, [4, 4]), (9, [4, 4]), (10, [4, 4, 2]), (11, [4, 4, 3]), (3, [3]), (1, [1])],
+)
+def test_a_small_rest_waits_for_the_next_epoch(tiles, sizes):
+    generator = torch.Generator().manual_seed(0)
+    batches = list(shuffled(np.arange(tiles), 4, generator))
+    assert [len(batch) for batch in batches] == sizes
+    assert num_batches(tiles, 4) == len(sizes)
+    seen = np.concatenate(batches)
+    assert len(set(seen)) == len(seen)
+
+
+def test_order_is_that_of_the_generator():
+    orders = [
+        np.concatenate(list(shuffled(np.arange(50), 8, torch.Generator().manual_seed(seed)))).tolist()
+        for seed in (1, 1, 2)
+    ]
+    assert orders[0] == orders[1] != orders[2]
+
+
+def test_evaluation_sees_every_tile_in_order():
+    assert np.concatenate(list(in_order(np.arange(9), 4))).tolist() == list(range(9))

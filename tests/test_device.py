@@ -1,0 +1,46 @@
+"""Choice of device and precision."""
+
+import pytest
+import torch
+
+from seepseg.device import amp_dtype, choose_device, make_deterministic
+from seepseg.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("cuda", "mps", "expected"), [(True, True, "cuda"), (False, True, "mps"), (False, False, "cpu")]
+)
+def test_auto_takes_the_fastest_there_is(monkeypatch, cuda, mps, expected):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+    assert choose_device("auto", "train.device").type == expected
+
+
+def test_a_device_that_is_not_there_is_one_clear_line(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(InputError) as error:
+        choose_device("cuda", "train.device")
+    assert str(error.value) == "train.device: expected a device of this machine (auto, cpu), found 'cuda'"
+
+
+def test_reduced_precision_only_on_cuda(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+    assert amp_dtype(torch.device("cuda"), True) is torch.bfloat16
+    assert amp_dtype(torch.device("cuda"), False) is None
+    assert amp_dtype(torch.device("cpu"), True) is None
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: False)
+    assert amp_dtype(torch.device("cuda"), True) is torch.float16
+
+
+def test_seed_and_threads_are_set():
+    threads = torch.get_num_threads()
+    try:
+        make_deterministic(3, 1, torch.device("cpu"))
+        first = torch.rand(4)
+        make_deterministic(3, 1, torch.device("cpu"))
+        assert torch.equal(first, torch.rand(4))
+        assert torch.get_num_threads() == 1 and torch.are_deterministic_algorithms_enabled()
+    finally:
+        torch.use_deterministic_algorithms(False)
+        torch.set_num_threads(threads)

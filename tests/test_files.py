@@ -1,0 +1,44 @@
+"""Writers: byte-stable, and whole or not at all."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from seepseg.files import atomic_path, read_json, write_bytes, write_csv, write_json, write_npy
+
+
+def test_json_is_sorted_rounded_and_ends_with_a_newline(tmp_path):
+    path = tmp_path / "new" / "a.json"
+    write_json(path, {"b": 1 / 3, "a": {"z": None, "y": [0.1234567]}})
+    expected = '{\n  "a": {\n    "y": [\n      0.123457\n    ],\n    "z": null\n  },\n  "b": 0.333333\n}\n'
+    assert path.read_text() == expected
+    assert read_json(path)["b"] == 0.333333
+
+
+def test_json_refuses_what_json_cannot_say(tmp_path):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "a.json", {"a": float("nan")})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_csv_has_unix_lines_rounded_floats_and_empty_gaps(tmp_path):
+    write_csv(tmp_path / "a.csv", pd.DataFrame({"n": [1, 2], "x": [2 / 3, None]}))
+    assert (tmp_path / "a.csv").read_bytes() == b"n,x\n1,0.666667\n2,\n"
+
+
+def test_npy_round_trip(tmp_path):
+    array = np.arange(6, dtype=np.uint16).reshape(2, 3)
+    write_npy(tmp_path / "a.npy", array)
+    read = np.load(tmp_path / "a.npy", allow_pickle=False)
+    assert read.dtype == np.uint16
+    np.testing.assert_array_equal(read, array)
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "a.txt"
+    write_bytes(path, b"old")
+    with pytest.raises(RuntimeError), atomic_path(path) as partial:
+        partial.write_bytes(b"half")
+        raise RuntimeError
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]

@@ -1,0 +1,173 @@
+"""The stages end to end, on a small sample in a temporary folder."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from conftest import ROOT, STAGES
+
+from seepseg.checkpoint import load_model
+
+CLASSES = [f"class_{number}" for number in range(1, 8)]
+
+
+def read(workspace, path):
+    return json.loads((workspace.folder / path).read_text())
+
+
+def leaves(document, prefix=""):
+    for key, value in document.items():
+        if isinstance(value, dict):
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"
+
+
+def test_every_declared_output_is_written(finished):
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    for stage in stages.values():
+        for kind in ("outs", "metrics", "plots"):
+            for out in stage.get(kind, []):
+                name = out if isinstance(out, str) else next(iter(out))
+                assert (finished.folder / name).exists(), name
+
+
+def test_metric_keys_are_unique_across_files(finished):
+    keys = [
+        key for path in finished.folder.glob("metrics/*.json") for key in leaves(json.loads(path.read_text()))
+    ]
+    assert len(keys) == len(set(keys)) > 50
+
+
+def test_evaluate_has_the_documented_layout(finished):
+    document = read(finished, "metrics/evaluate.json")
+    assert set(document) == {"val", "test"}
+    test = document["test"]
+    for name in ("dice", "iou", "precision", "recall"):
+        assert list(test[name]) == CLASSES
+        assert f"binary_{name}" in test
+    present = [value for value in test["dice"].values() if value is not None]
+    assert test["macro_dice"] == pytest.approx(np.mean(present), abs=1e-5)
+    assert {"pixel_accuracy", "macro_iou", "object_precision", "object_recall", "object_f1"} < set(test)
+    assert {"binary_dice_low", "binary_dice_high", "macro_dice_low", "macro_dice_high"} < set(test)
+    assert set(test["baseline"]) == {"all_background", "perfect_outline_class_1"}
+    assert test["baseline"]["perfect_outline_class_1"]["binary_dice"] == 1
+
+
+def test_the_kept_model_is_that_of_the_best_epoch(finished):
+    history = pd.read_csv(finished.folder / "plots/history.csv")
+    assert list(history["epoch"]) == [1, 2, 3]
+    summary = read(finished, "metrics/train.json")["train"]
+    best = history.loc[history["val_macro_dice"].idxmax()]
+    assert summary["best_epoch"] == best["epoch"]
+    # Measured by another stage, from the file: weights, normalisation and decision all came through.
+    val = read(finished, "metrics/evaluate.json")["val"]
+    assert val["macro_dice"] == pytest.approx(best["val_macro_dice"], abs=2e-6)
+    assert val["binary_dice"] == pytest.approx(best["val_dice"], abs=2e-6)
+
+
+def test_confusion_counts_every_valid_pixel_once(finished):
+    confusion = pd.read_csv(finished.folder / "plots/confusion.csv")
+    packed = finished.folder / "data/packed"
+    valid = np.load(packed / "images.npy") != 0
+    splits = pd.read_csv(finished.folder / "data/split.csv")["split"]
+    for split in ("val", "test"):
+        counted = confusion.loc[confusion["split"] == split, "count"].sum()
+        assert counted == valid[(splits == split).to_numpy()].sum()
+
+
+def test_predictions_are_background_on_no_data(finished):
+    tiles = pd.read_csv(finished.folder / "data/predictions/tiles.csv")
+    pred = np.load(finished.folder / "data/predictions/pred.npy")
+    images = np.load(finished.folder / "data/packed/images.npy")[tiles["index"]]
+    assert (images == 0).any()
+    assert (pred[images == 0] == 0).all()
+
+
+def test_two_runs_with_one_seed_are_identical_to_the_last_bit(finished, prepared):
+    prepared.run("train")
+    again, first = prepared.files(), finished.files()
+    for name in ("models/model.safetensors", "plots/history.csv", "plots/class_history.csv", "metrics/train.json"):
+        assert again[name] == first[name], name
+
+
+def test_another_seed_gives_other_weights(finished, prepared):
+    prepared.set("train", seed=2, epochs=1, warmup_epochs=0)
+    prepared.run("train")
+    assert prepared.files()["models/model.safetensors"] != finished.files()["models/model.safetensors"]
+
+
+@pytest.mark.parametrize("name", ["attention_unet", "resnet_unet"])
+@pytest.mark.parametrize("head", ["softmax", "sigmoid"])
+def test_every_model_and_head_trains_and_evaluates(prepared, name, head):
+    prepared.set("model", name=name, head=head)
+    prepared.set("loss", name="dicebce")
+    prepared.set("train", epochs=1, warmup_epochs=0)
+    prepared.set("augment", dihedral=True, resize=0.2, crop=48, gain=0.1, speckle=0.1)
+    prepared.run("train", "evaluate")
+    assert load_model(prepared.folder / "models/model.safetensors")[1].model.name == name
+    assert 0 <= read(prepared, "metrics/evaluate.json")["val"]["binary_dice"] <= 1
+
+
+def test_a_schedule_changes_the_loss_by_epoch(prepared):
+    prepared.set("loss", schedule=[["dicebce", 1], ["focal_tversky", 2]])
+    prepared.run("train")
+    history = pd.read_csv(prepared.folder / "plots/history.csv")
+    assert list(history["loss_name"]) == ["dicebce", "focal_tversky", "focal_tversky"]
+
+
+def test_training_stops_early(prepared):
+    prepared.set("train", early_stopping=1, epochs=30, lr=1.0e-9, ema_decay=0.0, optimizer="adam")
+    prepared.run("train")
+    history = pd.read_csv(prepared.folder / "plots/history.csv")
+    assert len(history) < 30
+    assert read(prepared, "metrics/train.json")["train"]["epochs"] == len(history)
+
+
+@pytest.mark.parametrize(
+    ("stage", "section", "values", "message"),
+    [
+        ("sample", "sample", {"n_scenes": 0}, "sample.n_scenes"),
+        ("ingest", "data", {"root": "nowhere"}, "nowhere"),
+        ("split", "split", {"fold": 4}, "fold"),
+        (
+            "class_balance",
+            "class_balance",
+            {"connectivity": 6},
+            "class_balance.connectivity: expected 4 or 8, found 6",
+        ),
+        ("train", "loss", {"name": "dicebc"}, "loss.name: expected 'bce'"),
+        (
+            "train",
+            "model",
+            {"name": "vnet"},
+            "model.name: expected 'unet', 'attention_unet' or 'resnet_unet'",
+        ),
+        ("train", "train", {"epcohs": 3}, "unknown key 'train.epcohs'; did you mean 'train.epochs'?"),
+        ("train", "train", {"lr": "1e-3"}, 'train.lr: expected a valid number, found "1e-3"'),
+        ("train", "train", {"batch_size": True}, "train.batch_size: expected a valid integer, found true"),
+        ("train", "train", {"ema_decay": 1.0}, "train.ema_decay: expected less than 1, found 1.0"),
+        ("train", "train", {"device": "cuda"}, "train.device: expected a device of this machine"),
+        ("train", "augment", {"resize": -1.0}, "augment.resize: expected"),
+        ("evaluate", "evaluate", {"object_iou": 0}, "evaluate.object_iou: expected greater than 0, found 0"),
+        ("plot", "plot", {"dpi": "high"}, 'plot.dpi: expected a valid integer, found "high"'),
+    ],
+)
+def test_a_wrong_parameter_ends_a_stage_in_one_clear_line(workspace, stage, section, values, message):
+    workspace.set(section, **values)
+    before = workspace.files()
+    result = workspace.command(stage)
+    assert result.returncode == 1
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+    assert workspace.files() == before
+
+
+@pytest.mark.parametrize("stage", STAGES[2:])
+def test_a_missing_input_names_the_stage_to_run(workspace, stage):
+    result = workspace.command(stage)
+    assert result.returncode == 1
+    assert "is missing: run `dvc repro" in result.stderr
+    assert "Traceback" not in result.stderr

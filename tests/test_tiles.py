@@ -1,0 +1,493 @@
+"""Finding, reading and checking raw tiles: every fault by its message, every sound variant by its pixels."""
+
+import os
+import re
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from seepseg.errors import InputError
+from seepseg.tiles import (
+    Intensity,
+    Report,
+    TileReader,
+    compile_name_pattern,
+    find_tiles,
+    grid_cell,
+    grid_columns_of,
+    measure,
+)
+
+PATTERN = re.compile(r"(?P<scene>\d{6})\.(?P<tile>\d{6})\.tiff?")
+H, W = 6, 5
+IMAGE = np.arange(1, H * W + 1, dtype=np.uint16).reshape(H, W) * 300
+TARGET = np.zeros((H, W), np.uint8)
+TARGET[2, 1:4] = 3
+
+
+class Delivery:
+    """Two folders with four sound tiles, to be broken."""
+
+    def __init__(self, root):
+        self.images, self.targets = root / "images", root / "masks"
+        self.images.mkdir()
+        self.targets.mkdir()
+        for number in range(1, 5):
+            tifffile.imwrite(self.images / name(number), IMAGE + number)
+            tifffile.imwrite(self.targets / name(number), TARGET)
+
+    def check(self, num_classes=8):
+        """Read everything; the report, and what was read by tile name."""
+        report = Report()
+        tiles = find_tiles(self.images, self.targets, PATTERN, report)
+        reader = TileReader(num_classes, report)
+        contents = {tile.name: reader.read(tile) for tile in tiles}
+        reader.check_sizes()
+        return report, contents
+
+    def report(self):
+        return str(self.check()[0])
+
+
+def name(number, suffix=".tif"):
+    return f"900001.{number:06d}{suffix}"
+
+
+@pytest.fixture
+def delivery(tmp_path):
+    return Delivery(tmp_path)
+
+
+def test_a_sound_delivery_gives_an_empty_report_and_the_pixels(delivery):
+    report, contents = delivery.check()
+    assert str(report) == ""
+    assert not report.has_errors
+    assert set(report.warning_counts().values()) == {0}
+    assert list(contents) == ["900001.000001", "900001.000002", "900001.000003", "900001.000004"]
+    content = contents["900001.000002"]
+    np.testing.assert_array_equal(content.image, IMAGE + 2)
+    np.testing.assert_array_equal(content.target, TARGET)
+    assert content.class_pixels.tolist() == [27, 0, 0, 3, 0, 0, 0, 0]
+    assert (content.intensity.low, content.intensity.high) == (302, 9002)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"byteorder": ">"},
+        {"byteorder": "<"},
+        {"compression": "lzw", "predictor": True},
+        {"compression": "lzw", "byteorder": ">"},
+        {"compression": "deflate"},
+        {"compression": "deflate", "predictor": True, "byteorder": ">"},
+        {"compression": "zstd"},
+        {"compression": "packbits"},
+        {"rowsperstrip": 2},
+        {"rowsperstrip": 2, "compression": "lzw"},
+        {"tile": (16, 16), "compression": "deflate"},
+        {"bigtiff": True},
+    ],
+    ids=str,
+)
+def test_every_variant_of_tiff_gives_identical_pixels(delivery, options):
+    tifffile.imwrite(delivery.images / name(2), IMAGE + 2, **options)
+    tifffile.imwrite(delivery.targets / name(2), TARGET, **options)
+    report, contents = delivery.check()
+    assert str(report) == ""
+    content = contents["900001.000002"]
+    assert content.image.dtype == np.uint16
+    assert content.image.dtype.isnative
+    assert content.target.dtype == np.uint8
+    np.testing.assert_array_equal(content.image, IMAGE + 2)
+    np.testing.assert_array_equal(content.target, TARGET)
+
+
+def truncate(path, size):
+    path.write_bytes(path.read_bytes()[:size])
+
+
+def claim_size(path, width, height):
+    """Put another width and height into the header, tags 256 and 257 of a little-endian file."""
+    content = bytearray(path.read_bytes())
+    (directory,) = struct.unpack_from("<I", content, 4)
+    (count,) = struct.unpack_from("<H", content, directory)
+    for entry in range(directory + 2, directory + 2 + 12 * count, 12):
+        (tag,) = struct.unpack_from("<H", content, entry)
+        if tag in (256, 257):
+            struct.pack_into("<HII", content, entry + 2, 4, 1, width if tag == 256 else height)
+    path.write_bytes(content)
+
+
+def break_compressed_data(delivery):
+    path = delivery.images / name(2)
+    tifffile.imwrite(path, IMAGE, compression="deflate")
+    with tifffile.TiffFile(path) as tiff:
+        offset, size = tiff.pages[0].dataoffsets[0], tiff.pages[0].databytecounts[0]
+    content = bytearray(path.read_bytes())
+    content[offset : offset + size] = b"\xff" * size
+    path.write_bytes(content)
+
+
+def truncate_compressed(delivery):
+    path = delivery.images / name(2)
+    tifffile.imwrite(path, IMAGE, compression="lzw")
+    truncate(path, path.stat().st_size - 5)
+
+
+def replace_by_folder(delivery):
+    (delivery.images / name(2)).unlink()
+    (delivery.images / name(2)).mkdir()
+
+
+def replace_by_dangling_link(delivery):
+    (delivery.images / name(2)).unlink()
+    (delivery.images / name(2)).symlink_to("nowhere.tif")
+
+
+def replace_by_pipe(delivery):
+    (delivery.images / name(2)).unlink()
+    os.mkfifo(delivery.images / name(2))
+
+
+def claim_compressed(delivery, width, height):
+    path = delivery.images / name(2)
+    tifffile.imwrite(path, IMAGE, compression="deflate")
+    claim_size(path, width, height)
+
+
+# What breaks tile 2, and the parts of the report: title with count, expected, file with what was found.
+FAULTS = {
+    "no target": (
+        lambda d: (d.targets / name(2)).unlink(),
+        [
+            "images without a target: 1",
+            "a file of the same scene and tile in the folder data.targets",
+            name(2),
+        ],
+    ),
+    "no image": (
+        lambda d: (d.images / name(2)).unlink(),
+        ["targets without an image: 1", "in the folder data.images", f"masks/{name(2)}"],
+    ),
+    "name": (
+        lambda d: (d.images / "ab.tif").write_bytes(b""),
+        ["wrong names: 1", f"expected: data.name_pattern, {PATTERN.pattern}", "images/ab.tif"],
+    ),
+    "name of a target": (
+        lambda d: (d.targets / "900001.000002.png").write_bytes(b""),
+        ["wrong names: 1", "masks/900001.000002.png"],
+    ),
+    "line break in a name": (
+        lambda d: (d.images / "a\nb.tif").write_bytes(b""),
+        ["wrong names: 1", r"images/a\nb.tif"],
+    ),
+    "two names": (
+        lambda d: tifffile.imwrite(d.images / name(2, ".tiff"), IMAGE),
+        ["several files for one tile: 1", f"{name(2)}: found also {name(2, '.tiff')}"],
+    ),
+    "not tiff": (
+        lambda d: (d.images / name(2)).write_bytes(b"\x89PNG\r\n\x1a\n"),
+        ["files that are not TIFF: 1", f"{name(2)}: found a file that starts with b'\\x89PNG'"],
+    ),
+    "empty file": (
+        lambda d: (d.images / name(2)).write_bytes(b""),
+        ["truncated or damaged files: 1", f"{name(2)}: found an empty file"],
+    ),
+    "truncated header": (
+        lambda d: truncate(d.images / name(2), 20),
+        ["truncated or damaged files: 1", f"{name(2)}: found "],
+    ),
+    "truncated pixels": (
+        lambda d: truncate(d.images / name(2), (d.images / name(2)).stat().st_size - 1),
+        ["truncated or damaged files: 1", f"{name(2)}: found 315 bytes, of which the header claims 316"],
+    ),
+    "truncated compressed": (truncate_compressed, ["truncated or damaged files: 1", f"{name(2)}: found "]),
+    "broken compressed": (break_compressed_data, ["truncated or damaged files: 1", f"{name(2)}: found "]),
+    "type of image": (
+        lambda d: tifffile.imwrite(d.images / name(2), IMAGE.astype(np.float32)),
+        ["wrong type of image: 1", "expected: uint16", f"{name(2)}: found float32"],
+    ),
+    "type of target": (
+        lambda d: tifffile.imwrite(d.targets / name(2), TARGET.astype(np.uint16)),
+        ["wrong type of target: 1", "expected: uint8", f"{name(2)}: found uint16"],
+    ),
+    "pages": (
+        lambda d: tifffile.imwrite(d.images / name(2), np.stack([IMAGE, IMAGE]), photometric="minisblack"),
+        ["several pages or channels: 1", "one page of one channel", f"{name(2)}: found 2 pages"],
+    ),
+    "channels": (
+        lambda d: tifffile.imwrite(d.images / name(2), np.dstack([IMAGE] * 3), photometric="rgb"),
+        ["several pages or channels: 1", f"{name(2)}: found pixels of shape 6 x 5 x 3"],
+    ),
+    "size": (
+        lambda d: tifffile.imwrite(d.images / name(2), IMAGE[:, :4]),
+        ["wrong sizes: 1", "6 x 5 pixels, the size of 7 of 8 files", f"{name(2)}: found 6 x 4"],
+    ),
+    "values": (
+        lambda d: tifffile.imwrite(d.targets / name(2), np.where(TARGET, np.uint8(255), np.uint8(0))),
+        [
+            "wrong values in targets: 1",
+            "0 for background, 1 to 7 for classes",
+            "255 is often",
+            f"{name(2)}: found 255 (3 px)",
+        ],
+    ),
+    "folder as a tile": (replace_by_folder, ["tiles that are not files: 1", f"{name(2)}: found a folder"]),
+    "dangling link": (replace_by_dangling_link, ["not files: 1", f"{name(2)}: found a dangling link"]),
+    "pipe": (
+        replace_by_pipe,
+        ["not files: 1", f"{name(2)}: found something that is neither file nor folder"],
+    ),
+    "huge": (
+        lambda d: claim_size(d.images / name(2), 100_000, 100_000),
+        ["files that claim too many pixels: 1", "67,108,864", f"{name(2)}: found 100000 x 100000 pixels"],
+    ),
+    "huge compressed": (
+        lambda d: claim_compressed(d, 100_000, 100_000),
+        ["claim too many pixels: 1", f"{name(2)}: found 100000 x 100000 pixels"],
+    ),
+    "missing strips": (
+        lambda d: claim_compressed(d, 5, 600),
+        ["truncated or damaged files: 1", f"{name(2)}: found 1 of 100 strips or tiles of pixels"],
+    ),
+    "no pixels": (
+        lambda d: claim_size(d.images / name(2), 0, 6),
+        [name(2)],
+    ),
+    "claims more than the file holds": (
+        lambda d: claim_size(d.images / name(2), 5, 600),
+        ["truncated or damaged files: 1", f"{name(2)}: found 316 bytes, of which the header claims 6000"],
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_every_fault_is_an_error_that_names_file_expected_and_found(delivery, fault, capfd, caplog):
+    damage, fragments = FAULTS[fault]
+    damage(delivery)
+    report, _ = delivery.check()
+    assert report.has_errors
+    assert len(report.offenders) == 1, report
+    for fragment in fragments:
+        assert fragment in str(report)
+    assert str(report).startswith("error: ")
+    assert "\n  what to do: " in str(report)
+    assert capfd.readouterr() == ("", "")  # neither tifffile nor a codec prints or logs past the report
+    assert not caplog.records
+
+
+def test_a_claim_of_many_pixels_takes_no_memory(delivery, monkeypatch):
+    claim_size(delivery.images / name(2), 60_000, 60_000)
+    read = tifffile.TiffPage.asarray
+    shapes = []
+
+    def spy(page, *args, **kwargs):
+        shapes.append(page.shape)
+        return read(page, *args, **kwargs)
+
+    monkeypatch.setattr(tifffile.TiffPage, "asarray", spy)
+    assert delivery.check()[0].has_errors
+    assert shapes == [(H, W)] * 7
+
+
+def test_unreadable_files_and_folders_are_listed(delivery, monkeypatch):
+    # Tests may run as root, who may read everything.
+    def refuse(path, *args, **kwargs):
+        if path.name == name(2) or path == delivery.targets:
+            raise PermissionError(13, "Permission denied", str(path))
+        return original[type_of_call](path, *args, **kwargs)
+
+    original = {"open": Path.open, "iterdir": Path.iterdir}
+    type_of_call = "open"
+    monkeypatch.setattr(Path, "open", refuse)
+    report = delivery.report()
+    assert "error: unreadable files: 2\n" in report
+    assert f"images/{name(2)}: found Permission denied" in report
+    assert f"masks/{name(2)}: found Permission denied" in report
+    monkeypatch.undo()
+    type_of_call = "iterdir"
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    assert f"{delivery.targets}: found Permission denied" in delivery.report()
+
+
+def test_missing_and_empty_folders_do_not_blame_each_file(delivery):
+    for path in delivery.targets.iterdir():
+        path.unlink()
+    (delivery.targets / ".DS_Store").write_bytes(b"litter")
+    report = delivery.report()
+    assert "error: folders that can't be used: 1\n" in report
+    assert f"{delivery.targets}: found an empty folder" in report
+    assert "without a target" not in report
+    (delivery.targets / ".DS_Store").unlink()
+    delivery.targets.rmdir()
+    assert f"{delivery.targets}: found No such file or directory" in delivery.report()
+    delivery.targets.write_bytes(b"")
+    assert f"{delivery.targets}: found Not a directory" in delivery.report()
+
+
+def test_one_report_lists_every_offender_of_every_kind(delivery):
+    (delivery.targets / name(1)).unlink()
+    tifffile.imwrite(delivery.images / name(1), IMAGE[:3])  # without a target, and still checked
+    tifffile.imwrite(delivery.images / name(2), IMAGE.astype(np.uint8))
+    tifffile.imwrite(delivery.targets / name(2), TARGET + 9)
+    (delivery.images / name(3)).write_bytes(b"GIF8")
+    (delivery.targets / name(3)).write_bytes(b"GIF8")
+    tifffile.imwrite(delivery.images / name(4), IMAGE * 0)
+    for number in range(50):
+        (delivery.images / f"odd {number}").write_bytes(b"")
+    report = delivery.report()
+    heads = [line for line in report.splitlines() if not line.startswith(" ")]
+    assert sorted(heads) == [
+        "error: files that are not TIFF: 2",
+        "error: images without a target: 1",
+        "error: wrong names: 50",
+        "error: wrong sizes: 1",
+        "error: wrong type of image: 1",
+        "error: wrong values in targets: 1",
+        "warning: images without data: 1",
+        "warning: slicks on no-data: 1",
+    ]
+    assert heads[-1].startswith("warning")  # errors come first
+    assert "found 9 (27 px), 12 (3 px)" in report
+    assert all(f"odd {number}\n" in report for number in range(50))
+
+
+def test_names_that_differ_in_case_only_are_one_tile(delivery):
+    pattern = re.compile(r"(?P<scene>\w+)-(?P<tile>\d+)\.tif")
+    for folder in (delivery.images, delivery.targets):
+        for old in folder.iterdir():
+            old.unlink()
+        for new in ("Bay-1.tif", "bay-1.tif", "bay-01.tif"):
+            tifffile.imwrite(folder / new, IMAGE if folder == delivery.images else TARGET)
+    report = Report()
+    find_tiles(delivery.images, delivery.targets, pattern, report)
+    assert "several files for one tile: 2" in str(report)
+    assert "Bay-1.tif: found also bay-01.tif, bay-1.tif" in str(report)
+
+
+def test_a_name_that_cannot_be_printed_is_wrong_even_where_the_pattern_takes_it(delivery):
+    (delivery.images / "a\nb.1").write_bytes(b"")
+    report = Report()
+    find_tiles(delivery.images, delivery.targets, re.compile(r"(?P<scene>[^.]+)\.(?P<tile>\d+)(\.tif)?"), report)
+    assert str(report).startswith("error: wrong names: 1\n")
+
+
+def test_tiles_are_sorted_by_scene_and_number(delivery):
+    pattern = re.compile(r"(?P<scene>\w+)-(?P<tile>\d+)\.tif")
+    for folder in (delivery.images, delivery.targets):
+        for old in folder.iterdir():
+            old.unlink()
+        for new in ("b-2.tif", "b-10.tif", "a-3.tif"):
+            (folder / new).write_bytes(b"")
+    tiles = find_tiles(delivery.images, delivery.targets, pattern, Report())
+    assert [(tile.name, tile.scene, tile.position) for tile in tiles] == [
+        ("a-3", "a", 3),
+        ("b-2", "b", 2),
+        ("b-10", "b", 10),
+    ]
+
+
+def test_links_to_files_are_files(delivery, tmp_path):
+    path = delivery.images / name(2)
+    path.rename(tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
+    assert delivery.report() == ""
+
+
+def test_doubtful_tiles_are_warnings(delivery):
+    tifffile.imwrite(delivery.images / name(1), IMAGE + 3)  # the pixels of tile 3
+    tifffile.imwrite(delivery.images / name(2), IMAGE * 0)
+    tifffile.imwrite(delivery.targets / name(2), TARGET * 0)
+    partly = np.full((H, W), 700, np.uint16)
+    partly[2, 2:] = 0  # under two of the three slick pixels
+    tifffile.imwrite(delivery.images / name(4), partly)
+    report, contents = delivery.check()
+    assert not report.has_errors
+    assert report.warning_counts() == {
+        "nodata_images": 1,
+        "constant_images": 1,
+        "duplicate_images": 1,
+        "slick_on_nodata_tiles": 1,
+        "scenes_without_columns": 0,
+        "tiles_numbered_zero": 0,
+    }
+    assert f"images/{name(3)}: found the pixels of {name(1)}" in str(report)
+    assert f"images/{name(2)}" in str(report)
+    assert f"images/{name(4)}: found only 700" in str(report)
+    assert f"masks/{name(4)}: found 2 px" in str(report)
+    content = contents["900001.000004"]
+    assert content.slick_on_nodata == 2
+    assert content.class_pixels.tolist() == [26, 0, 0, 1, 0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [
+        ("(", "a regular expression \\("),
+        (r"(?P<scene>\d+)\.tif", r"the group \(\?P<tile>...\)"),
+        (r"\d+", r"\(\?P<scene>...\) and \(\?P<tile>...\)"),
+    ],
+)
+def test_a_useless_name_pattern_is_refused(pattern, message):
+    with pytest.raises(ValueError, match=message):
+        compile_name_pattern(pattern)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [
+        (
+            r"(?P<scene>\d+)\.(?P<tile>.*)",
+            r"data.name_pattern: group tile must match a number .* '000001.tif' in",
+        ),
+        (r"(?P<scene>)(?P<tile>\d+)\..*", r"data.name_pattern: group scene must match text, matched '' in"),
+    ],
+)
+def test_groups_must_match_what_they_are_for(delivery, pattern, message):
+    with pytest.raises(InputError, match=message):
+        find_tiles(delivery.images, delivery.targets, re.compile(pattern), Report())
+
+
+def test_intensity_is_exact_and_leaves_no_data_out():
+    image = np.array([[0, 2, 4], [0, 4, 6]], np.uint16)
+    intensity = measure(image)
+    assert intensity == Intensity(valid=4, total=16, squares=72, low=2, high=6)
+    assert (intensity.mean, intensity.std) == (4, 2**0.5)
+    assert measure(image * 0) == Intensity()
+    assert Intensity().mean is Intensity().std is None
+    assert intensity + measure(image * 0) == intensity
+
+
+def test_intensity_of_many_images_is_that_of_their_pixels():
+    rng = np.random.default_rng(1)
+    images = rng.integers(1, 2**16, (3, 40, 50), dtype=np.uint16)
+    images[0, :10] = 0
+    pooled = sum(map(measure, images), Intensity())
+    valid = images[images != 0].astype(np.float64)
+    assert pooled.mean == pytest.approx(valid.mean(), rel=1e-12)
+    assert pooled.std == pytest.approx(valid.std(), rel=1e-12)
+    assert (pooled.low, pooled.high) == (valid.min(), valid.max())
+
+
+def test_squares_of_the_largest_intensity_do_not_overflow():
+    assert measure(np.full((300, 300), 65_535, np.uint16)).squares == 90_000 * 65_535**2
+
+
+def test_the_longest_start_of_a_scene_gives_its_columns():
+    columns = {"04": 7, "0418": 19, "": 3}
+    assert grid_columns_of("041869", columns) == 19
+    assert grid_columns_of("042", columns) == 7
+    assert grid_columns_of("9", columns) == 3
+    assert grid_columns_of("9", {"04": 7}) is None
+
+
+def test_positions_count_from_one_row_by_row():
+    assert grid_cell(1, 5) == (0, 0)
+    assert grid_cell(5, 5) == (0, 4)
+    assert grid_cell(6, 5) == (1, 0)
+    assert grid_cell(100, 20) == (4, 19)
+    assert grid_cell(6, None) == (None, None)
+    assert grid_cell(0, 5) == (None, None)

@@ -1,0 +1,89 @@
+"""One step, one epoch, and what is monitored."""
+
+import pytest
+import torch
+from torch import nn
+
+from seepseg.dataset import Batch
+from seepseg.errors import InputError
+from seepseg.optim import build_average, build_optimizer, build_schedule
+from seepseg.training import Monitor, Optimisation, is_better, train_epoch
+
+NAMES = ["thin", "broad"]
+
+
+def mean_logit(logits, target, valid):
+    return logits.mean()
+
+
+def four(logits, target, valid):
+    return torch.tensor(4.0)
+
+
+def optimisation(model, lr=0.1, grad_clip=0.0):
+    optimizer = build_optimizer("adam", model, lr, 0.0)
+    schedule = build_schedule(
+        "constant", optimizer, steps=10, warmup_steps=0, poly_power=1.0, step_every=1, step_factor=1.0
+    )
+    return Optimisation(
+        model, optimizer, schedule, build_average(model, 0.0), grad_clip, None, torch.device("cpu")
+    )
+
+
+@pytest.fixture
+def batch():
+    target = torch.tensor([[[0, 1], [2, 2]]])
+    return Batch(torch.ones(1, 1, 2, 2), target, torch.tensor([[[True, True], [True, False]]]))
+
+
+def test_monitor_pools_counts_and_averages_over_tiles(batch):
+    monitor = Monitor(mean_logit, four, "softmax", NAMES)
+    right = nn.functional.one_hot(batch.target, 3).permute(0, 3, 1, 2) * 6.0  # mean logit 2
+    monitor.add(right, batch)
+    monitor.add(torch.zeros(1, 3, 2, 2), batch, loss=torch.tensor(8.0))  # ties: background everywhere
+    assert monitor.confusion.tolist() == [[2, 0, 0], [1, 1, 0], [1, 0, 1]]  # the invalid pixel is not there
+    row = monitor.row("val")
+    assert row["val_loss"] == 5 and row["val_bce"] == 4
+    # Of four slick pixels two were found, without a false alarm: Dice 2 * 2 / (2 * 2 + 2).
+    assert row["val_dice"] == row["val_macro_dice"] == pytest.approx(2 / 3)
+    assert monitor.class_dice() == {"thin": pytest.approx(2 / 3), "broad": pytest.approx(2 / 3)}
+
+
+def test_an_epoch_lowers_the_loss_and_updates_the_average(batch):
+    torch.manual_seed(0)
+    model = nn.Conv2d(1, 3, 1)
+    run = optimisation(model)
+
+    def cross_entropy(logits, target, valid):
+        return nn.functional.cross_entropy(logits, target)
+
+    losses = []
+    for _ in range(3):
+        monitor = Monitor(cross_entropy, four, "softmax", NAMES)
+        for _ in train_epoch(run, [batch] * 5, monitor):
+            pass
+        losses.append(monitor.mean_loss)
+    assert losses[0] > losses[1] > losses[2]
+    assert torch.equal(run.average.module.weight, model.weight)  # decay 0 keeps the newest
+
+
+def test_the_gradient_is_clipped(batch):
+    model = nn.Conv2d(1, 3, 1)
+    run = optimisation(model, grad_clip=0.5)
+    run.step(batch, lambda logits, target, valid: 1e3 * logits.mean())
+    norm = torch.cat([weight.grad.flatten() for weight in model.parameters()]).norm()
+    assert norm.item() == pytest.approx(0.5, rel=1e-4)
+
+
+def test_divergence_is_told_with_a_remedy(batch):
+    monitor = Monitor(lambda logits, target, valid: logits.mean() * torch.nan, four, "softmax", NAMES)
+    with pytest.raises(InputError, match=r"training diverged: the loss became nan .* lower train\.lr"):
+        list(train_epoch(optimisation(nn.Conv2d(1, 3, 1)), [batch], monitor))
+
+
+@pytest.mark.parametrize(
+    ("value", "best", "expected"),
+    [(0.2, 0.1, True), (0.1, 0.1, False), (None, 0.1, False), (0.0, None, True)],
+)
+def test_only_a_higher_score_is_better(value, best, expected):
+    assert is_better(value, best) is expected
