@@ -2,21 +2,13 @@
 
 from collections.abc import Iterator
 from itertools import islice
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
-import pandas as pd
 import torch
 from torch import Tensor
 
-from seepseg.errors import InputError
-from seepseg.packed import NODATA, Packed
-
-SPLIT_FILE = Path("data/split.csv")
-
-Indices = npt.NDArray[np.int64]
+from seepseg.packed import NODATA, Indices, Packed
 
 
 class Batch(NamedTuple):
@@ -31,28 +23,6 @@ class Batch(NamedTuple):
     images: Tensor
     target: Tensor
     valid: Tensor
-
-
-def read_split(packed: Packed, path: Path = SPLIT_FILE) -> dict[str, Indices]:
-    """Read which tile belongs to which split.
-
-    Args:
-        packed: the tiles that were split.
-        path: the list that the split stage wrote: tile, scene, split.
-
-    Returns:
-        Array indices, int64 and ascending, under "train", "val" and "test"; any but "train" may be empty.
-
-    Raises:
-        InputError: the list is missing or names other tiles than the packed ones.
-    """
-    if not path.is_file():
-        raise InputError(f"{path} is missing: run `dvc repro split`")
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    if list(table["tile"]) != list(packed.manifest["tile"]):
-        raise InputError(f"{path}: lists other tiles than the packed ones; run `dvc repro split`")
-    splits = table["split"].to_numpy()
-    return {name: np.flatnonzero(splits == name).astype(np.int64) for name in ("train", "val", "test")}
 
 
 def load_batch(packed: Packed, indices: Indices, device: torch.device) -> Batch:

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from seepseg.dataset import Batch, Indices, in_order, load_batch
-from seepseg.packed import Packed
+from seepseg.dataset import Batch, in_order, load_batch
+from seepseg.packed import Indices, Packed
 from seepseg.transforms import Normalization, normalize
 
 

@@ -14,6 +14,9 @@ PACKED_DIR = Path("data/packed")
 IMAGES = PACKED_DIR / "images.npy"
 TARGETS = PACKED_DIR / "targets.npy"
 MANIFEST = PACKED_DIR / "manifest.csv"
+SPLIT_FILE = Path("data/split.csv")
+
+Indices = npt.NDArray[np.int64]
 
 NODATA = 0  # pixel value of an image where the satellite saw nothing
 PIXELS = "pixels_"  # prefix of the manifest's columns with pixel counts: background first, then the classes
@@ -106,6 +109,28 @@ def read_manifest(path: Path = MANIFEST) -> pd.DataFrame:
     if absent := [name for name in expected if name not in manifest.columns]:
         raise InputError(f"{path}: columns {', '.join(absent)} are missing; {REMEDY}")
     return manifest
+
+
+def read_split(packed: Packed, path: Path = SPLIT_FILE) -> dict[str, Indices]:
+    """Read which tile belongs to which split.
+
+    Args:
+        packed: the tiles that were split.
+        path: the list that the split stage wrote: tile, scene, split.
+
+    Returns:
+        Array indices, int64 and ascending, under "train", "val" and "test"; any but "train" may be empty.
+
+    Raises:
+        InputError: the list is missing or names other tiles than the packed ones.
+    """
+    if not path.is_file():
+        raise InputError(f"{path} is missing: run `dvc repro split`")
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    if list(table["tile"]) != list(packed.manifest["tile"]):
+        raise InputError(f"{path}: lists other tiles than the packed ones; run `dvc repro split`")
+    splits = table["split"].to_numpy()
+    return {name: np.flatnonzero(splits == name).astype(np.int64) for name in ("train", "val", "test")}
 
 
 def class_names(manifest: pd.DataFrame) -> list[str]:

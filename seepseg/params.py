@@ -105,6 +105,8 @@ def _describe(fault: ErrorDetails, kind: type, section: str) -> str:
             expected = fault["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
             expected = expected.replace("an object", "a block of keys")
             hint = "; YAML reads 1e-3 as text: write 1.0e-3" if _looks_like_number(fault["input"]) else ""
+            if isinstance(fault["input"], dict):  # a check across the keys of a block names what it found itself
+                return f"{key}: expected {expected}"
             return f"{key}: expected {expected}, found {found}{hint}"
 
 

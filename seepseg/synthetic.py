@@ -86,9 +86,7 @@ def trail(rng: np.random.Generator, scale: float) -> Footprint:
 
 def patch(rng: np.random.Generator, scale: float) -> Footprint:
     """A compact round pool."""
-    return _blob(
-        rng, radius=scale * rng.uniform(15, 23), elongation=rng.uniform(1.0, 1.4), raggedness=0.12, edge=2.5
-    )
+    return _blob(rng, radius=scale * rng.uniform(15, 23), elongation=rng.uniform(1.0, 1.4), raggedness=0.12, edge=2.5)
 
 
 def fan(rng: np.random.Generator, scale: float) -> Footprint:
@@ -102,7 +100,7 @@ def fan(rng: np.random.Generator, scale: float) -> Footprint:
     reach = length * np.interp(angle, np.linspace(-1, 1, 81), np.clip(0.45 + 0.45 * fingers, 0.45, 1.0))
     side = (1 - np.abs(angle)) * spread * np.clip(along + 0.15 * length, 0, None)
     inside = np.minimum(np.minimum(along, side), 0.4 * (reach - along))
-    return Footprint(inside, _soft(inside, 2.0) * np.clip(1.15 - 0.75 * along / length, 0, 1))
+    return Footprint(inside, _soft(inside, 2.0) * np.clip(1.1 - 0.45 * along / length, 0, 1))
 
 
 def curl(rng: np.random.Generator, scale: float) -> Footprint:
@@ -117,42 +115,40 @@ def curl(rng: np.random.Generator, scale: float) -> Footprint:
 
 
 def cluster(rng: np.random.Generator, scale: float) -> Footprint:
-    """Small scraps of a slick that has broken up, strewn along a line."""
-    y, x = _canvas(55 * scale)
+    """A slick that has broken up into a field of small scraps, some of them gone."""
+    y, x = _canvas(62 * scale)
     y, x = _rotate(y, x, rng.uniform(0, 2 * np.pi))
     inside = np.full(y.shape, -np.inf)
-    for _ in range(rng.integers(15, 24)):
-        center_y, center_x = scale * rng.normal(0, 9), scale * rng.uniform(-34, 34)
-        scrap = scale * rng.uniform(3.5, 6.0) - np.hypot((y - center_y), 0.8 * (x - center_x))
+    for row, column in np.argwhere(rng.random((5, 8)) < 0.75) - (2.0, 3.5):
+        center_y, center_x = scale * (11 * np.array((row, column)) + rng.uniform(-4.5, 4.5, 2))
+        scrap = scale * rng.uniform(2.2, 4.2) - np.hypot(y - center_y, 0.8 * (x - center_x))
         inside = np.maximum(inside, scrap)
-    inside = inside + 0.8 * scale * _smooth(rng, y.shape, 2 * scale)
+    inside = inside + 0.6 * scale * _smooth(rng, y.shape, 2 * scale)
     return Footprint(inside, _soft(inside, 1.5))
 
 
 def film(rng: np.random.Generator, scale: float) -> Footprint:
     """A broad thin sheet with ragged but clear edges, hardly darker than the sea."""
-    return _blob(
-        rng, radius=scale * rng.uniform(28, 38), elongation=rng.uniform(1.3, 2.0), raggedness=0.22, edge=3.0
-    )
+    return _blob(rng, radius=scale * rng.uniform(28, 38), elongation=rng.uniform(1.3, 2.0), raggedness=0.22, edge=3.0)
 
 
 def ring(rng: np.random.Generator, scale: float) -> Footprint:
-    """A round slick around a bright eye, where gas roughens the water."""
+    """A dark rim around a bright eye, where rising gas roughens the water."""
     radius = scale * rng.uniform(11, 15)
     disc = _blob(rng, radius=radius, elongation=rng.uniform(1.0, 1.2), raggedness=0.06, edge=2.0)
-    eye = _soft(disc.inside - 0.6 * radius, 2.0)
-    return Footprint(disc.inside, disc.strength - 1.5 * eye)
+    eye = _soft(disc.inside - 0.45 * radius, 2.0)
+    return Footprint(disc.inside, disc.strength - 1.45 * eye)
 
 
 # In the order of the classes: 1 is the first.
 KINDS: Final = (
     Kind("trail", share=0.0090, damping_db=4.5, draw=trail),
-    Kind("patch", share=0.0032, damping_db=9.5, draw=patch),
-    Kind("fan", share=0.0042, damping_db=6.0, draw=fan),
-    Kind("curl", share=0.0034, damping_db=7.5, draw=curl),
-    Kind("cluster", share=0.0022, damping_db=7.5, draw=cluster),
-    Kind("film", share=0.0050, damping_db=3.5, draw=film),
-    Kind("ring", share=0.0009, damping_db=8.0, draw=ring),
+    Kind("patch", share=0.0034, damping_db=10.0, draw=patch),
+    Kind("fan", share=0.0042, damping_db=7.0, draw=fan),
+    Kind("curl", share=0.0034, damping_db=6.5, draw=curl),
+    Kind("cluster", share=0.0026, damping_db=7.5, draw=cluster),
+    Kind("film", share=0.0048, damping_db=3.2, draw=film),
+    Kind("ring", share=0.0010, damping_db=8.0, draw=ring),
 )
 
 
@@ -237,9 +233,7 @@ def nodata_wedge(rng: np.random.Generator, shape: tuple[int, int]) -> Bools:
     return np.rot90(wedge, side)
 
 
-def place_slicks(
-    rng: np.random.Generator, valid: Bools, scale: float
-) -> tuple[npt.NDArray[np.uint8], Floats]:
+def place_slicks(rng: np.random.Generator, valid: Bools, scale: float) -> tuple[npt.NDArray[np.uint8], Floats]:
     """Strew slicks of all kinds over a scene, apart from each other, until each kind covers its share.
 
     Args:
@@ -271,9 +265,7 @@ def place_slicks(
             if taken or 2 * np.count_nonzero(covered) < np.count_nonzero(slick.inside > 0):
                 continue
             target[scene_part][covered] = index
-            damping_db[scene_part] += (
-                kind.damping_db * rng.uniform(0.9, 1.1) * strength * thickness[scene_part]
-            )
+            damping_db[scene_part] += kind.damping_db * rng.uniform(0.9, 1.1) * strength * thickness[scene_part]
             size = int(np.count_nonzero(covered))
             budget -= size
     return target, damping_db
@@ -305,9 +297,7 @@ def _soft(inside: Floats, edge: float) -> Floats:
     return np.clip(inside / edge + 0.5, 0.0, 1.0)
 
 
-def _blob(
-    rng: np.random.Generator, *, radius: float, elongation: float, raggedness: float, edge: float
-) -> Footprint:
+def _blob(rng: np.random.Generator, *, radius: float, elongation: float, raggedness: float, edge: float) -> Footprint:
     """An ellipse whose outline smooth noise pushes in and out."""
     y, x = _canvas(1.35 * radius * elongation**0.5 * (1 + raggedness) + 4)
     across, along = _rotate(y, x, rng.uniform(0, 2 * np.pi))
@@ -324,9 +314,7 @@ def _path(heading: Floats) -> Floats:
 
 def _meander(rng: np.random.Generator, length: int, direction: float, scale: float) -> Floats:
     """A path that wavers around its direction, in wide bends and small kinks; (2, length)."""
-    return _path(
-        direction + 0.45 * _smooth(rng, (length,), 25 * scale) + 0.3 * _smooth(rng, (length,), 4 * scale)
-    )
+    return _path(direction + 0.45 * _smooth(rng, (length,), 25 * scale) + 0.3 * _smooth(rng, (length,), 4 * scale))
 
 
 def _uneven(rng: np.random.Generator, half_width: Floats, variation: float, scale: float) -> Floats:
@@ -353,12 +341,9 @@ def _overlap(
     """The part of a scene that a canvas centered there covers, and that part of the canvas."""
     starts = [int(middle) - side // 2 for middle, side in zip(center, canvas, strict=True)]
     in_scene = [
-        slice(max(start, 0), min(start + side, limit))
-        for start, side, limit in zip(starts, canvas, scene, strict=True)
+        slice(max(start, 0), min(start + side, limit)) for start, side, limit in zip(starts, canvas, scene, strict=True)
     ]
-    in_canvas = [
-        slice(part.start - start, part.stop - start) for part, start in zip(in_scene, starts, strict=True)
-    ]
+    in_canvas = [slice(part.start - start, part.stop - start) for part, start in zip(in_scene, starts, strict=True)]
     return tuple(in_scene), tuple(in_canvas)
 
 
@@ -372,9 +357,7 @@ def _smooth(rng: np.random.Generator, shape: tuple[int, ...], sigma: float) -> F
     return noise
 
 
-def _spectral(
-    rng: np.random.Generator, shape: tuple[int, int], gain: Callable[[Floats, Floats], Floats]
-) -> Floats:
+def _spectral(rng: np.random.Generator, shape: tuple[int, int], gain: Callable[[Floats, Floats], Floats]) -> Floats:
     """Noise with mean 0, deviation 1 and the given gain by frequency in cycles per pixel (rows, columns)."""
     white = fft.rfft2(rng.standard_normal(shape))
     white *= gain(fft.fftfreq(shape[0])[:, None], fft.rfftfreq(shape[1])[None, :])

@@ -22,11 +22,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from seepseg.dataset import read_split
 from seepseg.errors import InputError, run_stage
 from seepseg.files import write_csv, write_json
 from seepseg.objects import Connectivity, label_objects
-from seepseg.packed import BACKGROUND, NODATA, Packed, open_packed
+from seepseg.packed import BACKGROUND, NODATA, Packed, open_packed, read_split
 from seepseg.params import load_params, param_block
 
 BALANCE_PLOT = Path("plots/class_balance.csv")

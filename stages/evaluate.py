@@ -14,7 +14,6 @@ import pandas as pd
 from annotated_types import Ge, Gt, Le
 
 from seepseg.checkpoint import CheckpointMeta, load_model
-from seepseg.dataset import read_split
 from seepseg.device import DeviceName, choose_device, make_deterministic
 from seepseg.errors import InputError, run_stage
 from seepseg.files import new_npy, write_csv, write_json
@@ -29,7 +28,7 @@ from seepseg.metrics import (
     scores,
 )
 from seepseg.objects import match_objects
-from seepseg.packed import BACKGROUND, Packed, open_packed
+from seepseg.packed import BACKGROUND, Packed, open_packed, read_split
 from seepseg.params import load_params, param_block
 
 MODEL = Path("models/model.safetensors")

@@ -18,10 +18,9 @@ from seepseg import figures
 from seepseg.errors import InputError, run_stage
 from seepseg.figures import Tile
 from seepseg.files import write_bytes
-from seepseg.packed import Packed, class_pixels, open_packed
+from seepseg.packed import Packed, class_pixels, open_packed, read_split
 from seepseg.params import load_params, param_block
 
-SPLIT = Path("data/split.csv")
 PREDICTIONS = Path("data/predictions")
 PLOTS = Path("plots")
 
@@ -57,7 +56,7 @@ def main() -> None:
 
 def _samples(packed: Packed, n_tiles: int) -> list[Tile]:
     """Training tiles that show as many classes as possible."""
-    rows = np.flatnonzero(_read(SPLIT)["split"] == "train")
+    rows = read_split(packed)["train"]
     chosen = rows[figures.choose_samples(class_pixels(packed.manifest.iloc[rows]), n_tiles)]
     names = packed.manifest["tile"]
     return [Tile(names[row], packed.images[row], packed.targets[row]) for row in chosen]

@@ -16,11 +16,10 @@ from pydantic import BeforeValidator, ValidationInfo, field_validator
 
 from seepseg.errors import run_stage
 from seepseg.files import write_csv, write_json
-from seepseg.packed import class_names, class_pixels, read_manifest
+from seepseg.packed import SPLIT_FILE, class_names, class_pixels, read_manifest
 from seepseg.params import load_params, param_block
 from seepseg.splits import MIN_FOLDS, SPLITS, leakage, split_by_scene, split_by_tile
 
-SPLIT = Path("data/split.csv")
 METRICS = Path("metrics/split.json")
 PIXELS_PLOT = Path("plots/split_pixels.csv")
 
@@ -71,7 +70,7 @@ def main() -> None:
     table = manifest.assign(split=_split(params, manifest))
     pixels = _class_table(table)
     _warn_of_absent_classes(pixels)
-    write_csv(SPLIT, table[["tile", "scene", "split"]])
+    write_csv(SPLIT_FILE, table[["tile", "scene", "split"]])
     write_json(METRICS, {"split": _summary(table)})
     write_csv(PIXELS_PLOT, pixels)
 

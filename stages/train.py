@@ -19,7 +19,7 @@ from torch import nn
 from tqdm import tqdm
 
 from seepseg.checkpoint import CheckpointMeta, save_checkpoint
-from seepseg.dataset import Batch, Indices, load_batch, num_batches, read_split, shuffled
+from seepseg.dataset import Batch, load_batch, num_batches, shuffled
 from seepseg.device import DeviceName, amp_dtype, choose_device, make_deterministic
 from seepseg.errors import run_stage
 from seepseg.files import read_json, write_json
@@ -28,7 +28,7 @@ from seepseg.inference import predict
 from seepseg.losses import LossParams, build_loss, loss_name_at
 from seepseg.models import ModelParams, build_model
 from seepseg.optim import OptimizerName, ScheduleName, build_average, build_optimizer, build_schedule
-from seepseg.packed import BACKGROUND, MANIFEST, Packed, open_packed
+from seepseg.packed import BACKGROUND, MANIFEST, Indices, Packed, open_packed, read_split
 from seepseg.params import load_params, param_block
 from seepseg.training import History, Loss, Monitor, Optimisation, is_better, train_epoch, validate
 from seepseg.transforms import (

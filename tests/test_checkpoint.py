@@ -18,7 +18,6 @@ MODEL = ModelParams(
     name="unet",
     head="softmax",
     width=2,
-    max_width=4,
     depth=2,
     stem=1,
     norm="batch",
@@ -88,10 +87,11 @@ def test_loading_needs_no_encoder_weights(tmp_path):
 WRITE = """
 import sys, torch
 from pathlib import Path
-from tests.test_checkpoint import META, MODEL, build_model, save_checkpoint
+from tests.test_checkpoint import META, MODEL, build_model, replace, save_checkpoint
 torch.manual_seed(0)
 state = build_model(MODEL, num_classes=3).state_dict()
-save_checkpoint(Path(sys.argv[1]), dict(reversed(state.items())), META)
+meta = replace(META, info=dict(reversed(META.info.items())))
+save_checkpoint(Path(sys.argv[1]), dict(reversed(state.items())), meta)
 """
 
 

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 import torch
 
-from seepseg.dataset import in_order, load_batch, num_batches, read_split, shuffled
+from seepseg.dataset import in_order, load_batch, num_batches, shuffled
 from seepseg.errors import InputError
-from seepseg.packed import Packed
+from seepseg.packed import Packed, read_split
 
 
 @pytest.fixture

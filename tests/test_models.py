@@ -21,7 +21,6 @@ SMALL = {
     "name": "unet",
     "head": "softmax",
     "width": 4,
-    "max_width": 8,
     "depth": 3,
     "stem": 2,
     "norm": "batch",
@@ -50,15 +49,15 @@ def one_thread():
 
 
 def test_original_unet_has_its_number_of_weights():
-    model = build(width=64, max_width=512, depth=4, stem=1, norm="none", head="sigmoid")
+    model = build(width=64, depth=4, stem=1, norm="none", head="sigmoid")
     assert num_weights(model.encoder) == 4_684_224
     assert num_weights(model.decoder) == 3_097_472
     assert num_weights(model.head) == 64 * 7 + 7 == 455
     assert num_weights(model) == 7_782_151
 
 
-def test_widths_double_up_to_the_cap():
-    assert build(width=4, max_width=10, depth=4).encoder.widths == (4, 8, 10, 10)
+def test_widths_double():
+    assert build(width=4, depth=4).encoder.widths == (4, 8, 16, 32)
 
 
 def test_transposed_convolution_is_counted_by_hand():
@@ -103,7 +102,7 @@ def test_every_stem_gives_full_resolution(name, stem):
     features = model.encoder(torch.randn(2, 1, 32, 32))
     finest = 32 // stem
     sides = (finest, finest // 2, finest // 4)
-    expected = [(width, side, side) for width, side in zip((4, 8, 8), sides, strict=True)]
+    expected = [(width, side, side) for width, side in zip((4, 8, 16), sides, strict=True)]
     assert [tuple(feature.shape[1:]) for feature in features] == expected
 
 
@@ -156,7 +155,7 @@ def test_initial_weights_are_he_normal():
 
 def test_activations_keep_their_size_in_the_original_network():
     torch.manual_seed(1)
-    model = build(width=16, max_width=512, depth=4, stem=1, norm="none")
+    model = build(width=16, depth=4, stem=1, norm="none")
     logits = model(torch.randn(1, 1, 64, 64))
     assert 0.1 < logits.std().item() < 10
 
@@ -206,7 +205,7 @@ def test_attention_unet_is_the_unet_where_its_gates_are_open():
 
 
 def test_attention_unet_gates_all_but_the_finest_skip():
-    gates = build(name="attention_unet", max_width=99, depth=4).decoder.gates
+    gates = build(name="attention_unet", depth=4).decoder.gates
     assert [(gate.w_x.in_channels, gate.w_g.in_channels) for gate in gates] == [(8, 16), (16, 32)]
 
 
@@ -371,7 +370,6 @@ def test_missing_encoder_weights_are_named():
         ({"name": "resnet_unet", "depth": 6}, "depth of at most 5 for resnet_unet"),
         ({"name": "resnet_unet", "stem": 1}, "stem 2 for resnet_unet, whose first convolution has stride 2"),
         ({"name": "attention_unet", "depth": 2}, "depth of at least 3 for attention_unet"),
-        ({"max_width": 3}, "max_width of at least width"),
         ({"depth": 1}, "model.depth: expected greater than or equal to 2, found 1"),
         ({"stem": 3}, "model.stem: expected 1, 2 or 4, found 3"),
         ({"name": "unets"}, "did you mean 'unet'"),

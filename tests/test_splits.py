@@ -204,8 +204,9 @@ def grid(*rows, scene="s"):
     ("tiles", "expected"),
     [
         (grid("Tv.x"), {"val": 1.0, "test": 0.0}),
-        (grid("T..", ".v.", "..x"), {"val": 1.0, "test": 0.0}),
-        (grid("vTv", "vvv", "vvv"), {"val": 5 / 8, "test": None}),
+        (grid("T..", ".v.", "..x"), {"val": 0.0, "test": 0.0}),
+        (grid("vvv", "vTv", "vvv"), {"val": 4 / 8, "test": None}),
+        (grid("Tx", "v."), {"val": 1.0, "test": 1.0}),
         (grid("vx", ".."), {"val": 0.0, "test": 0.0}),
         (grid("TT"), {"val": None, "test": None}),
     ],

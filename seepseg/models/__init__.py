@@ -21,11 +21,10 @@ class ModelParams:
 
     Attributes:
         name: the network. The encoder of resnet_unet is a ResNet, with its own widths and batch norm; `depth`
-            of its 5 levels are used; `width`, `max_width`, `norm` and `upsampling` shape its decoder;
+            of its 5 levels are used; `width`, `norm` and `upsampling` shape its decoder;
             `stem` must be 2, which is what the ResNet's first convolution does.
         head: softmax has a logit for background and each class, sigmoid one for each class.
-        width: channels of the finest level; each further level has twice as many ...
-        max_width: ... up to this.
+        width: channels of the finest level; each further level has twice as many.
         depth: resolution levels.
         stem: the finest level is that many times coarser than the image.
         norm: after each 3x3 convolution.
@@ -37,7 +36,6 @@ class ModelParams:
     name: Literal["unet", "attention_unet", "resnet_unet"]
     head: Literal["softmax", "sigmoid"]
     width: Annotated[int, Ge(1)]
-    max_width: Annotated[int, Ge(1)]
     depth: Annotated[int, Ge(2)]
     stem: Literal[1, 2, 4]
     norm: Norm
@@ -46,8 +44,6 @@ class ModelParams:
     encoder_weights: str | None
 
     def __post_init__(self) -> None:
-        if self.max_width < self.width:
-            raise ValueError("max_width of at least width")
         if self.name == "attention_unet" and self.depth < MIN_DEPTH:
             raise ValueError(f"depth of at least {MIN_DEPTH} for attention_unet")
         if self.name == "resnet_unet" and self.depth > MAX_DEPTH:
@@ -70,7 +66,7 @@ def build_model(params: ModelParams, num_classes: int) -> UNet:
         InputError: the file of `encoder_weights` is missing or doesn't fit.
     """
     num_logits = num_classes if params.head == "softmax" else num_classes - 1
-    widths = [min(params.width * 2**level, params.max_width) for level in range(params.depth)]
+    widths = [params.width * 2**level for level in range(params.depth)]
     encoder: Encoder
     if params.name == "resnet_unet":
         encoder = ResNetEncoder(params.encoder, params.depth)
