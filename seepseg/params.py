@@ -58,9 +58,7 @@ def load_params(kind: type[T], section: str, path: Path = PARAMS_FILE) -> T:
     """
     document = _read_yaml(path)
     if unknown := [name for name in document if name not in SECTIONS]:
-        raise InputError(
-            "\n".join(f"{path}: unknown section {_with_nearest(name, SECTIONS)}" for name in unknown)
-        )
+        raise InputError("\n".join(f"{path}: unknown section {_with_nearest(name, SECTIONS)}" for name in unknown))
     if section not in document:
         raise InputError(f"{path}: section '{section}' is missing")
     try:
@@ -98,9 +96,7 @@ def _describe(fault: ErrorDetails, kind: type, section: str) -> str:
             near = difflib.get_close_matches(
                 str(fault["input"]), allowed.replace("'", "").replace(" or ", ", ").split(", "), 1
             )
-            return f"{key}: expected {allowed}, found {found}" + (
-                f"; did you mean '{near[0]}'?" if near else ""
-            )
+            return f"{key}: expected {allowed}, found {found}" + (f"; did you mean '{near[0]}'?" if near else "")
         case _:
             expected = fault["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
             expected = expected.replace("an object", "a block of keys")

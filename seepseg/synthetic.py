@@ -100,7 +100,7 @@ def fan(rng: np.random.Generator, scale: float) -> Footprint:
     reach = length * np.interp(angle, np.linspace(-1, 1, 81), np.clip(0.45 + 0.45 * fingers, 0.45, 1.0))
     side = (1 - np.abs(angle)) * spread * np.clip(along + 0.15 * length, 0, None)
     inside = np.minimum(np.minimum(along, side), 0.4 * (reach - along))
-    return Footprint(inside, _soft(inside, 2.0) * np.clip(1.1 - 0.45 * along / length, 0, 1))
+    return Footprint(inside, _soft(inside, 2.0) * np.clip(1.1 - 0.35 * along / length, 0, 1))
 
 
 def curl(rng: np.random.Generator, scale: float) -> Footprint:
@@ -110,7 +110,7 @@ def curl(rng: np.random.Generator, scale: float) -> Footprint:
     if rng.random() < 0.5:
         curvature *= np.tanh(np.linspace(-3, 4, length))
     heading = rng.uniform(0, 2 * np.pi) + rng.choice((-1, 1)) * np.cumsum(curvature)
-    half_width = _uneven(rng, np.full(length, scale * rng.uniform(4.2, 5.4)), 0.2, scale)
+    half_width = _uneven(rng, np.full(length, scale * rng.uniform(4.8, 6.0)), 0.2, scale)
     return _ribbon(_path(heading + 0.2 * _smooth(rng, (length,), 5 * scale)), half_width, edge=2.0)
 
 
@@ -144,10 +144,10 @@ def ring(rng: np.random.Generator, scale: float) -> Footprint:
 KINDS: Final = (
     Kind("trail", share=0.0090, damping_db=4.5, draw=trail),
     Kind("patch", share=0.0034, damping_db=10.0, draw=patch),
-    Kind("fan", share=0.0042, damping_db=7.0, draw=fan),
-    Kind("curl", share=0.0034, damping_db=6.5, draw=curl),
+    Kind("fan", share=0.0042, damping_db=7.5, draw=fan),
+    Kind("curl", share=0.0036, damping_db=7.0, draw=curl),
     Kind("cluster", share=0.0026, damping_db=7.5, draw=cluster),
-    Kind("film", share=0.0048, damping_db=3.2, draw=film),
+    Kind("film", share=0.0048, damping_db=3.6, draw=film),
     Kind("ring", share=0.0010, damping_db=8.0, draw=ring),
 )
 
@@ -191,7 +191,7 @@ def sea(rng: np.random.Generator, shape: tuple[int, int]) -> Floats:
     log += rng.uniform(0.06, 0.16) * _swell(rng, shape)
     # Calm air darkens the sea much as oil does, but with edges tens of pixels wide: the look-alikes.
     calm = _spectral(rng, shape, lambda fy, fx: (np.hypot(fy, fx) + 1 / 300) ** -2.8)
-    log -= 0.6 * np.clip(calm - 1.0, 0, 1.5)
+    log -= 0.5 * np.clip(calm - 1.0, 0, 1.4)
     intensity: Floats = np.exp(log)
     return intensity
 

@@ -127,9 +127,7 @@ def main() -> None:
     device = choose_device(params.device, "evaluate.device")
     make_deterministic(params.seed, params.threads, device)
     packed = open_packed()
-    splits = {
-        name: indices for name, indices in read_split(packed).items() if name != "train" and len(indices)
-    }
+    splits = {name: indices for name, indices in read_split(packed).items() if name != "train" and len(indices)}
     model, meta = load_model(MODEL)
     if meta.class_names != packed.class_names:
         raise InputError(
@@ -154,9 +152,7 @@ def main() -> None:
                 pred[done : done + len(prediction.indices)] = measures[name].add(prediction, meta)
                 done += len(prediction.indices)
 
-    documents = {
-        name: split.document(params.bootstrap_samples, params.seed) for name, split in measures.items()
-    }
+    documents = {name: split.document(params.bootstrap_samples, params.seed) for name, split in measures.items()}
     write_csv(TILES, _by_split({name: pd.DataFrame(split.tiles) for name, split in measures.items()}))
     write_csv(CONFUSION, _by_split({name: split.confusion() for name, split in measures.items()}))
     write_csv(PR, _by_split({name: split.curve.curve() for name, split in measures.items()}))
@@ -173,10 +169,13 @@ def _by_split(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def _line(split: str, document: dict[str, Any]) -> str:
-    per_class = " ".join("  - " if dice is None else f"{dice:.2f}" for dice in document["dice"].values())
+    def shown(value: float | None) -> str:
+        return "-" if value is None else f"{value:.3f}"
+
+    per_class = " ".join(shown(dice) for dice in document["dice"].values())
     return (
-        f"{split}: binary Dice {document['binary_dice']:.3f}, macro Dice {document['macro_dice']:.3f} "
-        f"(classes {per_class}), object F1 {document['object_f1']:.3f}"
+        f"{split}: binary Dice {shown(document['binary_dice'])}, macro Dice {shown(document['macro_dice'])} "
+        f"(by class {per_class}), object F1 {shown(document['object_f1'])}"
     )
 
 

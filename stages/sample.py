@@ -42,7 +42,7 @@ def main() -> None:
         (folder / TARGETS).mkdir()
         for scene in range(params.n_scenes):
             images, targets = make_scene(params.seed, scene, params.tiles_per_scene, params.tile_size)
-            for tile, (image, target) in enumerate(zip(images, targets, strict=True)):
+            for tile, (image, target) in enumerate(zip(images, targets, strict=True), start=1):
                 name = f"{900_001 + scene}.{tile:06d}.tif"
                 write_tiff(folder / IMAGES / name, image)
                 write_tiff(folder / TARGETS / name, target)

@@ -51,9 +51,7 @@ def test_warm_up_rises_linearly_then_the_schedule_starts_at_the_full_rate(name):
 def test_weight_decay_acts_on_kernels_only():
     model = nn.Sequential(nn.Conv2d(1, 1, 3), nn.BatchNorm2d(1))
     optimizer = build_optimizer("adam", model, lr=0.1, weight_decay=0.5)
-    decayed = {
-        id(weight): group["weight_decay"] for group in optimizer.param_groups for weight in group["params"]
-    }
+    decayed = {id(weight): group["weight_decay"] for group in optimizer.param_groups for weight in group["params"]}
     assert decayed[id(model[0].weight)] == 0.5
     assert [decayed[id(weight)] for weight in (model[0].bias, model[1].weight, model[1].bias)] == [0, 0, 0]
 

@@ -48,9 +48,7 @@ def load(tmp_path):
 
 def test_a_section_becomes_a_frozen_block(load):
     block = load(GOOD)
-    assert block == Outer(
-        name="dice", count=3, flag=True, maybe=None, steps=[("dice", 2)], inner=Inner(share=1.0)
-    )
+    assert block == Outer(name="dice", count=3, flag=True, maybe=None, steps=[("dice", 2)], inner=Inner(share=1.0))
     with pytest.raises(AttributeError):
         block.count = 4
 

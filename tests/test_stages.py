@@ -35,9 +35,7 @@ def test_every_declared_output_is_written(finished):
 
 
 def test_metric_keys_are_unique_across_files(finished):
-    keys = [
-        key for path in finished.folder.glob("metrics/*.json") for key in leaves(json.loads(path.read_text()))
-    ]
+    keys = [key for path in finished.folder.glob("metrics/*.json") for key in leaves(json.loads(path.read_text()))]
     assert len(keys) == len(set(keys)) > 50
 
 

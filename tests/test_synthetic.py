@@ -198,7 +198,7 @@ def write_sample(tmp_path, monkeypatch):
 
 
 def test_the_stage_names_files_like_the_real_set(write_sample):
-    names = [f"90000{scene}.00000{tile}.tif" for scene in (1, 2) for tile in (0, 1, 2)]
+    names = [f"90000{scene}.00000{tile}.tif" for scene in (1, 2) for tile in (1, 2, 3)]
     folders = ("train_images_256", "train_masks_256")
     assert sorted(write_sample()) == [f"data/sample/{folder}/{name}" for folder in folders for name in names]
 
@@ -207,14 +207,14 @@ def test_the_stage_writes_what_make_scene_makes(write_sample):
     write_sample()
     images, targets = make_scene(1, 1, 3, 32)
     for folder, tiles in (("train_images_256", images), ("train_masks_256", targets)):
-        written = tifffile.imread(f"data/sample/{folder}/900002.000002.tif")
+        written = tifffile.imread(f"data/sample/{folder}/900002.000003.tif")
         assert written.dtype == tiles.dtype
         assert np.array_equal(written, tiles[2])
 
 
 def test_files_are_plain_tiff_of_no_date_or_program(write_sample):
     write_sample()
-    with tifffile.TiffFile("data/sample/train_images_256/900001.000000.tif") as file:
+    with tifffile.TiffFile("data/sample/train_images_256/900001.000001.tif") as file:
         assert len(file.pages) == 1
         assert file.pages[0].compression == tifffile.COMPRESSION.NONE
         assert not {"Software", "DateTime", "ImageDescription"} & {tag.name for tag in file.pages[0].tags}
