@@ -84,7 +84,7 @@ class Monitor:
 
 
 @dataclass(frozen=True)
-class Optimisation:
+class Optimization:
     """All that changes weights, stepped together once per batch.
 
     Attributes:
@@ -132,11 +132,11 @@ class Optimisation:
         return logits.detach().float(), value.detach()
 
 
-def train_epoch(optimisation: Optimisation, batches: Iterable[Batch], monitor: Monitor) -> Iterator[Monitor]:
+def train_epoch(optimization: Optimization, batches: Iterable[Batch], monitor: Monitor) -> Iterator[Monitor]:
     """Train on every batch once.
 
     Args:
-        optimisation: model, optimiser and the rest.
+        optimization: model, optimiser and the rest.
         batches: augmented, normalised tiles.
         monitor: fresh; its loss is the one that is minimised.
 
@@ -146,9 +146,9 @@ def train_epoch(optimisation: Optimisation, batches: Iterable[Batch], monitor: M
     Raises:
         InputError: the loss is no longer a number.
     """
-    optimisation.model.train()
+    optimization.model.train()
     for batch in batches:
-        logits, loss = optimisation.step(batch, monitor.loss)
+        logits, loss = optimization.step(batch, monitor.loss)
         if not math.isfinite(loss.item()):
             raise InputError(
                 f"training diverged: the loss became {loss.item()} after {monitor.tiles} tiles of this epoch; "

@@ -20,14 +20,12 @@ from pydantic import AfterValidator
 from tqdm import tqdm
 
 from seepseg.errors import InputError, run_stage
+from seepseg.faults import NO_COLUMNS, NUMBERED_ZERO, Report
 from seepseg.files import atomic_path, write_csv, write_json
 from seepseg.packed import BACKGROUND, IMAGES, MANIFEST, MANIFEST_TYPES, PIXELS, TARGETS
 from seepseg.params import load_params, param_block
 from seepseg.tiles import (
-    NO_COLUMNS,
-    NUMBERED_ZERO,
     Intensity,
-    Report,
     Tile,
     TileContent,
     TileReader,

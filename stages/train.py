@@ -30,7 +30,7 @@ from seepseg.models import ModelParams, build_model
 from seepseg.optim import OptimizerName, ScheduleName, build_average, build_optimizer, build_schedule
 from seepseg.packed import BACKGROUND, MANIFEST, Indices, Packed, open_packed, read_split
 from seepseg.params import load_params, param_block
-from seepseg.training import History, Loss, Monitor, Optimisation, is_better, train_epoch, validate
+from seepseg.training import History, Loss, Monitor, Optimization, is_better, train_epoch, validate
 from seepseg.transforms import (
     AugmentParams,
     Normalization,
@@ -90,9 +90,9 @@ def main() -> None:
     losses = _losses(loss_params, model_params.head, packed, device)
     bce = _plain_bce(loss_params, model_params.head)
     model = build_model(model_params, num_classes=len(packed.class_names) + 1).to(device)
-    optimisation = _optimisation(params, model, len(splits["train"]), device)
+    optimization = _optimization(params, model, len(splits["train"]), device)
     meta = CheckpointMeta(
-        model=model_params,
+        model=replace(model_params, encoder_weights=None),  # they are in the weights now, and the path is a machine's
         class_names=packed.class_names,
         normalization=normalization,
         data_fingerprint=hashlib.sha256(MANIFEST.read_bytes()).hexdigest(),
@@ -106,23 +106,23 @@ def main() -> None:
     for epoch in range(1, params.epochs + 1):
         loss_name = loss_name_at(loss_params, epoch - 1)
         monitor = partial(Monitor, losses[loss_name], bce, model_params.head, packed.class_names)
-        lr = float(optimisation.schedule.get_last_lr()[0])
+        lr = float(optimization.schedule.get_last_lr()[0])
         batches = _batches(packed, splits["train"], params.batch_size, normalization, augment_params, generator, device)
-        train, speed = _train_with_bar(optimisation, batches, monitor(), epoch, len(splits["train"]))
+        train, speed = _train_with_bar(optimization, batches, monitor(), epoch, len(splits["train"]))
         predictions = predict(
-            optimisation.average.module,
+            optimization.average.module,
             packed,
             splits["val"],
             batch_size=params.batch_size,
             normalization=normalization,
             device=device,
-            dtype=optimisation.dtype,
+            dtype=optimization.dtype,
         )
         row = history.add(epoch, loss_name, lr, train, validate(predictions, monitor()))
         history.write(HISTORY, CLASS_HISTORY)
         if improved := best is None or is_better(row["val_macro_dice"], best["val_macro_dice"]):
             best = row
-            save_checkpoint(MODEL, optimisation.average.module.state_dict(), meta)
+            save_checkpoint(MODEL, optimization.average.module.state_dict(), meta)
         print(_line(row, params.epochs, speed) + (" *" if improved else ""), flush=True)
         if params.early_stopping and epoch - best["epoch"] >= params.early_stopping:
             print(f"stopped early: no better epoch since {best['epoch']}")
@@ -146,7 +146,7 @@ def _plain_bce(params: LossParams, head: Head) -> Loss:
     return build_loss("bce", plain, head, {})
 
 
-def _optimisation(params: TrainParams, model: nn.Module, tiles: int, device: torch.device) -> Optimisation:
+def _optimization(params: TrainParams, model: nn.Module, tiles: int, device: torch.device) -> Optimization:
     optimizer = build_optimizer(params.optimizer, model, params.lr, params.weight_decay)
     steps_per_epoch = num_batches(tiles, params.batch_size)
     schedule = build_schedule(
@@ -160,7 +160,7 @@ def _optimisation(params: TrainParams, model: nn.Module, tiles: int, device: tor
     )
     average = build_average(model, params.ema_decay)
     dtype = amp_dtype(device, params.amp)
-    return Optimisation(model, optimizer, schedule, average, params.grad_clip, dtype, device)
+    return Optimization(model, optimizer, schedule, average, params.grad_clip, dtype, device)
 
 
 def _batches(
@@ -181,12 +181,12 @@ def _batches(
 
 
 def _train_with_bar(
-    optimisation: Optimisation, batches: Iterator[Batch], monitor: Monitor, epoch: int, tiles: int
+    optimization: Optimization, batches: Iterator[Batch], monitor: Monitor, epoch: int, tiles: int
 ) -> tuple[Monitor, float]:
     """Train one epoch behind a progress bar; also return the tiles per second."""
     started = time.monotonic()
     with tqdm(total=tiles, desc=f"epoch {epoch}", unit="tile", leave=False, disable=None) as bar:
-        for _ in train_epoch(optimisation, batches, monitor):
+        for _ in train_epoch(optimization, batches, monitor):
             bar.set_postfix(loss=f"{monitor.mean_loss:.4f}", refresh=False)
             bar.update(monitor.tiles - bar.n)
     return monitor, monitor.tiles / (time.monotonic() - started)

@@ -10,8 +10,8 @@ from scipy import ndimage
 from scipy.stats import kstest
 
 from seepseg.errors import InputError
+from seepseg.slicks import KINDS
 from seepseg.synthetic import (
-    KINDS,
     make_scene,
     nodata_wedge,
     place_slicks,

@@ -10,9 +10,9 @@ import pytest
 import tifffile
 
 from seepseg.errors import InputError
+from seepseg.faults import Report
 from seepseg.tiles import (
     Intensity,
-    Report,
     TileReader,
     compile_name_pattern,
     find_tiles,

@@ -7,7 +7,7 @@ from torch import nn
 from seepseg.dataset import Batch
 from seepseg.errors import InputError
 from seepseg.optim import build_average, build_optimizer, build_schedule
-from seepseg.training import Monitor, Optimisation, is_better, train_epoch
+from seepseg.training import Monitor, Optimization, is_better, train_epoch
 
 NAMES = ["thin", "broad"]
 
@@ -20,12 +20,12 @@ def four(logits, target, valid):
     return torch.tensor(4.0)
 
 
-def optimisation(model, lr=0.1, grad_clip=0.0):
+def optimization(model, lr=0.1, grad_clip=0.0):
     optimizer = build_optimizer("adam", model, lr, 0.0)
     schedule = build_schedule(
         "constant", optimizer, steps=10, warmup_steps=0, poly_power=1.0, step_every=1, step_factor=1.0
     )
-    return Optimisation(model, optimizer, schedule, build_average(model, 0.0), grad_clip, None, torch.device("cpu"))
+    return Optimization(model, optimizer, schedule, build_average(model, 0.0), grad_clip, None, torch.device("cpu"))
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_monitor_pools_counts_and_averages_over_tiles(batch):
 def test_an_epoch_lowers_the_loss_and_updates_the_average(batch):
     torch.manual_seed(0)
     model = nn.Conv2d(1, 3, 1)
-    run = optimisation(model)
+    run = optimization(model)
 
     def cross_entropy(logits, target, valid):
         return nn.functional.cross_entropy(logits, target)
@@ -67,7 +67,7 @@ def test_an_epoch_lowers_the_loss_and_updates_the_average(batch):
 
 def test_the_gradient_is_clipped(batch):
     model = nn.Conv2d(1, 3, 1)
-    run = optimisation(model, grad_clip=0.5)
+    run = optimization(model, grad_clip=0.5)
     run.step(batch, lambda logits, target, valid: 1e3 * logits.mean())
     norm = torch.cat([weight.grad.flatten() for weight in model.parameters()]).norm()
     assert norm.item() == pytest.approx(0.5, rel=1e-4)
@@ -76,7 +76,7 @@ def test_the_gradient_is_clipped(batch):
 def test_divergence_is_told_with_a_remedy(batch):
     monitor = Monitor(lambda logits, target, valid: logits.mean() * torch.nan, four, "softmax", NAMES)
     with pytest.raises(InputError, match=r"training diverged: the loss became nan .* lower train\.lr"):
-        list(train_epoch(optimisation(nn.Conv2d(1, 3, 1)), [batch], monitor))
+        list(train_epoch(optimization(nn.Conv2d(1, 3, 1)), [batch], monitor))
 
 
 @pytest.mark.parametrize(
