@@ -174,8 +174,10 @@ class History:
     """What was measured after each epoch, as two tables.
 
     Attributes:
-        epochs: a row per epoch: epoch, loss_name, lr, then loss, bce, dice and macro_dice of train and val.
-        classes: a row per epoch and class: epoch, class, val_dice. Long, because the plots can't know the classes.
+        epochs: a row per epoch: epoch, loss_name, lr, then loss, bce, dice and macro_dice of train and val, and
+            val_dice_<class> of each class.
+        classes: the same Dice with a row per epoch and class: epoch, class, val_dice; for plots, which don't know the
+            classes' names.
     """
 
     def __init__(self) -> None:
@@ -184,10 +186,11 @@ class History:
 
     def add(self, epoch: int, loss_name: str, lr: float, train: Monitor, val: Monitor) -> dict[str, Any]:
         """Note one epoch; return its row."""
+        per_class = val.class_dice()
         row = {"epoch": epoch, "loss_name": loss_name, "lr": lr, **train.row("train"), **val.row("val")}
+        row |= {f"val_dice_{name}": dice for name, dice in per_class.items()}
         self.epochs.append(row)
-        per_class = val.class_dice().items()
-        self.classes += [{"epoch": epoch, "class": name, "val_dice": dice} for name, dice in per_class]
+        self.classes += [{"epoch": epoch, "class": name, "val_dice": dice} for name, dice in per_class.items()]
         return row
 
     def write(self, epochs: Path, classes: Path) -> None:

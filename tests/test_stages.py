@@ -57,6 +57,12 @@ def test_evaluate_has_the_documented_layout(finished):
 def test_the_kept_model_is_that_of_the_best_epoch(finished):
     history = pd.read_csv(finished.folder / "plots/history.csv")
     assert list(history["epoch"]) == [1, 2, 3]
+    per_class = history[[f"val_dice_{name}" for name in CLASSES]]
+    assert per_class.mean(axis=1).to_numpy() == pytest.approx(history["val_macro_dice"].to_numpy(), abs=2e-6)
+    long = pd.read_csv(finished.folder / "plots/class_history.csv").pivot(
+        index="epoch", columns="class", values="val_dice"
+    )
+    np.testing.assert_array_equal(long[CLASSES].to_numpy(), per_class.to_numpy())
     summary = read(finished, "metrics/train.json")["train"]
     best = history.loc[history["val_macro_dice"].idxmax()]
     assert summary["best_epoch"] == best["epoch"]
