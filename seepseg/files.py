@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -61,28 +61,24 @@ def write_csv(path: Path, table: pd.DataFrame) -> None:
     write_bytes(path, rounded.to_csv(index=False, lineterminator="\n").encode())
 
 
-def write_npy(path: Path, array: npt.NDArray[Any]) -> None:
-    """Write an array as NPY, which later stages map from disk."""
-    with atomic_path(path) as partial, partial.open("wb") as file:
-        np.save(file, array, allow_pickle=False)
+class NpyStream:
+    """An NPY file that is written piece by piece, without holding it in memory; `np.load` maps it from disk.
 
-
-@contextmanager
-def new_npy(path: Path, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Iterator[npt.NDArray[Any]]:
-    """Fill an NPY file piece by piece, without holding it in memory.
-
-    Args:
-        path: the file, which is there once the block ends well.
-        shape: of the array.
-        dtype: of the array.
-
-    Yields:
-        The array, mapped to disk and zero at first.
+    Not a memory map, because a disk that fills up would kill the process instead of raising an error.
     """
-    with atomic_path(path) as partial:
-        array = np.lib.format.open_memmap(partial, mode="w+", dtype=dtype, shape=shape)
-        yield array
-        array.flush()
+
+    def __init__(self, file: BinaryIO, dtype: str) -> None:
+        self.file = file
+        self.dtype = np.dtype(dtype)
+
+    def write_header(self, count: int, shape: tuple[int, ...]) -> None:
+        """Begin an array of `count` tiles of a shape."""
+        header = {"descr": self.dtype.str, "fortran_order": False, "shape": (count, *shape)}
+        np.lib.format.write_array_header_1_0(self.file, header)
+
+    def append(self, tiles: npt.NDArray[Any]) -> None:
+        """Write the next tile, or several: (H, W) or (N, H, W)."""
+        self.file.write(np.ascontiguousarray(tiles, self.dtype).data)
 
 
 def read_json(path: Path) -> dict[str, Any]:

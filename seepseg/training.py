@@ -1,7 +1,7 @@
 """One epoch of training, and the measures of validation."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,8 @@ from seepseg.errors import InputError
 from seepseg.files import write_csv
 from seepseg.heads import Head, decide
 from seepseg.inference import Predicted
+from seepseg.losses import Loss
 from seepseg.metrics import confusion_counts, scores
-
-Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 @dataclass

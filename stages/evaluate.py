@@ -16,7 +16,7 @@ from annotated_types import Ge, Gt, Le
 from seepseg.checkpoint import CheckpointMeta, load_model
 from seepseg.device import DeviceName, choose_device, make_deterministic
 from seepseg.errors import InputError, run_stage
-from seepseg.files import new_npy, write_csv, write_json
+from seepseg.files import NpyStream, atomic_path, write_csv, write_json
 from seepseg.heads import class_probs, decide
 from seepseg.inference import Predicted, predict
 from seepseg.metrics import (
@@ -137,8 +137,9 @@ def main() -> None:
     model.to(device)
 
     measures: dict[str, SplitMeasures] = {}
-    with new_npy(PRED, (sum(map(len, splits.values())), *packed.targets.shape[1:]), np.uint8) as pred:
-        done = 0
+    with atomic_path(PRED) as partial, partial.open("wb") as file:
+        pred = NpyStream(file, "u1")
+        pred.write_header(sum(map(len, splits.values())), packed.targets.shape[1:])
         for name, indices in splits.items():
             measures[name] = SplitMeasures(packed, params.object_iou)
             for prediction in predict(
@@ -149,8 +150,7 @@ def main() -> None:
                 normalization=meta.normalization,
                 device=device,
             ):
-                pred[done : done + len(prediction.indices)] = measures[name].add(prediction, meta)
-                done += len(prediction.indices)
+                pred.append(measures[name].add(prediction, meta))
 
     documents = {name: split.document(params.bootstrap_samples, params.seed) for name, split in measures.items()}
     write_csv(TILES, _by_split({name: pd.DataFrame(split.tiles) for name, split in measures.items()}))

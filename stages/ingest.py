@@ -10,10 +10,8 @@ import re
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO
+from typing import Annotated, Any
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from annotated_types import Ge, Len
 from pydantic import AfterValidator
@@ -21,7 +19,7 @@ from tqdm import tqdm
 
 from seepseg.errors import InputError, run_stage
 from seepseg.faults import NO_COLUMNS, NUMBERED_ZERO, Report
-from seepseg.files import atomic_path, write_csv, write_json
+from seepseg.files import NpyStream, atomic_path, write_csv, write_json
 from seepseg.packed import BACKGROUND, IMAGES, MANIFEST, MANIFEST_TYPES, PIXELS, TARGETS
 from seepseg.params import load_params, param_block
 from seepseg.tiles import (
@@ -105,26 +103,6 @@ def check_grid(tiles: list[Tile], grid_columns: dict[str, int], report: Report) 
     for tile in tiles:
         if tile.position == 0:
             report.add(NUMBERED_ZERO, tile.name)
-
-
-class NpyStream:
-    """An NPY file that is written tile by tile.
-
-    Not a memory map, because a disk that fills up would kill the process instead of raising an error.
-    """
-
-    def __init__(self, file: BinaryIO, dtype: str) -> None:
-        self.file = file
-        self.dtype = np.dtype(dtype)
-
-    def write_header(self, count: int, shape: tuple[int, ...]) -> None:
-        """Begin an array of `count` tiles of a shape."""
-        header = {"descr": self.dtype.str, "fortran_order": False, "shape": (count, *shape)}
-        np.lib.format.write_array_header_1_0(self.file, header)
-
-    def append(self, tile: npt.NDArray[Any]) -> None:
-        """Write one tile."""
-        self.file.write(np.ascontiguousarray(tile, self.dtype).data)
 
 
 class Packer:

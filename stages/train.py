@@ -25,12 +25,12 @@ from seepseg.errors import run_stage
 from seepseg.files import read_json, write_json
 from seepseg.heads import Head
 from seepseg.inference import predict
-from seepseg.losses import LossParams, build_loss, loss_name_at
+from seepseg.losses import Loss, LossParams, build_loss, loss_name_at
 from seepseg.models import ModelParams, build_model
 from seepseg.optim import OptimizerName, ScheduleName, build_average, build_optimizer, build_schedule
 from seepseg.packed import BACKGROUND, MANIFEST, Indices, Packed, open_packed, read_split
 from seepseg.params import load_params, param_block
-from seepseg.training import History, Loss, Monitor, Optimization, is_better, train_epoch, validate
+from seepseg.training import History, Monitor, Optimization, is_better, train_epoch, validate
 from seepseg.transforms import (
     AugmentParams,
     Normalization,

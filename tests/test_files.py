@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from seepseg.files import atomic_path, read_json, write_bytes, write_csv, write_json, write_npy
+from seepseg.files import NpyStream, atomic_path, read_json, write_bytes, write_csv, write_json
 
 
 def test_json_is_sorted_rounded_and_ends_with_a_newline(tmp_path):
@@ -27,8 +27,12 @@ def test_csv_has_unix_lines_rounded_floats_and_empty_gaps(tmp_path):
 
 
 def test_npy_round_trip(tmp_path):
-    array = np.arange(6, dtype=np.uint16).reshape(2, 3)
-    write_npy(tmp_path / "a.npy", array)
+    array = np.arange(24, dtype=np.uint16).reshape(4, 2, 3)
+    with (tmp_path / "a.npy").open("wb") as file:
+        stream = NpyStream(file, "<u2")
+        stream.write_header(4, (2, 3))
+        stream.append(array[0])  # one tile ...
+        stream.append(array[1:])  # ... and several
     read = np.load(tmp_path / "a.npy", allow_pickle=False)
     assert read.dtype == np.uint16
     np.testing.assert_array_equal(read, array)

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge
 
+from seepseg.heads import Head
 from seepseg.models.attention_unet import MIN_DEPTH, AttentionDecoder
 from seepseg.models.blocks import Norm, Upsampling, init_weights
 from seepseg.models.resnet_unet import MAX_DEPTH, STEM, ResNetEncoder, ResNetName, load_encoder_weights
@@ -34,7 +35,7 @@ class ModelParams:
     """
 
     name: Literal["unet", "attention_unet", "resnet_unet"]
-    head: Literal["softmax", "sigmoid"]
+    head: Head
     width: Annotated[int, Ge(1)]
     depth: Annotated[int, Ge(2)]
     stem: Literal[1, 2, 4]
