@@ -1,6 +1,10 @@
 # make repro   run the whole pipeline (dvc repro), with the environment it needs
 # make test    run every test
 # make lint    ruff and mypy
+# make bench   measure speed and memory on this machine, in a quarter of an hour; leave its cores alone meanwhile.
+#              make bench ARGS=--quick is a smoke run of a minute, ARGS='--data DIR' measures on tiles of your own:
+#              both write to benchmarks/local instead of benchmarks
+# make bench-scale  how time and memory grow up to 100,000 tiles; needs 50 GB of disk
 # make lock    compile requirements.txt anew from pyproject.toml
 # Each sets up .venv first, and reuses it while requirements.txt is unchanged.
 
@@ -10,7 +14,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro test lint lock clean
+.PHONY: repro test lint bench bench-scale lock clean
 
 repro: $(READY)
 	$(BIN)/dvc repro
@@ -22,6 +26,13 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks.bench $(ARGS)
+
+bench-scale: $(READY)
+	$(BIN)/python -m benchmarks.data_path --sizes 1000 10000 100000 --folder benchmarks/local --out benchmarks/growth.json
+	$(BIN)/python -m benchmarks.report
 
 # The stamp is written last, so that an interrupted install is taken up again.
 $(READY): requirements.txt

@@ -1,5 +1,7 @@
 """Where the arithmetic runs, and how: device, mixed precision, threads, determinism."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
@@ -31,11 +33,37 @@ def choose_device(name: DeviceName, key: str) -> torch.device:
 def amp_dtype(device: torch.device, wanted: bool) -> torch.dtype | None:
     """The reduced-precision type to compute in, or `None` for float32 throughout.
 
-    Only CUDA gains from it everywhere; bfloat16 is preferred there because it needs no loss scaling.
+    Only hardware with matrix units for it gains: CUDA, and CPUs with Intel's AMX, which runs bfloat16 about twice as
+    fast in training. bfloat16 is preferred on CUDA because it needs no loss scaling.
     """
-    if not wanted or device.type != "cuda":
+    if not wanted or device.type not in ("cuda", "cpu"):
         return None
+    if device.type == "cpu":
+        return torch.bfloat16 if torch.cpu.get_capabilities().get("amx_bf16") else None
     return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+
+
+@contextmanager
+def explain_full_memory(device: torch.device, remedy: str) -> Iterator[None]:
+    """Turn an allocation that fails into one clear line.
+
+    Args:
+        device: whose memory it is.
+        remedy: what the user can do.
+
+    Raises:
+        InputError: there is not enough memory for what the block does.
+    """
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError):
+        pass
+    except RuntimeError as error:
+        if "can't allocate memory" not in str(error):  # torch has no type for it on a CPU
+            raise
+    else:
+        return
+    raise InputError(f"the memory of {device} is not enough: {remedy}")
 
 
 def make_deterministic(seed: int, threads: int, device: torch.device) -> None:
@@ -49,4 +77,6 @@ def make_deterministic(seed: int, threads: int, device: torch.device) -> None:
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
     torch.use_deterministic_algorithms(True, warn_only=device.type != "cpu")
+    # It only uncovers kernels that read what they didn't write, and filling costs a twentieth of the time.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False

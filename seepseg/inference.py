@@ -1,13 +1,13 @@
 """Run a model over the tiles of a split."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from seepseg.dataset import Batch, in_order, load_batch
-from seepseg.packed import Indices, Packed
+from seepseg.dataset import Batch, TileLoader
+from seepseg.packed import Indices
 from seepseg.transforms import Normalization, normalize
 
 
@@ -28,31 +28,29 @@ class Predicted(NamedTuple):
 @torch.inference_mode()
 def predict(
     model: nn.Module,
-    packed: Packed,
-    indices: Indices,
+    loader: TileLoader,
+    batches: Sequence[Indices],
     *,
-    batch_size: int,
     normalization: Normalization,
-    device: torch.device,
     dtype: torch.dtype | None = None,
 ) -> Iterator[Predicted]:
     """Run a model over tiles, in order, without gradients.
 
     Args:
-        model: on `device`; set to evaluation mode here.
-        packed: the tiles.
-        indices: int64, rows of the packed arrays.
-        batch_size: tiles at a time.
+        model: on the loader's device; set to evaluation mode here.
+        loader: of the tiles.
+        batches: of each, int64 (N,) rows of the packed arrays, among those that the loader was made for.
         normalization: as in training.
-        device: where to compute.
         dtype: reduced precision to compute in, `None` for float32.
 
     Yields:
         One `Predicted` per batch.
     """
     model.eval()
-    for chosen in in_order(indices, batch_size):
-        batch = load_batch(packed, chosen, device)
-        with torch.autocast(device.type, dtype=dtype, enabled=dtype is not None):
-            logits = model(normalize(batch.images, batch.valid, normalization))
-        yield Predicted(chosen, batch, logits.float())
+    for indices, batch in zip(batches, loader.batches(batches), strict=True):
+        images = normalize(batch.images, batch.valid, normalization)
+        if not len(images):  # one process's share of a small batch; pixel-unshuffle takes no empty one
+            images = images.new_zeros(1, *images.shape[1:])
+        with torch.autocast(loader.device.type, dtype=dtype, enabled=dtype is not None):
+            logits = model(images)[: len(indices)]
+        yield Predicted(indices, batch, logits.float())

@@ -17,6 +17,8 @@ MIN_FOLDS = 3  # one to test, one to validate, one to train
 # Shares are counted in whole millionths: integer sums are exact, so every machine breaks the same ties.
 _UNIT = 1_000_000
 
+_ROWS = 256  # scenes whose exchanges with all others are weighed at once
+
 
 def scene_folds(scenes: Sequence[str], class_pixels: Counts, n_folds: int, seed: int) -> dict[str, int]:
     """Divide scenes into folds that each hold nearly the same share of every class's pixels and tiles.
@@ -164,26 +166,54 @@ def _even_out(shares: Counts, folds: Counts, n_folds: int) -> Counts:
     No fold is emptied: whatever fold its last scene went to, the sum would not fall, as no share is negative.
     """
     folds = folds.copy()
-    products = shares @ shares.T
-    norms = np.diagonal(products)
-    everyone = np.arange(len(shares))
+    # Whole numbers, and sums of them far below 2^53: float64 holds them all exactly, and multiplies fastest.
+    vectors = shares.astype(np.float64)
+    norms = (vectors**2).sum(axis=1)
+    everyone = np.arange(len(vectors))
     while True:
         members = folds == np.arange(n_folds)[:, None]
-        onto = shares @ (members.astype(np.int64) @ shares).T  # (S, n_folds): scene . load of fold
-        own = onto[everyone, folds]
+        loads = members.astype(np.float64) @ vectors
+        onto = vectors @ loads.T  # (S, n_folds): scene . load of fold
+        rest = norms - onto[everyone, folds]
         # Half the change of the sum if scene i goes to fold f, and if i and j change places; where that is
         # no step at all, within one fold, these are |i|^2 and |i - j|^2, which never win.
-        move = onto - own[:, None] + norms[:, None]
-        across = onto[:, folds]  # [i, j]: scene i . load of j's fold
-        swap = across + across.T - own[:, None] - own + norms[:, None] + norms - 2 * products
-        if min(move.min(), swap.min()) >= 0:
+        move = onto + rest[:, None]
+        swap, one, other = _best_exchange(vectors, loads[folds], rest)
+        if min(move.min(), swap) >= 0:
             return folds
-        if move.min() <= swap.min():
+        if move.min() <= swap:
             scene, fold = np.unravel_index(move.argmin(), move.shape)
             folds[scene] = fold
         else:
-            one, other = np.unravel_index(swap.argmin(), swap.shape)
             folds[[one, other]] = folds[[other, one]]
+
+
+def _best_exchange(
+    vectors: npt.NDArray[np.float64], loads: npt.NDArray[np.float64], rest: npt.NDArray[np.float64]
+) -> tuple[float, int, int]:
+    """The exchange of two scenes that helps most, the first of several: what it changes, and the scenes.
+
+    With x a scene's vector, L its fold's load and r its rest, the exchange of i and j changes half the sum by
+
+        x_i . L_j + x_j . L_i - 2 x_i . x_j + r_i + r_j
+
+    which is one product of the rows (x, L, r, 1) and (L - 2x, x, 1, r).
+
+    Args:
+        vectors: (S, F), of each scene.
+        loads: (S, F), of each scene's fold.
+        rest: (S,), |x|^2 - x . L.
+    """
+    ones = np.ones(len(vectors))
+    left = np.column_stack([vectors, loads, rest, ones])
+    right = np.column_stack([loads - 2 * vectors, vectors, ones, rest]).T
+    best = (np.inf, 0, 0)
+    for start in range(0, len(left), _ROWS):  # all pairs at once would not fit in memory
+        change = left[start : start + _ROWS] @ right
+        one, other = np.unravel_index(change.argmin(), change.shape)
+        if change[one, other] < best[0]:
+            best = (float(change[one, other]), start + int(one), int(other))
+    return best
 
 
 def _shuffled(names: Collection[str], seed: int) -> list[str]:

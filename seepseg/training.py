@@ -16,13 +16,20 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torch.optim.swa_utils import AveragedModel
 
-from seepseg.dataset import Batch
+from seepseg.dataset import Batch, TileLoader
 from seepseg.errors import InputError
 from seepseg.files import write_csv
-from seepseg.heads import Head, decide
+from seepseg.heads import Head, class_probs, decide
 from seepseg.inference import Predicted
 from seepseg.losses import Loss
-from seepseg.metrics import confusion_counts, scores
+from seepseg.metrics import scores
+from seepseg.packed import Indices
+from seepseg.parallel import World
+from seepseg.transforms import AugmentParams, Draws, Normalization, augment, augment_intensity, normalize
+
+# In training, pixels are counted in one batch of so many: random tiles all the same, and counting them costs as much
+# as a tenth of the step.
+PIXELS_EVERY = 4
 
 
 @dataclass
@@ -31,13 +38,15 @@ class Monitor:
 
     Attributes:
         loss: what is minimised.
-        bce: binary cross-entropy over the classes, comparable between runs whatever their loss is.
         head: what the channels of the logits mean.
         class_names: names of the K classes.
+        tiles: seen so far.
+        loss_sum: of the tiles' losses, where a tile's loss is that of its batch.
+        bce_sum: of `binary_cross_entropy` over the valid pixels.
+        confusion: int64 (K + 1, K + 1), rows actual, columns predicted, over the valid pixels.
     """
 
     loss: Loss
-    bce: Loss
     head: Head
     class_names: list[str]
     tiles: int = 0
@@ -49,17 +58,31 @@ class Monitor:
         num_classes = len(self.class_names) + 1
         self.confusion = np.zeros((num_classes, num_classes), dtype=np.int64)
 
-    def add(self, logits: Tensor, batch: Batch, loss: Tensor | None = None) -> None:
-        """Count one batch; `loss` saves computing it again where it is known."""
+    def add_loss(self, loss: float, tiles: int) -> None:
+        """Count the loss of one batch."""
+        self.tiles += tiles
+        self.loss_sum += tiles * loss
+
+    def add_pixels(self, logits: Tensor, batch: Batch) -> None:
+        """Count the pixels of one batch."""
         with torch.no_grad():
-            tiles = len(batch.target)
-            loss = self.loss(logits, batch.target, batch.valid) if loss is None else loss
-            self.tiles += tiles
-            self.loss_sum += tiles * loss.item()
-            self.bce_sum += tiles * self.bce(logits, batch.target, batch.valid).item()
-            classes = decide(logits, self.head, batch.valid)
-            target, pred, valid = (each.cpu().numpy() for each in (batch.target, classes, batch.valid))
-            self.confusion += confusion_counts(target, pred, valid, len(self.class_names) + 1)
+            self.bce_sum += (binary_cross_entropy(logits, batch.target, self.head) * batch.valid).sum().item()
+            self.confusion += self._confusion(decide(logits, self.head, batch.valid), batch)
+
+    def pool(self, world: World) -> "Monitor":
+        """Add up what all processes have counted, in each of them; to be called once, at the end."""
+        sums = world.sum(np.array([self.tiles, self.loss_sum, self.bce_sum]))
+        self.tiles, self.loss_sum, self.bce_sum = int(sums[0]), float(sums[1]), float(sums[2])
+        self.confusion = world.sum(self.confusion)
+        return self
+
+    def _confusion(self, pred: Tensor, batch: Batch) -> npt.NDArray[np.int64]:
+        """The table of one batch, counted on its device; `seepseg.metrics.confusion_counts` is its checked kin."""
+        num_classes = len(self.confusion)
+        cells = torch.where(batch.valid, pred + num_classes * batch.target, num_classes**2)
+        counts = torch.bincount(cells.flatten(), minlength=num_classes**2 + 1)[: num_classes**2]
+        table: npt.NDArray[np.int64] = counts.cpu().numpy().reshape(num_classes, num_classes)
+        return table
 
     @property
     def mean_loss(self) -> float:
@@ -71,7 +94,7 @@ class Monitor:
         measured = scores(self.confusion, self.class_names)
         return {
             f"{prefix}_loss": self.mean_loss,
-            f"{prefix}_bce": self.bce_sum / self.tiles,
+            f"{prefix}_bce": self.bce_sum / max(int(self.confusion.sum()), 1),
             f"{prefix}_dice": measured["binary_dice"],
             f"{prefix}_macro_dice": measured["macro_dice"],
         }
@@ -82,12 +105,35 @@ class Monitor:
         return dice
 
 
+def binary_cross_entropy(logits: Tensor, target: Tensor, head: Head) -> Tensor:
+    """Binary cross-entropy of each pixel, mean over the classes: a measure that runs share whatever their loss is.
+
+    -(1/K) sum_k (g_k log p_k + (1 - g_k) log(1 - p_k)), with probabilities kept 1e-7 away from 0 and 1. A softmax
+    head is read one class against the rest.
+
+    Args:
+        logits: float32 (N, C, H, W).
+        target: integer (N, H, W), 0..K.
+        head: what the channels mean.
+
+    Returns:
+        float32 (N, H, W).
+    """
+    probs = class_probs(logits, head)
+    index = (target.long() - 1).clamp_(min=0)[:, None]
+    is_slick = target[:, None] > 0
+    # What was given to the truth of each yes or no; one logarithm of their product replaces K of them.
+    given = (1 - probs).clamp_(min=1e-7)
+    of_target = torch.where(is_slick, probs.gather(1, index).clamp_(min=1e-7), given.gather(1, index))
+    return given.scatter_(1, index, of_target).prod(1).log_() / -given.shape[1]
+
+
 @dataclass(frozen=True)
 class Optimization:
     """All that changes weights, stepped together once per batch.
 
     Attributes:
-        model: in training.
+        model: in training; of several processes, what `seepseg.parallel.distribute` made of it.
         optimizer: of its weights.
         schedule: of the optimiser's learning rate, per step.
         average: of the weights, over steps.
@@ -131,6 +177,31 @@ class Optimization:
         return logits.detach().float(), value.detach()
 
 
+def prepare_batches(
+    loader: TileLoader,
+    order: list[Indices],
+    normalization: Normalization,
+    params: AugmentParams,
+    generator: torch.Generator,
+    world: World,
+) -> Iterator[Batch]:
+    """This process's share of each batch of training tiles, augmented and normalised.
+
+    Args:
+        loader: of the training tiles.
+        order: rows of the packed arrays of each whole batch.
+        normalization: of intensity.
+        params: section `augment`.
+        generator: of the random numbers, in the same state in every process.
+        world: whose share.
+    """
+    shares = loader.batches(world.share(indices) for indices in order)
+    for indices, (recorded, target, valid) in zip(order, shares, strict=True):
+        draws = Draws(generator, len(indices), world.rank, world.size)
+        images = normalize(augment_intensity(recorded, valid, params, draws), valid, normalization)
+        yield Batch(*augment(images, target, valid, params, draws))
+
+
 def train_epoch(optimization: Optimization, batches: Iterable[Batch], monitor: Monitor) -> Iterator[Monitor]:
     """Train on every batch once.
 
@@ -146,21 +217,26 @@ def train_epoch(optimization: Optimization, batches: Iterable[Batch], monitor: M
         InputError: the loss is no longer a number.
     """
     optimization.model.train()
-    for batch in batches:
-        logits, loss = optimization.step(batch, monitor.loss)
-        if not math.isfinite(loss.item()):
+    for number, batch in enumerate(batches):
+        logits, value = optimization.step(batch, monitor.loss)
+        loss = value.item()
+        if not math.isfinite(loss):
             raise InputError(
-                f"training diverged: the loss became {loss.item()} after {monitor.tiles} tiles of this epoch; "
+                f"training diverged: the loss became {loss} after {monitor.tiles} tiles of this epoch; "
                 "lower train.lr, set train.grad_clip, or start with a gentler loss by loss.schedule"
             )
-        monitor.add(logits, batch, loss)
+        monitor.add_loss(loss, len(batch.target))
+        if number % PIXELS_EVERY == 0:
+            monitor.add_pixels(logits, batch)
         yield monitor
 
 
 def validate(predictions: Iterable[Predicted], monitor: Monitor) -> Monitor:
     """Measure predictions on tiles that are not trained on."""
-    for prediction in predictions:
-        monitor.add(prediction.logits, prediction.batch)
+    for _, batch, logits in predictions:
+        with torch.no_grad():
+            monitor.add_loss(monitor.loss(logits, batch.target, batch.valid).item(), len(batch.target))
+        monitor.add_pixels(logits, batch)
     return monitor
 
 
@@ -174,7 +250,8 @@ class History:
 
     Attributes:
         epochs: a row per epoch: epoch, loss_name, lr, then loss, bce, dice and macro_dice of train and val, and
-            val_dice_<class> of each class.
+            val_dice_<class> of each class. Those of train are of the tiles as augmented and of the model on its way;
+            its bce and dice of one batch in four.
         classes: the same Dice with a row per epoch and class: epoch, class, val_dice; for plots, which don't know the
             classes' names.
     """

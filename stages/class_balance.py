@@ -24,7 +24,7 @@ import pandas as pd
 
 from seepseg.errors import InputError, run_stage
 from seepseg.files import write_csv, write_json
-from seepseg.objects import Connectivity, label_objects
+from seepseg.objects import Connectivity, count_objects
 from seepseg.packed import BACKGROUND, NODATA, Packed, open_packed, read_split
 from seepseg.params import load_params, param_block
 
@@ -61,12 +61,15 @@ def _count(packed: Packed, indices: Counts, connectivity: Connectivity) -> tuple
     num_classes = len(packed.class_names) + 1
     pixels, tiles, objects = np.zeros((3, num_classes), dtype=np.int64)
     for index in indices:
-        target = np.where(packed.images[index] != NODATA, packed.targets[index], num_classes)
-        in_tile = np.bincount(target.ravel(), minlength=num_classes + 1)[:num_classes]
+        image, target = packed.images[index], packed.targets[index]
+        valid = np.count_nonzero(image)
+        if valid < image.size:
+            target = np.where(image != NODATA, target, 0)
+        in_tile, objects_in_tile = count_objects(target, num_classes, connectivity)
+        in_tile[0] = valid - in_tile.sum()
         pixels += in_tile
         tiles += in_tile > 0
-        for number in np.flatnonzero(in_tile[1:]) + 1:
-            objects[number] += label_objects(target == number, connectivity)[1]
+        objects += objects_in_tile
     return pixels, tiles, objects
 
 

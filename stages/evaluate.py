@@ -13,8 +13,10 @@ import numpy.typing as npt
 import pandas as pd
 from annotated_types import Ge, Gt, Le
 
+from seepseg.backends import Backend, prepare
 from seepseg.checkpoint import CheckpointMeta, load_model
-from seepseg.device import DeviceName, choose_device, make_deterministic
+from seepseg.dataset import TileLoader, in_order
+from seepseg.device import DeviceName, amp_dtype, choose_device, explain_full_memory, make_deterministic
 from seepseg.errors import InputError, run_stage
 from seepseg.files import NpyStream, atomic_path, write_csv, write_json
 from seepseg.heads import class_probs, decide
@@ -46,6 +48,8 @@ class EvaluateParams:
     batch_size: Annotated[int, Ge(1)]
     threads: Annotated[int, Ge(1)]
     device: DeviceName
+    amp: bool
+    backend: Backend
     object_iou: Annotated[float, Gt(0), Le(1)]
     bootstrap_samples: Annotated[int, Ge(1)]
     seed: Annotated[int, Ge(0)]
@@ -134,21 +138,21 @@ def main() -> None:
             f"{MODEL}: expected a model of the classes {packed.class_names}, found {meta.class_names}; "
             "run `dvc repro train`"
         )
-    model.to(device)
+    network = prepare(model.to(device), params.backend, device, "evaluate.backend")
 
     measures: dict[str, SplitMeasures] = {}
-    with atomic_path(PRED) as partial, partial.open("wb") as file:
+    full_memory = explain_full_memory(device, f"lower evaluate.batch_size, {params.batch_size} tiles")
+    with full_memory, atomic_path(PRED) as partial, partial.open("wb") as file:
         pred = NpyStream(file, "u1")
         pred.write_header(sum(map(len, splits.values())), packed.targets.shape[1:])
         for name, indices in splits.items():
             measures[name] = SplitMeasures(packed, params.object_iou)
             for prediction in predict(
-                model,
-                packed,
-                indices,
-                batch_size=params.batch_size,
+                network,
+                TileLoader(packed, indices, device),
+                in_order(indices, params.batch_size),
                 normalization=meta.normalization,
-                device=device,
+                dtype=amp_dtype(device, params.amp),
             ):
                 pred.append(measures[name].add(prediction, meta))
 

@@ -17,21 +17,13 @@ from annotated_types import Ge, Len
 from pydantic import AfterValidator
 from tqdm import tqdm
 
+from seepseg.contents import Intensity, TileContent, TileReader
 from seepseg.errors import InputError, run_stage
 from seepseg.faults import NO_COLUMNS, NUMBERED_ZERO, Report
 from seepseg.files import NpyStream, atomic_path, write_csv, write_json
 from seepseg.packed import BACKGROUND, IMAGES, MANIFEST, MANIFEST_TYPES, PIXELS, TARGETS
 from seepseg.params import load_params, param_block
-from seepseg.tiles import (
-    Intensity,
-    Tile,
-    TileContent,
-    TileReader,
-    compile_name_pattern,
-    find_tiles,
-    grid_cell,
-    grid_columns_of,
-)
+from seepseg.tiles import Tile, compile_name_pattern, find_tiles, grid_cell, grid_columns_of
 
 METRICS = Path("metrics/ingest.json")
 
@@ -88,7 +80,7 @@ def main() -> None:
             packer.pack(tiles, report)
         if report.has_errors:
             raise InputError(f"{root} can't be used, nothing was written\n{report}")
-        write_csv(manifest, pd.DataFrame(packer.rows).astype(MANIFEST_TYPES))
+        write_csv(manifest, packer.manifest())
         write_json(metrics, {"ingest": packer.summary(report)})
     if report.offenders:
         print(report, file=sys.stderr)
@@ -106,26 +98,24 @@ def check_grid(tiles: list[Tile], grid_columns: dict[str, int], report: Report) 
 
 
 class Packer:
-    """Reads tiles into the two arrays, and keeps what manifest and metrics tell of them.
-
-    Attributes:
-        rows: of the manifest, one per packed tile.
-    """
+    """Reads tiles into the two arrays, and keeps what manifest and metrics tell of them."""
 
     def __init__(self, params: DataParams, images: NpyStream, targets: NpyStream) -> None:
         self.params = params
         self.images = images
         self.targets = targets
-        self.rows: list[dict[str, Any]] = []
+        self.rows: list[tuple[Any, ...]] = []  # of the manifest, one per packed tile
+        self.scenes: set[str] = set()
         self.shape: tuple[int, ...] = ()
         self.intensity = Intensity()
+        self.background_pixels = 0
         self.slick_on_nodata_pixels = 0
 
     def pack(self, tiles: list[Tile], report: Report) -> None:
         """Read and check all tiles; from the first error on nothing is written any more, only checked."""
         reader = TileReader(len(self.params.class_names) + 1, report)
-        for tile in tqdm(tiles, unit="tile", disable=None):  # None: only on a terminal
-            content = reader.read(tile)
+        progress = tqdm(reader.read(tiles), total=len(tiles), unit="tile", disable=None)  # None: only on a terminal
+        for tile, content in zip(tiles, progress, strict=True):
             if content and not report.has_errors:
                 self._append(tile, content, len(tiles))
         reader.check_sizes()
@@ -138,39 +128,43 @@ class Packer:
         self.images.append(content.image)
         self.targets.append(content.target)
         self.rows.append(self._row(tile, content))
+        self.scenes.add(tile.scene)
         self.intensity += content.intensity
+        self.background_pixels += int(content.class_pixels[0])
         self.slick_on_nodata_pixels += content.slick_on_nodata
 
-    def _row(self, tile: Tile, content: TileContent) -> dict[str, Any]:
-        row, col = grid_cell(tile.position, grid_columns_of(tile.scene, self.params.grid_columns))
+    def _row(self, tile: Tile, content: TileContent) -> tuple[Any, ...]:
+        """The values of one tile, in the order of the manifest's columns."""
         intensity = content.intensity
-        names = [BACKGROUND, *self.params.class_names]
-        return {
-            "tile": tile.name,
-            "scene": tile.scene,
-            "position": tile.position,
-            "row": row,
-            "col": col,
-            "nodata_fraction": 1 - intensity.valid / content.image.size,
-            "mean": intensity.mean,
-            "std": intensity.std,
-            "min": intensity.low,
-            "max": intensity.high,
-            **{PIXELS + name: int(n) for name, n in zip(names, content.class_pixels, strict=True)},
-        }
+        return (
+            tile.name,
+            tile.scene,
+            tile.position,
+            *grid_cell(tile.position, grid_columns_of(tile.scene, self.params.grid_columns)),
+            1 - intensity.valid / content.image.size,
+            intensity.mean,
+            intensity.std,
+            intensity.low,
+            intensity.high,
+            *content.class_pixels.tolist(),
+        )
+
+    def manifest(self) -> pd.DataFrame:
+        """The table of packed tiles, see `seepseg.packed.read_manifest`."""
+        counts = [PIXELS + name for name in (BACKGROUND, *self.params.class_names)]
+        return pd.DataFrame(self.rows, columns=[*MANIFEST_TYPES, *counts]).astype(MANIFEST_TYPES)
 
     def summary(self, report: Report) -> dict[str, Any]:
         """The metrics: what the whole set looks like."""
         height, width = self.shape
         valid = self.intensity.valid
-        background = sum(row[PIXELS + BACKGROUND] for row in self.rows)
         return {
             "tiles": len(self.rows),
-            "scenes": len({row["scene"] for row in self.rows}),
+            "scenes": len(self.scenes),
             "height": height,
             "width": width,
             "nodata_fraction": 1 - valid / (len(self.rows) * height * width),
-            "foreground_fraction": 1 - background / valid if valid else None,
+            "foreground_fraction": 1 - self.background_pixels / valid if valid else None,
             "intensity_mean": self.intensity.mean,
             "intensity_std": self.intensity.std,
             "warnings": {

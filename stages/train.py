@@ -8,7 +8,7 @@ plots/history.csv and plots/class_history.csv (measures by epoch) and metrics/tr
 import hashlib
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -19,9 +19,9 @@ from torch import nn
 from tqdm import tqdm
 
 from seepseg.checkpoint import CheckpointMeta, save_checkpoint
-from seepseg.dataset import Batch, load_batch, num_batches, shuffled
-from seepseg.device import DeviceName, amp_dtype, choose_device, make_deterministic
-from seepseg.errors import run_stage
+from seepseg.dataset import Batch, TileLoader, in_order, num_batches, shuffled
+from seepseg.device import DeviceName, amp_dtype, choose_device, explain_full_memory, make_deterministic
+from seepseg.errors import InputError
 from seepseg.files import read_json, write_json
 from seepseg.heads import Head
 from seepseg.inference import predict
@@ -29,16 +29,11 @@ from seepseg.losses import Loss, LossParams, build_loss, loss_name_at
 from seepseg.models import ModelParams, build_model
 from seepseg.optim import OptimizerName, ScheduleName, build_average, build_optimizer, build_schedule
 from seepseg.packed import BACKGROUND, MANIFEST, Indices, Packed, open_packed, read_split
+from seepseg.parallel import World, distribute
 from seepseg.params import load_params, param_block
-from seepseg.training import History, Monitor, Optimization, is_better, train_epoch, validate
-from seepseg.transforms import (
-    AugmentParams,
-    Normalization,
-    augment,
-    augment_intensity,
-    fit_normalization,
-    normalize,
-)
+from seepseg.processes import is_worker, join, launch, run_processes
+from seepseg.training import History, Monitor, Optimization, is_better, prepare_batches, train_epoch, validate
+from seepseg.transforms import AugmentParams, fit_normalization
 
 CLASS_WEIGHTS = Path("data/class_weights.json")
 MODEL = Path("models/model.safetensors")
@@ -54,6 +49,7 @@ class TrainParams:
     seed: Annotated[int, Ge(0)]
     threads: Annotated[int, Ge(1)]
     device: DeviceName
+    devices: Annotated[int, Ge(1)]
     amp: bool
     epochs: Annotated[int, Ge(1)]
     batch_size: Annotated[int, Ge(1)]
@@ -73,64 +69,105 @@ class TrainParams:
     def __post_init__(self) -> None:
         if self.warmup_epochs >= self.epochs:
             raise ValueError(f"warmup_epochs below epochs {self.epochs}, so that a schedule remains")
+        if self.devices > max(self.batch_size // 2, 1):  # half a batch is the smallest that an epoch may end with
+            raise ValueError(f"devices of at most half of batch_size {self.batch_size}, which they share")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The sections of params.yaml that the stage takes."""
+
+    train: TrainParams
+    model: ModelParams
+    loss: LossParams
+    augment: AugmentParams
 
 
 def main() -> None:
-    """Run the stage."""
-    params = load_params(TrainParams, "train")
-    model_params = load_params(ModelParams, "model")
-    loss_params = load_params(LossParams, "loss")
-    augment_params = load_params(AugmentParams, "augment")
+    """Run the stage, or start the processes that run it together."""
+    settings = Settings(
+        load_params(TrainParams, "train"),
+        load_params(ModelParams, "model"),
+        load_params(LossParams, "loss"),
+        load_params(AugmentParams, "augment"),
+    )
+    params = settings.train
     device = choose_device(params.device, "train.device")
-    make_deterministic(params.seed, params.threads, device)
-
     packed = open_packed()
     splits = read_split(packed)
+    if len(splits["train"]) < params.devices:
+        raise InputError(
+            f"train.devices: expected at most {len(splits['train'])}, the number of training tiles, "
+            f"found {params.devices}"
+        )
+    if params.devices > 1 and not is_worker():
+        launch("stages.train", params.devices, device)
+        return
+    with join(params.devices, device) as world:
+        make_deterministic(params.seed, params.threads, world.device)
+        height, width = packed.images.shape[1:]
+        cheaper = f"lower train.batch_size ({params.batch_size} tiles of {height} x {width} pixels) or model.width"
+        with explain_full_memory(world.device, cheaper):
+            _train(settings, packed, splits, world)
+
+
+def _train(settings: Settings, packed: Packed, splits: dict[str, Indices], world: World) -> None:
+    params, head = settings.train, settings.model.head
     normalization = fit_normalization(params.normalization, packed.manifest.iloc[splits["train"]])
-    losses = _losses(loss_params, model_params.head, packed, device)
-    bce = _plain_bce(loss_params, model_params.head)
-    model = build_model(model_params, num_classes=len(packed.class_names) + 1).to(device)
-    optimization = _optimization(params, model, len(splits["train"]), device)
+    losses = build_losses(settings.loss, head, packed, world.device)
+    model = build_model(settings.model, num_classes=len(packed.class_names) + 1)
+    # Convolutions and norms are faster in this layout; mypy lacks the overload.
+    model = model.to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimization = build_optimization(params, model, len(splits["train"]), world)
     meta = CheckpointMeta(
-        model=replace(model_params, encoder_weights=None),  # they are in the weights now, and the path is a machine's
+        # The encoder's first weights are in the weights now, and their path is a machine's.
+        model=replace(settings.model, encoder_weights=None),
         class_names=packed.class_names,
         normalization=normalization,
         data_fingerprint=hashlib.sha256(MANIFEST.read_bytes()).hexdigest(),
     )
+    loaders = {name: TileLoader(packed, splits[name], world.device) for name in ("train", "val")}
+    val_batches = [world.share(batch) for batch in in_order(splits["val"], params.batch_size)]
     generator = torch.Generator().manual_seed(params.seed)
-    weights = sum(weight.numel() for weight in model.parameters())
-    print(f"{model_params.name} with {weights:,} weights, {len(splits['train'])} training tiles, on {device}")
+    if world.is_main:
+        weights = sum(weight.numel() for weight in model.parameters())
+        where = f"{world.device}" if world.size == 1 else f"{world.size} x {world.device.type}"
+        print(f"{settings.model.name} with {weights:,} weights, {len(splits['train'])} training tiles, on {where}")
 
     history = History()
     best: dict[str, Any] | None = None
     for epoch in range(1, params.epochs + 1):
-        loss_name = loss_name_at(loss_params, epoch - 1)
-        monitor = partial(Monitor, losses[loss_name], bce, model_params.head, packed.class_names)
+        loss_name = loss_name_at(settings.loss, epoch - 1)
+        monitor = partial(Monitor, losses[loss_name], head, packed.class_names)
         lr = float(optimization.schedule.get_last_lr()[0])
-        batches = _batches(packed, splits["train"], params.batch_size, normalization, augment_params, generator, device)
-        train, speed = _train_with_bar(optimization, batches, monitor(), epoch, len(splits["train"]))
+        order = shuffled(splits["train"], params.batch_size, generator)
+        batches = prepare_batches(loaders["train"], order, normalization, settings.augment, generator, world)
+        train, speed = _train_with_bar(optimization, batches, monitor(), epoch, len(splits["train"]), world)
         predictions = predict(
             optimization.average.module,
-            packed,
-            splits["val"],
-            batch_size=params.batch_size,
+            loaders["val"],
+            val_batches,
             normalization=normalization,
-            device=device,
             dtype=optimization.dtype,
         )
-        row = history.add(epoch, loss_name, lr, train, validate(predictions, monitor()))
-        history.write(HISTORY, CLASS_HISTORY)
-        if improved := best is None or is_better(row["val_macro_dice"], best["val_macro_dice"]):
-            best = row
-            save_checkpoint(MODEL, optimization.average.module.state_dict(), meta)
-        print(_line(row, params.epochs, speed) + (" *" if improved else ""), flush=True)
+        val = validate(predictions, monitor()).pool(world)
+        row = history.add(epoch, loss_name, lr, train, val)
+        improved = best is None or is_better(row["val_macro_dice"], best["val_macro_dice"])
+        best = row if best is None or improved else best
+        if world.is_main:
+            history.write(HISTORY, CLASS_HISTORY)
+            if improved:
+                save_checkpoint(MODEL, optimization.average.module.state_dict(), meta)
+            print(_line(row, params.epochs, speed) + (" *" if improved else ""), flush=True)
         if params.early_stopping and epoch - best["epoch"] >= params.early_stopping:
-            print(f"stopped early: no better epoch since {best['epoch']}")
+            if world.is_main:
+                print(f"stopped early: no better epoch since {best['epoch']}")
             break
-    write_json(METRICS, {"train": _summary(best, len(history.epochs))})
+    if world.is_main:
+        write_json(METRICS, {"train": _summary(best, len(history.epochs))})
 
 
-def _losses(params: LossParams, head: Head, packed: Packed, device: torch.device) -> dict[str, Loss]:
+def build_losses(params: LossParams, head: Head, packed: Packed, device: torch.device) -> dict[str, Loss]:
     """The losses that this run minimises, by name."""
     weights = {
         kind: torch.tensor([by_class[name] for name in (BACKGROUND, *packed.class_names)], device=device)
@@ -140,13 +177,9 @@ def _losses(params: LossParams, head: Head, packed: Packed, device: torch.device
     return {name: build_loss(name, params, head, weights) for name in names}
 
 
-def _plain_bce(params: LossParams, head: Head) -> Loss:
-    """The binary cross-entropy that is monitored: unweighted, so that runs can be compared by it."""
-    plain = replace(params, class_weights="none", bce=replace(params.bce, pos_weight=1.0))
-    return build_loss("bce", plain, head, {})
-
-
-def _optimization(params: TrainParams, model: nn.Module, tiles: int, device: torch.device) -> Optimization:
+def build_optimization(params: TrainParams, model: nn.Module, tiles: int, world: World) -> Optimization:
+    """All that changes the weights of a model, for epochs of so many tiles."""
+    distributed = distribute(model, world)
     optimizer = build_optimizer(params.optimizer, model, params.lr, params.weight_decay)
     steps_per_epoch = num_batches(tiles, params.batch_size)
     schedule = build_schedule(
@@ -159,36 +192,21 @@ def _optimization(params: TrainParams, model: nn.Module, tiles: int, device: tor
         step_factor=params.step_factor,
     )
     average = build_average(model, params.ema_decay)
-    dtype = amp_dtype(device, params.amp)
-    return Optimization(model, optimizer, schedule, average, params.grad_clip, dtype, device)
-
-
-def _batches(
-    packed: Packed,
-    indices: Indices,
-    batch_size: int,
-    normalization: Normalization,
-    augment_params: AugmentParams,
-    generator: torch.Generator,
-    device: torch.device,
-) -> Iterator[Batch]:
-    """Training tiles in a random order, augmented and normalised."""
-    for chosen in shuffled(indices, batch_size, generator):
-        images, target, valid = load_batch(packed, chosen, device)
-        images = augment_intensity(images, valid, augment_params, generator)
-        images = normalize(images, valid, normalization)
-        yield Batch(*augment(images, target, valid, augment_params, generator))
+    dtype = amp_dtype(world.device, params.amp)
+    return Optimization(distributed, optimizer, schedule, average, params.grad_clip, dtype, world.device)
 
 
 def _train_with_bar(
-    optimization: Optimization, batches: Iterator[Batch], monitor: Monitor, epoch: int, tiles: int
+    optimization: Optimization, batches: Iterator[Batch], monitor: Monitor, epoch: int, tiles: int, world: World
 ) -> tuple[Monitor, float]:
-    """Train one epoch behind a progress bar; also return the tiles per second."""
+    """Train one epoch behind a progress bar; also return the tiles per second of all processes."""
     started = time.monotonic()
-    with tqdm(total=tiles, desc=f"epoch {epoch}", unit="tile", leave=False, disable=None) as bar:
+    hidden = None if world.is_main else True  # None: shown on a terminal only
+    with tqdm(total=tiles, desc=f"epoch {epoch}", unit="tile", leave=False, disable=hidden) as bar:
         for _ in train_epoch(optimization, batches, monitor):
             bar.set_postfix(loss=f"{monitor.mean_loss:.4f}", refresh=False)
-            bar.update(monitor.tiles - bar.n)
+            bar.update(monitor.tiles * world.size - bar.n)
+    monitor.pool(world)
     return monitor, monitor.tiles / (time.monotonic() - started)
 
 
@@ -205,4 +223,4 @@ def _summary(best: dict[str, Any] | None, epochs: int) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_processes(main)

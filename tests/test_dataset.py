@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 import torch
 
-from seepseg.dataset import in_order, load_batch, num_batches, shuffled
+from seepseg import dataset
+from seepseg.dataset import TileLoader, in_order, num_batches, shuffled
 from seepseg.errors import InputError
 from seepseg.packed import Packed, read_split
 
@@ -18,11 +19,24 @@ def packed():
 
 
 def test_a_batch_holds_the_tiles_asked_for(packed):
-    batch = load_batch(packed, np.array([2, 0]), torch.device("cpu"))
+    loader = TileLoader(packed, np.arange(3), torch.device("cpu"))
+    batch, second = loader.batches([np.array([2, 0]), np.array([1])])
     assert batch.images.dtype == torch.float32 and batch.images.shape == (2, 1, 2, 2)
     assert batch.images[0, 0].tolist() == [[40000, 45000], [50000, 55000]]  # above what int16 could hold
-    assert batch.target.dtype == torch.int64 and batch.target[0].tolist() == [[0, 1], [2, 3]]
+    assert batch.target.dtype == torch.uint8 and batch.target[0].tolist() == [[0, 1], [2, 3]]
     assert batch.valid[1].tolist() == [[False, True], [True, True]]  # the one pixel of value 0 is no-data
+    assert second.images[0, 0].tolist() == [[20000, 25000], [30000, 35000]]
+
+
+def test_tiles_that_stay_on_the_device_are_the_same(packed, monkeypatch):
+    chosen = [np.array([2, 0]), np.array([2])]
+    mapped = TileLoader(packed, np.array([0, 2]), torch.device("cpu"))
+    monkeypatch.setattr(dataset, "RESIDENT_CHUNK", 1)
+    monkeypatch.setattr(dataset, "_fits", lambda size, device: True)
+    resident = TileLoader(packed, np.array([0, 2]), torch.device("cpu"))
+    assert resident._resident is not None and len(resident._resident.images) == 2
+    for one, other in zip(mapped.batches(chosen), resident.batches(chosen), strict=True):
+        assert all(map(torch.equal, one, other))
 
 
 def test_split_gives_indices_by_name(packed, tmp_path):

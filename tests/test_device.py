@@ -1,9 +1,10 @@
 """Choice of device and precision."""
 
+import numpy as np
 import pytest
 import torch
 
-from seepseg.device import amp_dtype, choose_device, make_deterministic
+from seepseg.device import amp_dtype, choose_device, explain_full_memory, make_deterministic
 from seepseg.errors import InputError
 
 
@@ -24,13 +25,17 @@ def test_a_device_that_is_not_there_is_one_clear_line(monkeypatch):
     assert str(error.value) == "train.device: expected a device of this machine (auto, cpu), found 'cuda'"
 
 
-def test_reduced_precision_only_on_cuda(monkeypatch):
+def test_reduced_precision_only_where_the_hardware_gains(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
     assert amp_dtype(torch.device("cuda"), True) is torch.bfloat16
     assert amp_dtype(torch.device("cuda"), False) is None
-    assert amp_dtype(torch.device("cpu"), True) is None
+    assert amp_dtype(torch.device("mps"), True) is None
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: False)
     assert amp_dtype(torch.device("cuda"), True) is torch.float16
+    for capabilities, expected in (({"amx_bf16": True}, torch.bfloat16), ({"amx_bf16": False}, None), ({}, None)):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda found=capabilities: found)
+        assert amp_dtype(torch.device("cpu"), True) is expected
+    assert amp_dtype(torch.device("cpu"), False) is None
 
 
 def test_seed_and_threads_are_set():
@@ -44,3 +49,21 @@ def test_seed_and_threads_are_set():
     finally:
         torch.use_deterministic_algorithms(False)
         torch.set_num_threads(threads)
+
+
+def on_cuda():
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB ...")
+
+
+@pytest.mark.parametrize("allocate", [on_cuda, lambda: torch.empty(1 << 55), lambda: np.empty(1 << 55)])
+def test_full_memory_is_one_clear_line(allocate):
+    with (
+        pytest.raises(InputError, match=r"^the memory of cpu is not enough: lower train\.batch_size$"),
+        explain_full_memory(torch.device("cpu"), "lower train.batch_size"),
+    ):
+        allocate()
+
+
+def test_other_errors_pass_through():
+    with pytest.raises(RuntimeError, match="size of tensor"), explain_full_memory(torch.device("cpu"), "none"):
+        torch.ones(2) + torch.ones(3)

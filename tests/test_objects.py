@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from seepseg.objects import label_objects, match_objects
+from seepseg.objects import count_objects, label_objects, match_objects
 
 
 def mask(*rows):
@@ -96,3 +96,13 @@ def test_agrees_with_comparing_every_pair():
         pred = target ^ (generator.random((12, 12)) < 0.15)
         for min_iou in (0.05, 0.3, 0.6):
             assert match_objects(pred, target, min_iou) == slow_matches(pred, target, min_iou)
+
+
+@pytest.mark.parametrize("connectivity", [4, 8])
+@pytest.mark.parametrize("density", [0.0, 0.01, 0.5])
+def test_objects_by_class_are_those_of_the_whole_tile(connectivity, density):
+    generator = np.random.default_rng(1)
+    target = generator.integers(1, 5, (40, 30), dtype=np.uint8) * (generator.random((40, 30)) < density)
+    pixels, objects = count_objects(target.astype(np.uint8), 6, connectivity)
+    assert pixels.tolist() == [0, *(int((target == number).sum()) for number in range(1, 6))]
+    assert objects.tolist() == [0, *(label_objects(target == number, connectivity)[1] for number in range(1, 6))]

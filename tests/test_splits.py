@@ -340,3 +340,18 @@ def test_params_out_of_range(tmp_path, changes, message):
     with pytest.raises(InputError) as caught:
         load_params(stage.SplitParams, "split", path)
     assert message in str(caught.value)
+
+
+def test_exchanges_weighed_in_parts_give_the_same_folds(monkeypatch):
+    scenes, pixels = random_scenes(11, n_scenes=23)
+    at_once = scene_folds(scenes, pixels, 4, seed=1)
+    monkeypatch.setattr("seepseg.splits._ROWS", 3)
+    assert scene_folds(scenes, pixels, 4, seed=1) == at_once
+
+
+def test_folds_of_equal_scenes_are_the_same_forever():
+    """Golden, with many steps of equal worth: the first of them is taken."""
+    scenes = [f"s{number}" for number in range(12)]
+    pixels = np.array([[0, 1 + number % 3, number % 2] for number in range(12)])
+    folds = scene_folds(scenes, pixels, 3, seed=1)
+    assert [folds[scene] for scene in scenes] == [2, 2, 0, 1, 2, 2, 1, 0, 1, 0, 0, 1]

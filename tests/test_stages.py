@@ -68,8 +68,8 @@ def test_the_kept_model_is_that_of_the_best_epoch(finished):
     assert summary["best_epoch"] == best["epoch"]
     # Measured by another stage, from the file: weights, normalisation and decision all came through.
     val = read(finished, "metrics/evaluate.json")["val"]
-    assert val["macro_dice"] == pytest.approx(best["val_macro_dice"], abs=2e-6)
-    assert val["binary_dice"] == pytest.approx(best["val_dice"], abs=2e-6)
+    assert val["macro_dice"] == pytest.approx(best["val_macro_dice"], abs=1e-5)
+    assert val["binary_dice"] == pytest.approx(best["val_dice"], abs=1e-5)
 
 
 def test_confusion_counts_every_valid_pixel_once(finished):
@@ -90,11 +90,17 @@ def test_predictions_are_background_on_no_data(finished):
     assert (pred[images == 0] == 0).all()
 
 
-def test_two_runs_with_one_seed_are_identical_to_the_last_bit(finished, prepared):
-    prepared.run("train")
-    again, first = prepared.files(), finished.files()
-    for name in ("models/model.safetensors", "plots/history.csv", "plots/class_history.csv", "metrics/train.json"):
-        assert again[name] == first[name], name
+@pytest.mark.parametrize("amp", [False, True])
+def test_two_runs_with_one_seed_are_identical_to_the_last_bit(prepared, amp):
+    # With everything on that draws random numbers, and with the threads and the precision of the default.
+    prepared.set("augment", dihedral=True, resize=0.1, gain=0.1, speckle=0.1)
+    prepared.set("train", amp=amp, threads=2, epochs=2, device="cpu")
+    written = []
+    for _ in range(2):
+        prepared.run("train")
+        written.append({name: content for name, content in prepared.files().items() if not name.startswith("data/")})
+    assert written[0] == written[1]
+    assert "models/model.safetensors" in written[0]
 
 
 def test_another_seed_gives_other_weights(finished, prepared):
@@ -175,3 +181,23 @@ def test_a_missing_input_names_the_stage_to_run(workspace, stage):
     assert result.returncode == 1
     assert "is missing: run `dvc repro" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_two_processes_train_as_one_does(prepared):
+    # Each kind of loss for an epoch: of sums over the batch, and of pixels that are ranked over the whole batch.
+    names = ["dicece", "dicetopk", "lovasz", "boundary", "unified_focal"]
+    prepared.set("loss", schedule=[[name, 1] for name in names])
+    prepared.set("augment", dihedral=True, gain=0.1, speckle=0.1)
+    # Small steps: with large ones, rounding alone makes any two runs drift apart.
+    prepared.set("train", epochs=len(names), lr=1e-5, batch_size=4, ema_decay=0.5)
+    histories = {}
+    for devices in (1, 2):
+        prepared.set("train", devices=devices)
+        finished = prepared.command("train")
+        assert finished.returncode == 0, finished.stderr
+        assert finished.stderr == ""
+        assert finished.stdout.count("epoch 1/5") == 1
+        histories[devices] = pd.read_csv(prepared.folder / "plots/history.csv")
+    pd.testing.assert_frame_equal(histories[1], histories[2], rtol=1e-4, atol=1e-5)
+    assert "2 x cpu" in finished.stdout
+    assert len(set(histories[1]["train_loss"])) == len(names)

@@ -9,17 +9,12 @@ import numpy as np
 import pytest
 import tifffile
 
+from seepseg import contents
+from seepseg.contents import BATCH_TILES, Intensity, TileReader, count_values, measure
 from seepseg.errors import InputError
-from seepseg.faults import Report
-from seepseg.tiles import (
-    Intensity,
-    TileReader,
-    compile_name_pattern,
-    find_tiles,
-    grid_cell,
-    grid_columns_of,
-    measure,
-)
+from seepseg.faults import WRONG_IMAGE_TYPE, Report
+from seepseg.tiff import TiffReader
+from seepseg.tiles import compile_name_pattern, find_tiles, grid_cell, grid_columns_of
 
 PATTERN = re.compile(r"(?P<scene>\d{6})\.(?P<tile>\d{6})\.tiff?")
 H, W = 6, 5
@@ -44,7 +39,7 @@ class Delivery:
         report = Report()
         tiles = find_tiles(self.images, self.targets, PATTERN, report)
         reader = TileReader(num_classes, report)
-        contents = {tile.name: reader.read(tile) for tile in tiles}
+        contents = dict(zip([tile.name for tile in tiles], reader.read(tiles), strict=True))
         reader.check_sizes()
         return report, contents
 
@@ -290,26 +285,25 @@ def test_a_claim_of_many_pixels_takes_no_memory(delivery, monkeypatch):
 
     monkeypatch.setattr(tifffile.TiffPage, "asarray", spy)
     assert delivery.check()[0].has_errors
-    assert shapes == [(H, W)] * 7
+    assert set(shapes) == {(H, W)}
 
 
 def test_unreadable_files_and_folders_are_listed(delivery, monkeypatch):
     # Tests may run as root, who may read everything.
     def refuse(path, *args, **kwargs):
-        if path.name == name(2) or path == delivery.targets:
+        if Path(path).name == name(2) or path == delivery.targets:
             raise PermissionError(13, "Permission denied", str(path))
-        return original[type_of_call](path, *args, **kwargs)
+        return call(path, *args, **kwargs)
 
-    original = {"open": Path.open, "iterdir": Path.iterdir}
-    type_of_call = "open"
-    monkeypatch.setattr(Path, "open", refuse)
+    call = os.open
+    monkeypatch.setattr(os, "open", refuse)
     report = delivery.report()
     assert "error: unreadable files: 2\n" in report
     assert f"images/{name(2)}: found Permission denied" in report
     assert f"masks/{name(2)}: found Permission denied" in report
     monkeypatch.undo()
-    type_of_call = "iterdir"
-    monkeypatch.setattr(Path, "iterdir", refuse)
+    call = os.scandir
+    monkeypatch.setattr(os, "scandir", refuse)
     assert f"{delivery.targets}: found Permission denied" in delivery.report()
 
 
@@ -491,3 +485,138 @@ def test_positions_count_from_one_row_by_row():
     assert grid_cell(100, 20) == (4, 19)
     assert grid_cell(6, None) == (None, None)
     assert grid_cell(0, 5) == (None, None)
+
+
+def parsed(monkeypatch):
+    """The names of the files that tifffile parses from now on."""
+    names = []
+    original = tifffile.TiffFile.__init__
+
+    def spy(tiff, file, *args, **kwargs):
+        names.append(Path(file.name).name)
+        original(tiff, file, *args, **kwargs)
+
+    monkeypatch.setattr(tifffile.TiffFile, "__init__", spy)
+    return names
+
+
+def test_a_known_header_is_not_parsed_again_and_gives_the_same_pixels(tmp_path, monkeypatch):
+    names = parsed(monkeypatch)
+    reader = TiffReader(np.uint16, WRONG_IMAGE_TYPE)
+    for number in range(3):
+        path = tmp_path / name(number)
+        tifffile.imwrite(path, IMAGE + number)
+        pixels = reader.read(str(path))
+        np.testing.assert_array_equal(pixels, tifffile.imread(path))
+        assert (pixels.dtype, pixels.shape) == (np.uint16, (H, W))
+    assert names.count(name(0)) == 2  # by the reader and by imread
+    assert names.count(name(1)) == names.count(name(2)) == 1
+
+
+def test_every_byte_around_the_pixels_counts(tmp_path, monkeypatch):
+    """A file of a known size is taken for a known one only if all of its other bytes are the same."""
+    path = tmp_path / name(1)
+    tifffile.imwrite(path, IMAGE)
+    content = path.read_bytes() + b"after the pixels"
+    path.write_bytes(content)
+    start = content.index(IMAGE.tobytes())
+    reader = TiffReader(np.uint16, WRONG_IMAGE_TYPE)
+    reader.read(str(path))
+    names = parsed(monkeypatch)
+    path.write_bytes(content[:start] + bytes([content[start] ^ 1]) + content[start + 1 :])
+    assert reader.read(str(path))[0, 0] == IMAGE[0, 0] ^ 1
+    assert names == []
+    around = [*range(start), *range(start + IMAGE.nbytes, len(content))]
+    for position in around:
+        path.write_bytes(content[:position] + bytes([content[position] ^ 1]) + content[position + 1 :])
+        reader.read(str(path))
+    assert len(names) == len(around)
+
+
+def test_pixels_in_foreign_byte_order_are_no_layout(tmp_path):
+    """Even if those of the first file read the same both ways."""
+    reader = TiffReader(np.uint16, WRONG_IMAGE_TYPE)
+    for number, image in enumerate((IMAGE * 0 + 0x0101, IMAGE)):
+        path = tmp_path / name(number)
+        tifffile.imwrite(path, image, byteorder=">" if np.little_endian else "<")
+        np.testing.assert_array_equal(reader.read(str(path)), image)
+
+
+def test_a_header_among_the_pixels_is_parsed_every_time(tmp_path, monkeypatch):
+    """The directory lies where the pixels lie, so that two files differ in their pixels, and so in their headers."""
+    path = tmp_path / name(1)
+    tifffile.imwrite(path, IMAGE)
+    content = bytearray(path.read_bytes())
+    (directory,) = struct.unpack_from("<I", content, 4)
+    (count,) = struct.unpack_from("<H", content, directory)
+    for entry in range(directory + 2, directory + 2 + 12 * count, 12):
+        if struct.unpack_from("<H", content, entry)[0] == 273:  # the offset of the pixels
+            struct.pack_into("<I", content, entry + 8, 8)
+    path.write_bytes(content)
+    names = parsed(monkeypatch)
+    reader = TiffReader(np.uint16, WRONG_IMAGE_TYPE)
+    for _ in range(3):
+        np.testing.assert_array_equal(reader.read(str(path)), np.frombuffer(content, "<u2", H * W, 8).reshape(H, W))
+    assert len(names) == 3
+
+
+def test_a_broken_file_after_sound_ones_gets_the_message_of_a_first_file(delivery):
+    """Tile 4 comes when the header of the others is known."""
+    truncate(delivery.images / name(4), 20)
+    (delivery.targets / name(4)).write_bytes(b"GIF8")
+    late = delivery.report()
+    truncate(delivery.images / name(1), 20)
+    (delivery.targets / name(1)).write_bytes(b"GIF8")
+    tifffile.imwrite(delivery.images / name(4), IMAGE)
+    tifffile.imwrite(delivery.targets / name(4), TARGET)
+    assert delivery.report() == late.replace(name(4), name(1))
+
+
+def test_files_too_large_to_be_read_at_once_are_left_to_tifffile(delivery, monkeypatch):
+    monkeypatch.setattr("seepseg.tiff.MAX_WHOLE", 10)
+    names = parsed(monkeypatch)
+    report, read = delivery.check()
+    assert str(report) == ""
+    np.testing.assert_array_equal(read["900001.000003"].image, IMAGE + 3)
+    assert len(names) == 8
+
+
+def test_equal_sums_make_no_duplicate(delivery):
+    """Flipped images have the same sums; only equal pixels are a duplicate, and of the first that has them."""
+    tifffile.imwrite(delivery.images / name(1), IMAGE)
+    tifffile.imwrite(delivery.images / name(2), IMAGE[::-1])
+    tifffile.imwrite(delivery.images / name(3), IMAGE[::-1])
+    tifffile.imwrite(delivery.images / name(4), IMAGE, compression="deflate")
+    report, _ = delivery.check()
+    assert report.warning_counts()["duplicate_images"] == 2
+    assert f"images/{name(3)}: found the pixels of {name(2)}" in str(report)
+    assert f"images/{name(4)}: found the pixels of {name(1)}" in str(report)
+
+
+@pytest.mark.parametrize("batch_bytes", [1, 2**24])
+def test_tiles_read_ahead_come_in_their_order(delivery, monkeypatch, batch_bytes):
+    """With many batches, and with batches of which only the first tile fits in memory."""
+    monkeypatch.setattr(contents, "BATCH_BYTES", batch_bytes)
+    numbers = range(1, 6 * BATCH_TILES + 4)
+    for number in numbers:
+        tifffile.imwrite(delivery.images / name(number), IMAGE + number)
+        tifffile.imwrite(delivery.targets / name(number), TARGET)
+    report, read = delivery.check()
+    assert str(report) == ""
+    assert [content.image[0, 0] for content in read.values()] == [300 + number for number in numbers]
+
+
+def test_values_are_counted_up_to_the_last_and_beyond():
+    target = np.array([[0, 2, 2], [1, 0, 0]], np.uint8)
+    assert count_values(target, 3).tolist() == [3, 1, 2]
+    assert count_values(target, 5).tolist() == [3, 1, 2, 0, 0]
+    assert count_values(target, 2).tolist() == [3, 1, 2]
+    assert count_values(target * 0, 2).tolist() == [6, 0]
+
+
+@pytest.mark.parametrize("shape", [(1, 200_000), (200_000, 1), (300, 700), (255, 257)])
+def test_sums_are_exact_for_every_shape(shape):
+    image = np.random.default_rng(1).integers(0, 2**16, shape, dtype=np.uint16)
+    wide = image.astype(object)
+    valid = image[image != 0]
+    assert measure(image) == Intensity(len(valid), wide.sum(), (wide**2).sum(), valid.min(), valid.max())

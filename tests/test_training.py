@@ -6,18 +6,15 @@ from torch import nn
 
 from seepseg.dataset import Batch
 from seepseg.errors import InputError
+from seepseg.heads import class_probs
 from seepseg.optim import build_average, build_optimizer, build_schedule
-from seepseg.training import Monitor, Optimization, is_better, train_epoch
+from seepseg.training import PIXELS_EVERY, Monitor, Optimization, binary_cross_entropy, is_better, train_epoch
 
 NAMES = ["thin", "broad"]
 
 
 def mean_logit(logits, target, valid):
     return logits.mean()
-
-
-def four(logits, target, valid):
-    return torch.tensor(4.0)
 
 
 def optimization(model, lr=0.1, grad_clip=0.0):
@@ -30,18 +27,22 @@ def optimization(model, lr=0.1, grad_clip=0.0):
 
 @pytest.fixture
 def batch():
-    target = torch.tensor([[[0, 1], [2, 2]]])
+    target = torch.tensor([[[0, 1], [2, 2]]], dtype=torch.uint8)
     return Batch(torch.ones(1, 1, 2, 2), target, torch.tensor([[[True, True], [True, False]]]))
 
 
 def test_monitor_pools_counts_and_averages_over_tiles(batch):
-    monitor = Monitor(mean_logit, four, "softmax", NAMES)
-    right = nn.functional.one_hot(batch.target, 3).permute(0, 3, 1, 2) * 6.0  # mean logit 2
-    monitor.add(right, batch)
-    monitor.add(torch.zeros(1, 3, 2, 2), batch, loss=torch.tensor(8.0))  # ties: background everywhere
+    monitor = Monitor(mean_logit, "softmax", NAMES)
+    right = nn.functional.one_hot(batch.target.long(), 3).permute(0, 3, 1, 2) * 6.0
+    monitor.add_loss(2.0, tiles=1)
+    monitor.add_pixels(right, batch)
+    monitor.add_loss(6.5, tiles=2)
+    monitor.add_pixels(torch.zeros(1, 3, 2, 2), batch)  # ties: background everywhere
     assert monitor.confusion.tolist() == [[2, 0, 0], [1, 1, 0], [1, 0, 1]]  # the invalid pixel is not there
     row = monitor.row("val")
-    assert row["val_loss"] == 5 and row["val_bce"] == 4
+    assert row["val_loss"] == 5
+    bce = [binary_cross_entropy(logits, batch.target, "softmax")[batch.valid] for logits in (right, 0 * right)]
+    assert row["val_bce"] == pytest.approx(torch.cat(bce).mean().item())
     # Of four slick pixels two were found, without a false alarm: Dice 2 * 2 / (2 * 2 + 2).
     assert row["val_dice"] == row["val_macro_dice"] == pytest.approx(2 / 3)
     assert monitor.class_dice() == {"thin": pytest.approx(2 / 3), "broad": pytest.approx(2 / 3)}
@@ -53,11 +54,11 @@ def test_an_epoch_lowers_the_loss_and_updates_the_average(batch):
     run = optimization(model)
 
     def cross_entropy(logits, target, valid):
-        return nn.functional.cross_entropy(logits, target)
+        return nn.functional.cross_entropy(logits, target.long())
 
     losses = []
     for _ in range(3):
-        monitor = Monitor(cross_entropy, four, "softmax", NAMES)
+        monitor = Monitor(cross_entropy, "softmax", NAMES)
         for _ in train_epoch(run, [batch] * 5, monitor):
             pass
         losses.append(monitor.mean_loss)
@@ -74,9 +75,29 @@ def test_the_gradient_is_clipped(batch):
 
 
 def test_divergence_is_told_with_a_remedy(batch):
-    monitor = Monitor(lambda logits, target, valid: logits.mean() * torch.nan, four, "softmax", NAMES)
+    monitor = Monitor(lambda logits, target, valid: logits.mean() * torch.nan, "softmax", NAMES)
     with pytest.raises(InputError, match=r"training diverged: the loss became nan .* lower train\.lr"):
         list(train_epoch(optimization(nn.Conv2d(1, 3, 1)), [batch], monitor))
+
+
+def test_pixels_are_counted_in_one_batch_of_several_and_the_loss_in_all(batch):
+    monitor = Monitor(mean_logit, "softmax", NAMES)
+    list(train_epoch(optimization(nn.Conv2d(1, 3, 1)), [batch] * (2 * PIXELS_EVERY + 1), monitor))
+    assert monitor.tiles == 2 * PIXELS_EVERY + 1
+    assert monitor.confusion.sum() == 3 * batch.valid.sum()
+
+
+@pytest.mark.parametrize("head", ["softmax", "sigmoid"])
+def test_binary_cross_entropy_is_that_of_torch(head):
+    generator = torch.Generator().manual_seed(0)
+    logits = 3 * torch.randn(2, 3 + (head == "softmax"), 5, 4, generator=generator)
+    target = torch.randint(0, 4, (2, 5, 4), generator=generator, dtype=torch.uint8)
+    probs = class_probs(logits, head)
+    yes = (target[:, None] == torch.tensor([1, 2, 3])[:, None, None]).float()
+    expected = nn.functional.binary_cross_entropy(probs, yes, reduction="none").mean(1)
+    torch.testing.assert_close(binary_cross_entropy(logits, target, head), expected)
+    sure = binary_cross_entropy(1e3 * logits, target, head)  # a confident mistake stays finite
+    assert sure.isfinite().all() and sure.max() > 1
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ def build_loss(name: LossName, params: LossParams, head: Head, class_weights: Ma
 
     Returns:
         `loss(logits, target, valid)`, a scalar, computed in float32 even from half precision. Its logits are
-        float (N, C, H, W), C = K + 1 for softmax and K for sigmoid; target int64 (N, H, W), 0 is background;
+        float (N, C, H, W), C = K + 1 for softmax and K for sigmoid; target integer (N, H, W), 0 is background;
         valid bool (N, H, W).
 
     Raises:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from seepseg.losses.comparison import Comparison
 from seepseg.losses.params import Reduction
+from seepseg.parallel import all_sum
 
 
 def boundary(comparison: Comparison, reduction: Reduction) -> Tensor:
@@ -21,7 +22,7 @@ def boundary(comparison: Comparison, reduction: Reduction) -> Tensor:
     """
     distances = signed_distances(comparison.is_class.cpu().numpy())
     weighted = comparison.probs * torch.from_numpy(distances).to(comparison.probs) * comparison.valid[:, None]
-    values = weighted.sum((0, 2, 3)) / comparison.valid.sum().clamp(min=1)
+    values = all_sum(weighted.sum((0, 2, 3))) / comparison.class_sizes.sum().clamp(min=1)
     return values.mean() if reduction == "flattened" else comparison.mean_over_classes(values)
 
 

@@ -1,14 +1,20 @@
-"""What the losses of one batch share, computed once, over valid pixels: probabilities, counts, means."""
+"""What the losses of one batch share, computed once, over valid pixels: probabilities, counts, means.
+
+Where several processes share the batch, each has its own tiles here, and counts and means are those of them all.
+"""
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd import Function
+from torch.autograd.function import FunctionCtx, once_differentiable
 
 from seepseg.heads import Head
+from seepseg.parallel import all_sum
 
 # Denominators stay above it, and bases of powers whose gradient diverges at 0.
 EPSILON = 1e-7
@@ -66,7 +72,7 @@ class Comparison:
     def log_probs_of_target(self) -> Tensor:
         """Log-probability of the truth: (N, 1, H, W) of the class, or (N, K, H, W) of each yes or no."""
         if self.head == "softmax":
-            return self.log_probs.gather(1, self.target[:, None])
+            return self._softmax_sums[0]
         return torch.where(self.is_class, *self.foreground_log_probs)
 
     @cached_property
@@ -88,18 +94,19 @@ class Comparison:
     def counts(self) -> Counts:
         """Counts per foreground class over all valid pixels of the batch: (K,)."""
         if self.head == "softmax":
-            hits = self.log_probs_of_target[:, 0].exp()
+            log_probs_of_target, claimed_by_all = self._softmax_sums
+            hits, claimed = log_probs_of_target[:, 0].exp(), claimed_by_all[1:]
         else:  # background has no channel: what its pixels gather here falls into bin 0, which is dropped
             hits = self.probs.gather(1, (self.target[:, None] - 1).clamp(min=0))[:, 0]
-        tp = self._sum_by_class(hits)[1:]
-        claimed = (self.probs * self._mask[:, None]).sum((0, 2, 3))
+            claimed = (self.probs * self._mask[:, None]).sum((0, 2, 3))
+        tp, claimed = all_sum(torch.stack([self._sum_by_class(hits)[1:], claimed]))
         # Rounding can leave the first difference below zero where there is no false positive.
         return Counts(tp, (claimed - tp).clamp(min=0.0), self.class_sizes[1:] - tp)
 
     @cached_property
     def class_sizes(self) -> Tensor:
         """Valid pixels of each class, background first: float (K + 1,)."""
-        return self._sum_by_class(self._mask)
+        return all_sum(self._sum_by_class(self._mask))
 
     @cached_property
     def present(self) -> Tensor:
@@ -113,11 +120,17 @@ class Comparison:
 
     def mean_over_pixels(self, values: Tensor) -> Tensor:
         """Mean of (N, H, W) over the valid pixels, weighted by their class; 0 where there are none."""
-        return (values * self.pixel_weights).sum() / self.pixel_weights.sum().clamp(min=EPSILON)
+        sums = all_sum(torch.stack([(values * self.pixel_weights).sum(), self.pixel_weights.sum()]))
+        return sums[0] / sums[1].clamp(min=EPSILON)
 
     def mean_over_classes(self, values: Tensor) -> Tensor:
         """Weighted mean of (K,) over the classes in the batch; 0, with a graph all the same, for none."""
         return weighted_mean(values, self.weights[1:] * self.present)
+
+    @cached_property
+    def _softmax_sums(self) -> tuple[Tensor, Tensor]:
+        log_probs_of_target, claimed = _SoftmaxSums.apply(self.logits, self.target, self._mask)  # type: ignore[no-untyped-call]
+        return log_probs_of_target, claimed
 
     @cached_property
     def _mask(self) -> Tensor:
@@ -130,12 +143,39 @@ class Comparison:
         return rows.scatter_add(2, self.target, values).sum((0, 1))
 
 
+class _SoftmaxSums(Function):
+    """What cross-entropy and the overlap losses need of a softmax, in a third of the passes that autograd takes.
+
+    Of logits z (N, C, H, W) with p = softmax(z), target t and mask m, the log-probability of the target,
+    log p_t (N, 1, H, W), and the sums of m p over all pixels (C,). With the gradients G of the first and g of
+    the second, that of z_k is p_k (m (g_k - sum_c g_c p_c) - G), and G more where k = t.
+    """
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, logits: Tensor, target: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        log_probs = F.log_softmax(logits, dim=1)
+        log_probs_of_target = log_probs.gather(1, target[:, None])
+        probs = log_probs.exp_()
+        claimed = (probs.flatten(2) @ mask.flatten(1)[:, :, None]).sum((0, 2))
+        ctx.save_for_backward(probs, target, mask)
+        return log_probs_of_target, claimed
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, of_target: Tensor, of_claimed: Tensor) -> tuple[Tensor, None, None]:
+        probs, target, mask = ctx.saved_tensors
+        mean = (of_claimed @ probs.flatten(2)).view_as(mask)[:, None]  # sum_c g_c p_c, (N, 1, H, W)
+        mask = mask[:, None]
+        gradient = torch.addcmul(-mask * mean - of_target, mask, of_claimed[:, None, None])
+        return gradient.mul_(probs).scatter_add_(1, target[:, None], of_target), None, None
+
+
 def compare(logits: Tensor, target: Tensor, valid: Tensor, head: Head, weights: Tensor | None) -> Comparison:
     """Put logits beside their target, in float32 at least and with the target of no-data pixels blanked.
 
     Args:
         logits: (N, C, H, W), any float type; half precision is widened, since sums over pixels overflow it.
-        target: int64 (N, H, W), 0 = background, 1..K; any value where `valid` is False.
+        target: integer (N, H, W), 0 = background, 1..K; any value where `valid` is False.
         valid: bool (N, H, W).
         head: what the channels mean.
         weights: (K + 1,), or None for equal weights.
@@ -144,7 +184,7 @@ def compare(logits: Tensor, target: Tensor, valid: Tensor, head: Head, weights: 
         logits = logits.float()
     num_classes = logits.shape[1] + (head == "sigmoid")
     weights = logits.new_ones(num_classes) if weights is None else weights.to(logits)
-    return Comparison(logits, target.where(valid, 0), valid, head, weights)
+    return Comparison(logits, target.where(valid, 0).long(), valid, head, weights)
 
 
 def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:

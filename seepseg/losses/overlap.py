@@ -10,6 +10,7 @@ from torch import Tensor
 
 from seepseg.losses.comparison import EPSILON, Comparison, Counts, weighted_mean
 from seepseg.losses.params import Reduction
+from seepseg.parallel import gather
 
 
 def tversky(
@@ -75,7 +76,9 @@ def lovasz(comparison: Comparison, reduction: Reduction, *, only_present: bool) 
     """
     # No-data has error 0: it is sorted to the end, weighs nothing there and changes no other pixel's weight.
     errors = (comparison.is_class.to(comparison.probs) - comparison.probs).abs() * comparison.valid[:, None]
-    errors, is_class = errors.transpose(0, 1).flatten(1), comparison.is_class.transpose(0, 1).flatten(1)
+    errors, is_class = (
+        gather(each).transpose(0, 1).flatten(1) for each in (errors, comparison.is_class)
+    )  # (K, pixels)
     if reduction == "flattened":
         return _lovasz_extension(errors.reshape(1, -1), is_class.reshape(1, -1))[0]
     if not only_present:

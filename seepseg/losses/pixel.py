@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from seepseg.losses.comparison import EPSILON, Comparison, weighted_mean
+from seepseg.parallel import gather
 
 
 def bce(comparison: Comparison, pos_weight: float) -> Tensor:
@@ -43,7 +44,7 @@ def topk(comparison: Comparison, fraction: float) -> Tensor:
         (arXiv 1605.06885).
     """
     valid = comparison.valid
-    values, weights = -comparison.log_probs_of_target[:, 0][valid], comparison.pixel_weights[valid]
+    values, weights = gather(-comparison.log_probs_of_target[:, 0][valid]), gather(comparison.pixel_weights[valid])
     hardest = (values * weights).topk(math.ceil(fraction * len(values)), sorted=False).indices
     return weighted_mean(values[hardest], weights[hardest])
 

@@ -8,6 +8,7 @@ from seepseg.losses.comparison import EPSILON, Comparison, Counts, weighted_mean
 from seepseg.losses.overlap import power, tversky_distance
 from seepseg.losses.params import Reduction
 from seepseg.losses.pixel import focus
+from seepseg.parallel import all_sum
 
 
 def unified_focal(comparison: Comparison, reduction: Reduction, *, weight: float, delta: float, gamma: float) -> Tensor:
@@ -47,9 +48,10 @@ def _asymmetric_focal_tversky(comparison: Comparison, reduction: Reduction, delt
 def _background_counts(comparison: Comparison) -> Counts:
     """Counts of the background, shape (): one class under softmax, every channel's outside under sigmoid."""
     if comparison.head == "sigmoid":
-        outside = comparison.valid.sum() * len(comparison.present) - comparison.class_sizes[1:].sum()
+        outside = comparison.class_sizes.sum() * len(comparison.present) - comparison.class_sizes[1:].sum()
         _, fp, fn = comparison.counts.pooled()
         return Counts(outside - fp, fn, fp)  # what one side misses, the other claims
     p, is_background = comparison.log_probs[:, 0].exp(), comparison.target == 0
-    tp = (p * (is_background & comparison.valid)).sum()
-    return Counts(tp, (p * ~is_background).sum(), comparison.class_sizes[0] - tp)
+    hits, false_alarms = (p * (is_background & comparison.valid)).sum(), (p * ~is_background).sum()
+    tp, fp = all_sum(torch.stack([hits, false_alarms]))
+    return Counts(tp, fp, comparison.class_sizes[0] - tp)

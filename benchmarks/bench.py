@@ -1,0 +1,329 @@
+"""Measure seepseg on this machine, beside the loop that it grew from, in one run: `make bench`.
+
+Writes benchmarks/results.json, benchmarks/RESULTS.md and benchmarks/results.png. With --quick, which only shows that
+everything works, or --data, which measures on other tiles, they go to benchmarks/local/, which git ignores.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+from statistics import median
+from typing import Any, TypeVar
+
+import yaml
+
+from benchmarks import backends, data_path, report, worker
+from benchmarks.ours import SAME_ARCHITECTURE
+from benchmarks.reference import BATCH_SIZE, NUM_CLASSES
+from benchmarks.worker import Measured, Spec, Task
+from seepseg.device import amp_dtype, choose_device
+from seepseg.errors import InputError, run_stage
+from seepseg.files import write_json
+from seepseg.packed import open_packed
+
+ROOT = Path(__file__).parents[1]
+COMMITTED = ROOT / "benchmarks"
+LOCAL = COMMITTED / "local"
+TASKS: tuple[Task, ...] = ("predict", "train")  # in this order, training needs more memory, and the peak only rises
+Params = dict[str, dict[str, Any]]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How long and how often to measure.
+
+    Attributes:
+        rounds: each measures every subject once, so that a slow minute of the machine hits all alike.
+        seconds: of each task in a round, one batch at least.
+        original_batch: tiles in a batch of the reference and of the same network in our loop.
+        sample: changes to the section sample of params.yaml.
+        product_repeats: matrix products of each round.
+        backend_repeats: of each inference backend.
+        growth: numbers of tiles, ascending.
+    """
+
+    rounds: int
+    seconds: float
+    original_batch: int
+    sample: dict[str, int]
+    product_repeats: int
+    backend_repeats: int
+    growth: list[int]
+
+
+FULL = Effort(
+    rounds=3,
+    seconds=10.0,
+    original_batch=BATCH_SIZE,
+    sample={},
+    product_repeats=10,
+    backend_repeats=10,
+    growth=[1000, 10_000],
+)
+QUICK = Effort(
+    rounds=1,
+    seconds=0.5,
+    original_batch=2,
+    sample={"n_scenes": 5, "tiles_per_scene": 8, "tile_size": 128},
+    product_repeats=3,
+    backend_repeats=2,
+    growth=[40],
+)
+
+
+def main() -> None:
+    """Measure, and write the results."""
+    arguments = _parse(sys.argv[1:])
+    effort = QUICK if arguments.quick else FULL
+    out = LOCAL if arguments.quick or arguments.data else COMMITTED
+    LOCAL.mkdir(exist_ok=True)  # beside the code, as temporary folders may lie in memory, which files then take away
+    with tempfile.TemporaryDirectory(dir=LOCAL) as folder:
+        workspace = Path(folder)
+        params = prepare(workspace, effort, arguments.data, arguments.threads)
+        results = measure_all(workspace, params, effort)
+    results["run"] = {
+        "quick": arguments.quick,
+        "data": "own tiles" if arguments.data else "synthetic sample",
+        "rounds": effort.rounds,
+        **results["run"],
+    }
+    write_json(out / "results.json", results)
+    report.write(out)
+    _say(f"results are in {out.relative_to(ROOT)}/" + ("; quick, so no measurement" if arguments.quick else ""))
+
+
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="smoke run in about a minute, on small tiles")
+    parser.add_argument("--data", type=Path, help="folder of tiles as data.root, instead of the synthetic sample")
+    parser.add_argument("--threads", type=int, default=worker.usable_cores(), help="default: all cores")
+    parsed = parser.parse_args(arguments)
+    if parsed.threads < 1:
+        raise InputError(f"--threads: expected 1 or more, found {parsed.threads}")
+    if parsed.data is not None and not parsed.data.is_dir():
+        raise InputError(f"--data: expected a folder of tiles, found none at {parsed.data}")
+    return parsed
+
+
+def prepare(workspace: Path, effort: Effort, data: Path | None, threads: int) -> Params:
+    """Run the pipeline's stages up to training in a folder of their own.
+
+    Returns:
+        The parameters of the default model, as they are in params.yaml but for threads and data.
+
+    Raises:
+        InputError: a stage ended with an error.
+    """
+    params: Params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    params["sample"] |= effort.sample
+    params["train"] |= {"threads": threads, "devices": 1}
+    params["evaluate"]["threads"] = threads
+    if data is not None:
+        params["data"]["root"] = str(data.resolve())
+    if len(params["data"]["class_names"]) != NUM_CLASSES:
+        found = len(params["data"]["class_names"])
+        raise InputError(f"params.yaml: data.class_names: the reference has {NUM_CLASSES} classes, found {found}")
+    _write_params(workspace / "params.yaml", params)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    for stage in ("sample", "ingest", "split", "class_balance")[data is not None :]:
+        _say(f"stage {stage}")
+        command = [sys.executable, "-m", f"stages.{stage}"]
+        ended = subprocess.run(command, cwd=workspace, env=environment, capture_output=True, text=True, check=False)
+        if ended.returncode:
+            raise InputError(f"stage {stage} failed:\n{ended.stderr.strip()}")
+    return params
+
+
+def subjects(workspace: Path, params: Params, effort: Effort) -> dict[str, Spec]:
+    """Name what is measured: the reference, the same network in our loop, and the default model.
+
+    Where these two run in reduced precision, each comes in float32, too.
+    """
+    train, data = params["train"], params["data"]
+    root = workspace / data["root"]  # an absolute one stays as it is
+    variants = {
+        "same_architecture": merged(params, SAME_ARCHITECTURE),
+        "default": params,
+    }
+    variants["same_architecture"]["train"]["batch_size"] = effort.original_batch
+    device = choose_device(train["device"], "train.device")
+    if amp_dtype(device, train["amp"]) is not None:
+        in_full = {"train": {"amp": False}}
+        variants |= {f"{name}_float32": merged(changed, in_full) for name, changed in variants.items()}
+    specs = {
+        "reference": Spec(
+            params_file=None,
+            images=root / data["images"],
+            targets=root / data["targets"],
+            batch_size=effort.original_batch,
+            threads=train["threads"],
+            device=train["device"],
+        )
+    }
+    for name, changed in variants.items():
+        file = workspace / f"{name}.yaml"
+        _write_params(file, changed)
+        specs[name] = replace(specs["reference"], params_file=file)
+    return specs
+
+
+def merged(params: Params, changes: Params) -> Params:
+    """Change values of nested parameters, in a copy."""
+    result = deepcopy(params)
+    for key, value in changes.items():
+        nested = isinstance(value, dict) and isinstance(result.get(key), dict)
+        result[key] = merged(result[key], value) if nested else deepcopy(value)
+    return result
+
+
+def measure_all(workspace: Path, params: Params, effort: Effort) -> dict[str, Any]:
+    """Measure everything there is to measure."""
+    specs = subjects(workspace, params, effort)
+    threads, device = params["train"]["threads"], params["train"]["device"]
+    tile_size = open_packed(workspace / "data/packed").images.shape[1]
+    with ExitStack() as stack:
+
+        def process() -> "Process":
+            return stack.enter_context(Process(workspace))
+
+        processes = {name: process() for name in specs}
+        other = process()
+        described = {name: processes[name].run(worker.describe, spec, tile_size) for name, spec in specs.items()}
+        dtypes = sorted({what["dtype"] for what in described.values()}, reverse=True)  # float32 first
+        ceilings: dict[str, list[float]] = {dtype: [] for dtype in dtypes}
+
+        def measure_ceilings() -> None:
+            for dtype, found in ceilings.items():
+                arguments = (dtype, device, threads, effort.product_repeats)
+                found.append(other.run(worker.matrix_product_speed, *arguments))
+
+        rounds: list[dict[str, dict[Task, Measured]]] = []
+        for number in range(1, effort.rounds + 1):
+            measure_ceilings()
+            rounds.append({})
+            for name, spec in specs.items():
+                done = {task: processes[name].run(worker.measure, spec, task, effort.seconds) for task in TASKS}
+                rounds[-1][name] = done
+                speeds = " and ".join(f"{done[task].tiles_per_second:.3g} tiles/s ({task})" for task in TASKS)
+                _say(f"round {number} of {effort.rounds}: {name}: {speeds}")
+        measure_ceilings()
+        ceiling = {dtype: spread(found) for dtype, found in ceilings.items()}
+        _say("parts of a training step")
+        parts = {
+            name: processes[name].run(worker.measure_parts, specs[name], effort.seconds)
+            for name in specs
+            if name != "reference"
+        }
+        for name in specs:
+            processes[name].close()
+        _say("inference backends")
+        inference = other.run(backends.measure, params["evaluate"]["batch_size"], threads, effort.backend_repeats)
+        _say("ingest and growth")
+        ingest = other.run(data_path.ingest_speed)
+        growth = other.run(data_path.growth, effort.growth)
+        machine = other.run(worker.machine, threads)
+    return {
+        "machine": machine,
+        "run": {"tile_size": int(tile_size), "seconds": effort.seconds},
+        "ceiling_gflops": ceiling,
+        "subjects": {name: summary(name, described[name], rounds, ceiling) for name in specs},
+        "step_ms_per_tile": parts,
+        "backends": inference,
+        "ingest": ingest,
+        "growth": growth,
+    }
+
+
+def summary(
+    name: str,
+    described: dict[str, Any],
+    rounds: list[dict[str, dict[Task, Measured]]],
+    ceiling: dict[str, dict[str, float]],
+) -> dict[str, Any]:
+    """Put together what was found of a subject.
+
+    Args:
+        name: the subject.
+        described: see `worker.describe`.
+        rounds: what was measured of each subject and task.
+        ceiling: matrix products of each type, GFLOP/s.
+
+    Returns:
+        `described`, and for each task the tiles per second, their ratio to those of the reference in the same round,
+        the share of each ceiling and the peak of memory.
+    """
+    result = dict(described)
+    for task in TASKS:
+        mine = [measured[name][task] for measured in rounds]
+        speed = spread([measured.tiles_per_second for measured in mine])
+        gflops = speed["median"] * described["gflop_per_tile"][task]
+        # Of the first round for prediction: it came before any training, whose peak is higher.
+        memory = mine[0] if task == "predict" else mine[-1]
+        batches = [
+            tiles / lap for measured in mine for tiles, lap in zip(measured.tiles, measured.seconds, strict=True)
+        ]
+        result[task] = {
+            "tiles_per_second": speed,
+            "tiles_per_second_of_batches": spread(batches),
+            "batches": len(batches),
+            "times_reference": spread(
+                [
+                    measured[name][task].tiles_per_second / measured["reference"][task].tiles_per_second
+                    for measured in rounds
+                ]
+            ),
+            "share_of_ceiling": {dtype: gflops / found["median"] for dtype, found in ceiling.items()},
+            "peak_mib": memory.peak_mib,
+            "anonymous_mib": memory.anonymous_mib,
+            "device_mib": memory.device_mib,
+        }
+    return result
+
+
+def spread(values: list[float]) -> dict[str, float]:
+    """Median, lowest and highest."""
+    return {"median": median(values), "low": min(values), "high": max(values)}
+
+
+class Process:
+    """Another process, in which functions run one after the other, in a given folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._pool = ProcessPoolExecutor(1, get_context("spawn"), os.chdir, (folder,))
+
+    def run(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Call a function there and wait for what it returns."""
+        return self._pool.submit(function, *arguments).result()
+
+    def close(self) -> None:
+        """End it, and free its memory."""
+        self._pool.shutdown()
+
+    def __enter__(self) -> "Process":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _write_params(path: Path, params: Params) -> None:
+    path.write_text(yaml.safe_dump(params), encoding="utf-8")
+
+
+def _say(line: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,210 @@
+"""seepseg's own loop as a subject of the benchmark: what stages.train does each step, and each part of it by itself."""
+
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_
+
+from benchmarks.reference import BATCH_SIZE, EXPONENT, FALSE_NEGATIVES, FALSE_POSITIVES, LEARNING_RATE, SMOOTH, WIDTHS
+from seepseg.dataset import Batch, TileLoader, in_order, shuffled
+from seepseg.device import choose_device, make_deterministic
+from seepseg.heads import decide
+from seepseg.inference import predict
+from seepseg.losses import LossParams, loss_name_at
+from seepseg.models import ModelParams, build_model
+from seepseg.packed import Indices, open_packed, read_split
+from seepseg.parallel import World
+from seepseg.params import load_params
+from seepseg.training import PIXELS_EVERY, Monitor, prepare_batches, train_epoch
+from seepseg.transforms import AugmentParams, fit_normalization
+from stages import train as stage
+
+PARTS = ("data", "forward", "loss", "backward", "optimiser", "monitoring")
+
+# The reference, as far as params.yaml says it.
+SAME_ARCHITECTURE: dict[str, dict[str, Any]] = {
+    "model": {
+        "name": "unet",
+        "head": "sigmoid",
+        "width": WIDTHS[0],
+        "depth": len(WIDTHS),
+        "stem": 1,
+        "norm": "none",
+        "upsampling": "bilinear",
+    },
+    "loss": {
+        "name": "focal_tversky",
+        "reduction": "flattened",
+        "class_weights": "none",
+        "schedule": [],
+        "focal_tversky": {
+            "alpha": FALSE_POSITIVES,
+            "beta": FALSE_NEGATIVES,
+            "exponent": EXPONENT,
+            "smooth": SMOOTH,
+        },
+    },
+    "augment": {
+        "rot180": True,
+        "hflip": True,
+        "dihedral": False,
+        "resize": 0.0,
+        "crop": 0,
+        "gain": 0.0,
+        "speckle": 0.0,
+    },
+    "train": {
+        "batch_size": BATCH_SIZE,
+        "optimizer": "adam",
+        "lr": LEARNING_RATE,
+        "weight_decay": 0.0,
+        "schedule": "constant",
+        "warmup_epochs": 0,
+        "grad_clip": 0.0,
+        "ema_decay": 0.0,
+        "normalization": "tile",
+    },
+}
+
+
+class OurLoop:
+    """Training and prediction as the stages do them, on the packed tiles of the current folder.
+
+    Args:
+        params_file: a params.yaml.
+
+    Attributes:
+        batch_size: of training and of prediction here.
+        device: where it runs.
+        dtype: reduced precision in use, `None` for float32.
+        model: in training.
+    """
+
+    def __init__(self, params_file: Path) -> None:
+        params = load_params(stage.TrainParams, "train", params_file)
+        model_params = load_params(ModelParams, "model", params_file)
+        loss_params = load_params(LossParams, "loss", params_file)
+        self.augment_params = load_params(AugmentParams, "augment", params_file)
+        self.batch_size = params.batch_size
+        self.device = choose_device(params.device, "train.device")
+        self.world = World(rank=0, size=1, device=self.device)
+        make_deterministic(params.seed, params.threads, self.device)
+
+        packed = open_packed()
+        self.train_tiles = read_split(packed)["train"]
+        self.all_tiles: Indices = np.arange(len(packed.manifest), dtype=np.int64)
+        self.normalization = fit_normalization(params.normalization, packed.manifest.iloc[self.train_tiles])
+        losses = stage.build_losses(loss_params, model_params.head, packed, self.device)
+        self.head = model_params.head
+        self.new_monitor: Callable[[], Monitor] = partial(
+            Monitor, losses[loss_name_at(loss_params, 0)], self.head, packed.class_names
+        )
+        model = build_model(model_params, num_classes=len(packed.class_names) + 1)
+        self.model: nn.Module = model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.optimization = stage.build_optimization(params, self.model, len(self.train_tiles), self.world)
+        self.dtype = self.optimization.dtype
+        self.loader = TileLoader(packed, self.all_tiles, self.device)
+        self.generator = torch.Generator().manual_seed(params.seed)
+
+    def train(self, batch_size: int) -> Iterator[int]:
+        """Train without end; yield the number of tiles of each batch after its step."""
+        while True:
+            monitor = self.new_monitor()
+            before = 0
+            for _ in train_epoch(self.optimization, self._batches(batch_size), monitor):
+                yield monitor.tiles - before
+                before = monitor.tiles
+
+    def predict(self, batch_size: int) -> Iterator[int]:
+        """Predict all tiles again and again; yield the number of tiles of each batch after its classes are known."""
+        batches = in_order(self.all_tiles, batch_size)
+        while True:
+            for predicted in predict(
+                self.optimization.average.module,
+                self.loader,
+                batches,
+                normalization=self.normalization,
+                dtype=self.dtype,
+            ):
+                decide(predicted.logits, self.head, predicted.batch.valid)
+                yield len(predicted.indices)
+
+    def train_in_parts(self, batch_size: int) -> Iterator[tuple[int, dict[str, float]]]:
+        """Train without end as `train` does, and yield the tiles of each batch and the seconds of each of `PARTS`.
+
+        data: waiting for the next batch, augmented and normalised. loss: also its gradient to the logits.
+        backward: from there to the weights. optimiser: also clipping and the average of the weights. monitoring: the
+        running mean of the loss, and the counts of pixels.
+        """
+        clock = Laps(self.device)
+        while True:
+            self.model.train()
+            monitor = self.new_monitor()
+            clock.start()
+            for number, batch in enumerate(self._batches(batch_size)):
+                clock.lap("data")
+                logits, value = self.step_in_parts(batch, monitor, clock)
+                monitor.add_loss(value.item(), len(batch.target))
+                if number % PIXELS_EVERY == 0:
+                    monitor.add_pixels(logits, batch)
+                clock.lap("monitoring")
+                yield len(batch.target), clock.seconds
+                clock.start()
+
+    def step_in_parts(self, batch: Batch, monitor: Monitor, clock: "Laps") -> tuple[Tensor, Tensor]:
+        """Do what `Optimization.step` does, with a lap after each part."""
+        o = self.optimization
+        with torch.autocast(self.device.type, dtype=o.dtype, enabled=o.dtype is not None):
+            logits = o.model(batch.images)
+        logits = logits.float()
+        clock.lap("forward")
+        value = monitor.loss(logits, batch.target, batch.valid)
+        (gradient,) = torch.autograd.grad(o.scaler.scale(value), logits)
+        clock.lap("loss")
+        o.optimizer.zero_grad(set_to_none=True)
+        logits.backward(gradient)
+        clock.lap("backward")
+        o.scaler.unscale_(o.optimizer)
+        if o.grad_clip:
+            clip_grad_norm_(o.model.parameters(), o.grad_clip)
+        o.scaler.step(o.optimizer)
+        o.scaler.update()
+        o.schedule.step()
+        o.average.update_parameters(o.model)
+        clock.lap("optimiser")
+        return logits.detach(), value.detach()
+
+    def _batches(self, batch_size: int) -> Iterator[Batch]:
+        order = shuffled(self.train_tiles, batch_size, self.generator)
+        return prepare_batches(self.loader, order, self.normalization, self.augment_params, self.generator, self.world)
+
+
+class Laps:
+    """A clock that says what each part took, once the device has finished it."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.seconds: dict[str, float] = {}
+        self._last = 0.0
+
+    def start(self) -> None:
+        """Begin anew."""
+        self.seconds = {}
+        self._last = self._now()
+
+    def lap(self, part: str) -> None:
+        """Note what has passed since the lap before as the time of a part."""
+        now = self._now()
+        self.seconds[part] = now - self._last
+        self._last = now
+
+    def _now(self) -> float:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return time.perf_counter()
