@@ -55,9 +55,10 @@ MIB = 2**20
 
 
 def ingest_speed(root: Path | None = None, repeats: int = 9) -> dict[str, Any]:
-    """Measure ingest against a plain read of the same bytes, in turn.
+    """Measure ingest against a plain read and a plain copy of the same bytes, in turn.
 
-    The plain read opens every file of the delivery and reads it into one buffer. Ingest finds, reads, checks and
+    The plain read opens every file of the delivery and reads it into one buffer; the plain copy also writes that to a
+    new file, as ingest writes the pixels. Ingest finds, reads, checks and
     packs the tiles and writes manifest and metrics, in this process. The files are in the page cache.
 
     Args:
@@ -65,21 +66,28 @@ def ingest_speed(root: Path | None = None, repeats: int = 9) -> dict[str, Any]:
         repeats: how often each is measured.
 
     Returns:
-        Tiles and MiB of the delivery; median, lowest and highest of `plain_read_seconds`, of `ingest_seconds` and of
-        `share_of_plain_read`, the speed of ingest over that of the plain read just before it.
+        Tiles and MiB of the delivery; median, lowest and highest of `plain_read_seconds`, `plain_copy_seconds`,
+        `ingest_seconds`, and of `share_of_plain_read` and `share_of_plain_copy`, the speed of ingest over that of the
+        plain read and the plain copy just before it.
     """
     here = Path("params.yaml")
     params = load_params(DataParams, "data", here if here.is_file() else ROOT / "params.yaml")
     root = root or Path(params.root)
     size = _read_plainly(root, params)  # fills the page cache
-    plain, ingest = [], []
+    plain, copy, ingest = [], [], []
     with TemporaryDirectory(dir=".") as folder:
         tiles = _ingest(root, params, Path(folder))
         for _ in range(repeats):
             plain.append(_seconds(lambda: _read_plainly(root, params)))
+            copy.append(_seconds(lambda: _copy_plainly(root, params, Path(folder))))
             ingest.append(_seconds(lambda: _ingest(root, params, Path(folder))))
-    shares = [one / other for one, other in zip(plain, ingest, strict=True)]
-    named = {"plain_read_seconds": plain, "ingest_seconds": ingest, "share_of_plain_read": shares}
+    named = {
+        "plain_read_seconds": plain,
+        "plain_copy_seconds": copy,
+        "ingest_seconds": ingest,
+        "share_of_plain_read": [one / other for one, other in zip(plain, ingest, strict=True)],
+        "share_of_plain_copy": [one / other for one, other in zip(copy, ingest, strict=True)],
+    }
     spreads = {f"{name}_{which}": value for name, values in named.items() for which, value in spread(values).items()}
     return {"tiles": tiles, "mib": size / MIB, **spreads}
 
@@ -163,15 +171,22 @@ def spread(values: list[float]) -> dict[str, float]:
     return {"median": median(values), "low": min(values), "high": max(values)}
 
 
-def _read_plainly(root: Path, params: DataParams) -> int:
-    """Read every file of a delivery into one buffer; the number of bytes."""
-    buffer, size = bytearray(MIB), 0
+def _read_plainly(root: Path, params: DataParams, write: Callable[[memoryview], object] = len) -> int:
+    """Read every file of a delivery into one buffer, and hand on what was read; the number of bytes."""
+    buffer, size = memoryview(bytearray(MIB)), 0
     for folder in (root / params.images, root / params.targets):
         for entry in os.scandir(folder):
             with open(entry.path, "rb") as file:  # noqa: PTH123 - a Path would make the plain read slower
                 while count := file.readinto(buffer):
+                    write(buffer[:count])
                     size += count
     return size
+
+
+def _copy_plainly(root: Path, params: DataParams, folder: Path) -> None:
+    """Read every file of a delivery, and write it to one new file."""
+    with atomic_path(folder / "copy") as path, path.open("wb") as file:
+        _read_plainly(root, params, file.write)
 
 
 def _ingest(root: Path, params: DataParams, folder: Path) -> int:

@@ -306,8 +306,10 @@ def _ingest(results: Results) -> str:
         [label, *(f"{found[f'{name}_{which}']:.3g}" for which in ("median", "low", "high"))]
         for label, name in (
             ("plain read, seconds", "plain_read_seconds"),
+            ("plain copy, seconds", "plain_copy_seconds"),
             ("ingest, seconds", "ingest_seconds"),
             ("speed of ingest, share of the plain read's", "share_of_plain_read"),
+            ("speed of ingest, share of the plain copy's", "share_of_plain_copy"),
         )
     ]
     return f"{text}\n\n{_table(['', 'median', 'lowest', 'highest'], rows)}"

@@ -1,11 +1,9 @@
-"""Read and check the content of raw tiles, two threads ahead of whoever uses it."""
+"""Read and check the content of raw tiles."""
 
 import hashlib
 import math
-import threading
-from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import NamedTuple
@@ -28,17 +26,11 @@ from seepseg.packed import NODATA
 from seepseg.tiff import Fault, Pixels, TiffReader, format_shape
 from seepseg.tiles import Tile
 
-# Reading and counting run outside of Python's lock mostly, and two cores are what every machine has.
-THREADS = 2
-# What a thread reads in one go: enough tiles that handing them over costs little, and few enough bytes that several
-# batches of the largest tiles fit in memory.
-BATCH_TILES = 16
-BATCH_BYTES = 2**24
-BATCHES_AHEAD = 3
-
 # Pixels whose copies as float64 stay in the processor's cache, and whose squares add up to far less than 2^53, where
 # the gapless integers of float64 end.
 MEASURED_AT_ONCE = 2**16
+# They go to the same memory again and again: new memory would cost as much time as the sums.
+_wide = np.empty(MEASURED_AT_ONCE)
 
 Counts = npt.NDArray[np.int64]
 
@@ -106,16 +98,6 @@ def count_values(target: npt.NDArray[np.uint8], num_classes: int) -> Counts:
     return counts if not slick else np.bincount(target.ravel())
 
 
-class _Scratch(threading.local):
-    """Memory that each thread uses again and again: new memory would cost as much time as the sums."""
-
-    def __init__(self) -> None:
-        self.wide = np.empty(MEASURED_AT_ONCE)
-
-
-_scratch = _Scratch()
-
-
 def measure(image: npt.NDArray[np.uint16]) -> Intensity:
     """Sum up the valid pixels of an image.
 
@@ -137,7 +119,7 @@ def measure(image: npt.NDArray[np.uint16]) -> Intensity:
         rows = image[start : start + step]
         # float64 has the fastest products. No-data is 0 and so adds nothing to either sum. vecdot multiplies row by
         # row, too little at once for the BLAS to start threads of its own.
-        wide = _scratch.wide[: rows.size].reshape(rows.shape)
+        wide = _wide[: rows.size].reshape(rows.shape)
         np.copyto(wide, rows)
         total += int(np.einsum("ij->", wide))
         squares += int(np.vecdot(wide, wide).sum())
@@ -202,8 +184,8 @@ class TileReader:
 
     def read(self, tiles: Sequence[Tile]) -> Iterator[TileContent | None]:
         """Read and check tiles, in their order; None where the files of one don't make a sound pair."""
-        for tile, loaded in zip(tiles, _ahead(self._load, tiles), strict=True):
-            yield self._judge(tile, loaded)
+        for tile in tiles:
+            yield self._judge(tile, self._load(tile))
 
     def check_sizes(self) -> None:
         """Note the files whose size is not the most common one; to be called after the last tile."""
@@ -217,7 +199,7 @@ class TileReader:
                 self.report.add(replace(WRONG_SIZE, expected=expected), path, format_shape(shape))
 
     def _load(self, tile: Tile) -> _Loaded:
-        """Read and count what needs no knowledge of other tiles; notes nothing, so that any thread may do it."""
+        """Read and count what needs no knowledge of other tiles."""
         intensity, counts = Intensity(), np.zeros(self.num_classes, np.int64)
         image = self._images.read(tile.image) if tile.image else None
         if isinstance(image, np.ndarray):
@@ -236,7 +218,7 @@ class TileReader:
         return _Loaded(image, intensity, target, counts, valid_counts)
 
     def _judge(self, tile: Tile, loaded: _Loaded) -> TileContent | None:
-        """Note what is wrong with a tile; to be called in the order of tiles."""
+        """Note what is wrong with a tile."""
         image = self._judge_image(tile.image, loaded) if tile.image else None
         target = self._judge_target(tile.target, loaded) if tile.target else None
         if image is None or target is None or image.shape != target.shape:
@@ -294,34 +276,6 @@ class TileReader:
                 self._first_with[again.shape, _digest(again)] = first
         same = self._first_with.setdefault((pixels.shape, _digest(pixels)), path)
         return None if same is path else same
-
-
-def _ahead(load: Callable[[Tile], _Loaded], tiles: Sequence[Tile]) -> Iterator[_Loaded]:
-    """What `load` makes of each tile, in order, with threads that are some batches ahead."""
-    pool = ThreadPoolExecutor(THREADS)
-    batches = [tiles[start : start + BATCH_TILES] for start in range(0, len(tiles), BATCH_TILES)]
-    started: deque[Future[list[_Loaded]]] = deque()
-    try:
-        for number, batch in enumerate(batches):
-            while len(started) < BATCHES_AHEAD and number + len(started) < len(batches):
-                started.append(pool.submit(_load_some, load, batches[number + len(started)]))
-            loaded = started.popleft().result()
-            yield from loaded
-            yield from map(load, batch[len(loaded) :])
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _load_some(load: Callable[[Tile], _Loaded], batch: Sequence[Tile]) -> list[_Loaded]:
-    """The first tiles of a batch, as many as fit in `BATCH_BYTES` but one at least."""
-    loaded: list[_Loaded] = []
-    held = 0
-    for tile in batch:
-        loaded.append(load(tile))
-        held += sum(pixels.nbytes for pixels in (loaded[-1].image, loaded[-1].target) if isinstance(pixels, np.ndarray))
-        if held >= BATCH_BYTES:
-            break
-    return loaded
 
 
 def _digest(image: npt.NDArray[np.uint16]) -> bytes:

@@ -61,7 +61,7 @@ class _Layout:
 
 
 class TiffReader:
-    """Reads files of one pixel type; may be used by several threads at once."""
+    """Reads files of one pixel type."""
 
     def __init__(self, dtype: type[np.generic], wrong_type: Kind) -> None:
         """Start without having seen a header.
@@ -72,7 +72,6 @@ class TiffReader:
         """
         self.dtype = np.dtype(dtype)
         self.wrong_type = wrong_type
-        # Replaced as a whole and never changed, so that threads need no lock.
         self._layouts: tuple[_Layout, ...] = ()
 
     def read(self, path: str) -> Pixels | list[Fault]:

@@ -236,7 +236,13 @@ def results(default_dtype="float32"):
             "mib": 37.5,
             **{
                 f"{name}_{which}": value
-                for name, value in (("plain_read_seconds", 0.1), ("ingest_seconds", 0.2), ("share_of_plain_read", 0.5))
+                for name, value in (
+                    ("plain_read_seconds", 0.1),
+                    ("plain_copy_seconds", 0.15),
+                    ("ingest_seconds", 0.2),
+                    ("share_of_plain_read", 0.5),
+                    ("share_of_plain_copy", 0.75),
+                )
                 for which in ("median", "low", "high")
             },
         },

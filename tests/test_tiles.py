@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from seepseg import contents
-from seepseg.contents import BATCH_TILES, Intensity, TileReader, count_values, measure
+from seepseg.contents import Intensity, TileReader, count_values, measure
 from seepseg.errors import InputError
 from seepseg.faults import WRONG_IMAGE_TYPE, Report
 from seepseg.tiff import TiffReader
@@ -591,19 +590,6 @@ def test_equal_sums_make_no_duplicate(delivery):
     assert report.warning_counts()["duplicate_images"] == 2
     assert f"images/{name(3)}: found the pixels of {name(2)}" in str(report)
     assert f"images/{name(4)}: found the pixels of {name(1)}" in str(report)
-
-
-@pytest.mark.parametrize("batch_bytes", [1, 2**24])
-def test_tiles_read_ahead_come_in_their_order(delivery, monkeypatch, batch_bytes):
-    """With many batches, and with batches of which only the first tile fits in memory."""
-    monkeypatch.setattr(contents, "BATCH_BYTES", batch_bytes)
-    numbers = range(1, 6 * BATCH_TILES + 4)
-    for number in numbers:
-        tifffile.imwrite(delivery.images / name(number), IMAGE + number)
-        tifffile.imwrite(delivery.targets / name(number), TARGET)
-    report, read = delivery.check()
-    assert str(report) == ""
-    assert [content.image[0, 0] for content in read.values()] == [300 + number for number in numbers]
 
 
 def test_values_are_counted_up_to_the_last_and_beyond():
