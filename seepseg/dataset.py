@@ -44,7 +44,7 @@ class Tiles(NamedTuple):
 
     def to_batch(self) -> Batch:
         """Widen to what networks and losses take, on the same device."""
-        images = self.images.view(torch.uint16).to(torch.float32).unsqueeze(1)
+        images = (self.images.int() & 0xFFFF).to(torch.float32).unsqueeze(1)
         return Batch(images, self.target, images[:, 0] != NODATA)
 
 
