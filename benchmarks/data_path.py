@@ -1,6 +1,6 @@
 """How fast raw tiles become packed ones, and how time and memory of the stages grow with their number.
 
-    python -m benchmarks.data_path --sizes 1000 10000 100000 --folder /tmp/growth --out growth.json
+    python -m benchmarks.data_path --sizes 1000 10000 100000 --folder benchmarks/local --out growth.json
 
 The tiles that growth is measured on are generated: those of a few synthetic scenes, each turned and shifted in a way
 of its own, so that no two are alike. The stages run as DVC runs them, each in a process of its own.
