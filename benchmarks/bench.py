@@ -17,12 +17,12 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
-from statistics import median
 from typing import Any, TypeVar
 
 import yaml
 
 from benchmarks import backends, data_path, report, worker
+from benchmarks.data_path import spread
 from benchmarks.ours import SAME_ARCHITECTURE
 from benchmarks.reference import BATCH_SIZE, NUM_CLASSES
 from benchmarks.worker import Measured, Spec, Task
@@ -289,11 +289,6 @@ def summary(
             "device_mib": memory.device_mib,
         }
     return result
-
-
-def spread(values: list[float]) -> dict[str, float]:
-    """Median, lowest and highest."""
-    return {"median": median(values), "low": min(values), "high": max(values)}
 
 
 class Process:

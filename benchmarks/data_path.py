@@ -58,8 +58,8 @@ def ingest_speed(root: Path | None = None, repeats: int = 9) -> dict[str, Any]:
     """Measure ingest against a plain read and a plain copy of the same bytes, in turn.
 
     The plain read opens every file of the delivery and reads it into one buffer; the plain copy also writes that to a
-    new file, as ingest writes the pixels. Ingest finds, reads, checks and
-    packs the tiles and writes manifest and metrics, in this process. The files are in the page cache.
+    new file, as ingest writes the pixels. Ingest finds, reads, checks and packs the tiles and writes manifest and
+    metrics, in this process. The files are in the page cache.
 
     Args:
         root: of a delivery that params.yaml describes otherwise; `None` for the one that it names.

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePath
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +22,7 @@ from seepseg.faults import (
     Report,
 )
 from seepseg.packed import NODATA
-from seepseg.tiff import Fault, Pixels, TiffReader, format_shape
+from seepseg.tiff import Pixels, TiffReader, format_shape
 from seepseg.tiles import Tile
 
 # Pixels whose copies as float64 stay in the processor's cache, and whose squares add up to far less than 2^53, where
@@ -145,24 +144,6 @@ class TileContent:
     slick_on_nodata: int
 
 
-class _Loaded(NamedTuple):
-    """What was read of a tile: of each file its pixels, its faults, or None where the tile has no such file.
-
-    Attributes:
-        image: uint16 (H, W).
-        intensity: sums over the image's valid pixels.
-        target: uint8 (H, W).
-        counts: pixels by value of the target.
-        valid_counts: likewise, of the pixels with data alone; `counts` where image and target are no pair.
-    """
-
-    image: Pixels | list[Fault] | None
-    intensity: Intensity
-    target: Pixels | list[Fault] | None
-    counts: Counts
-    valid_counts: Counts
-
-
 class TileReader:
     """Reads tiles, and notes in a report what is wrong with their content."""
 
@@ -185,7 +166,7 @@ class TileReader:
     def read(self, tiles: Sequence[Tile]) -> Iterator[TileContent | None]:
         """Read and check tiles, in their order; None where the files of one don't make a sound pair."""
         for tile in tiles:
-            yield self._judge(tile, self._load(tile))
+            yield self._read_tile(tile)
 
     def check_sizes(self) -> None:
         """Note the files whose size is not the most common one; to be called after the last tile."""
@@ -198,65 +179,53 @@ class TileReader:
             if shape != common:
                 self.report.add(replace(WRONG_SIZE, expected=expected), path, format_shape(shape))
 
-    def _load(self, tile: Tile) -> _Loaded:
-        """Read and count what needs no knowledge of other tiles."""
-        intensity, counts = Intensity(), np.zeros(self.num_classes, np.int64)
-        image = self._images.read(tile.image) if tile.image else None
-        if isinstance(image, np.ndarray):
-            intensity = measure(image)
-        target = self._targets.read(tile.target) if tile.target else None
-        if isinstance(target, np.ndarray):
-            counts = count_values(target, self.num_classes)
-        valid_counts = counts
-        if (
-            isinstance(image, np.ndarray)
-            and isinstance(target, np.ndarray)
-            and image.shape == target.shape
-            and intensity.valid < image.size
-        ):
-            valid_counts = np.bincount(target[image != NODATA], minlength=self.num_classes)
-        return _Loaded(image, intensity, target, counts, valid_counts)
-
-    def _judge(self, tile: Tile, loaded: _Loaded) -> TileContent | None:
-        """Note what is wrong with a tile."""
-        image = self._judge_image(tile.image, loaded) if tile.image else None
-        target = self._judge_target(tile.target, loaded) if tile.target else None
-        if image is None or target is None or image.shape != target.shape:
+    def _read_tile(self, tile: Tile) -> TileContent | None:
+        image = self._read_image(tile.image) if tile.image else None
+        target = self._read_target(tile.target) if tile.target else None
+        if image is None or target is None or image[0].shape != target[0].shape:
             return None
-        slick_on_nodata = 0
-        if loaded.valid_counts is not loaded.counts:
-            slick_on_nodata = int((loaded.counts - loaded.valid_counts)[1:].sum())
+        (pixels, intensity), (values, counts) = image, target
+        class_pixels, slick_on_nodata = counts, 0
+        if intensity.valid < pixels.size:
+            class_pixels = np.bincount(values[pixels != NODATA], minlength=self.num_classes)
+            slick_on_nodata = int((counts - class_pixels)[1:].sum())
         if slick_on_nodata and tile.target:
             self.report.add(SLICK_ON_NODATA, tile.target, f"{slick_on_nodata} px")
-        return TileContent(image, target, loaded.intensity, loaded.valid_counts, slick_on_nodata)
+        return TileContent(pixels, values, intensity, class_pixels, slick_on_nodata)
 
-    def _judge_image(self, path: str, loaded: _Loaded) -> npt.NDArray[np.uint16] | None:
-        image, intensity = self._judge_file(path, loaded.image), loaded.intensity
+    def _read_image(self, path: str) -> tuple[npt.NDArray[np.uint16], Intensity] | None:
+        image = self._read_pixels(path, self._images)
         if image is None:
             return None
+        intensity = measure(image)
         if not intensity.valid:
             self.report.add(NODATA_IMAGE, path)  # these all look alike and are listed anyway
-            return image
+            return image, intensity
         if intensity.low == intensity.high:
             self.report.add(CONSTANT_IMAGE, path, f"only {intensity.low}")
         if first := self._first_like(path, image, intensity):
             self.report.add(DUPLICATE_IMAGE, path, f"the pixels of {PurePath(first).name}")
-        return image
+        return image, intensity
 
-    def _judge_target(self, path: str, loaded: _Loaded) -> npt.NDArray[np.uint8] | None:
-        target, counts = self._judge_file(path, loaded.target), loaded.counts
-        if target is None or len(counts) <= self.num_classes:
-            return target
+    def _read_target(self, path: str) -> tuple[npt.NDArray[np.uint8], Counts] | None:
+        """A target with its pixel counts by value."""
+        target = self._read_pixels(path, self._targets)
+        if target is None:
+            return None
+        counts = count_values(target, self.num_classes)
+        if len(counts) <= self.num_classes:
+            return target, counts
         wrong = [value for value in counts.nonzero()[0] if value >= self.num_classes]
         kind = replace(WRONG_VALUES, expected=f"0 for background, 1 to {self.num_classes - 1} for classes")
         self.report.add(kind, path, ", ".join(f"{value} ({counts[value]} px)" for value in wrong))
         return None
 
-    def _judge_file(self, path: str, pixels: Pixels | list[Fault] | None) -> Pixels | None:
+    def _read_pixels(self, path: str, reader: TiffReader) -> Pixels | None:
+        pixels = reader.read(path)
         if isinstance(pixels, np.ndarray):
             self._shapes[path] = pixels.shape
             return pixels
-        for kind, found in pixels or ():
+        for kind, found in pixels:
             self.report.add(kind, path, found)
         return None
 
@@ -271,7 +240,7 @@ class TileReader:
             return None
         if first not in self._hashed:
             self._hashed.add(first)
-            again = self._judge_file(first, self._images.read(first))
+            again = self._read_pixels(first, self._images)
             if again is not None:
                 self._first_with[again.shape, _digest(again)] = first
         same = self._first_with.setdefault((pixels.shape, _digest(pixels)), path)

@@ -25,6 +25,30 @@ SMALL = {
     "plot": {"n_tiles": 2, "dpi": 40},
 }
 
+# A network of every kind, by its own parameters alone.
+SMALL_MODEL = {
+    "name": "unet",
+    "head": "softmax",
+    "width": 4,
+    "depth": 3,
+    "stem": 2,
+    "norm": "batch",
+    "upsampling": "bilinear",
+    "encoder": "resnet18",
+    "encoder_weights": None,
+}
+
+
+@pytest.fixture
+def one_thread():
+    """One thread and one seed of torch, and its settings as they were afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    yield
+    torch.set_num_threads(before)
+    torch.use_deterministic_algorithms(False)
+
 
 class Workspace:
     """A folder with a params.yaml, in which stages run."""

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 
 import pytest
 import torch
-from conftest import ROOT
+from conftest import ROOT, SMALL_MODEL
 from torch import nn
 from torch.testing import assert_close
 
@@ -22,19 +22,8 @@ NETWORKS = ("unet", "attention_unet", "resnet_unet")
 
 def network(**values):
     """A small network whose batch norms have statistics, as after training."""
-    small = {
-        "name": "unet",
-        "head": "softmax",
-        "width": 4,
-        "depth": 3,
-        "stem": 2,
-        "norm": "batch",
-        "upsampling": "bilinear",
-        "encoder": "resnet18",
-        "encoder_weights": None,
-    }
     torch.manual_seed(0)
-    model = build_model(ModelParams(**small | values), num_classes=8)
+    model = build_model(ModelParams(**SMALL_MODEL | values), num_classes=8)
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             for tensor, low, high in (

@@ -9,6 +9,7 @@ import safetensors.torch
 import torch
 import torch.nn.functional as F
 import yaml
+from conftest import SMALL_MODEL
 from torch import nn
 
 from seepseg.errors import InputError
@@ -17,35 +18,18 @@ from seepseg.models.attention_unet import AttentionGate
 from seepseg.models.blocks import ConvBlock, init_weights, pad_to_multiple
 from seepseg.params import load_params
 
-SMALL = {
-    "name": "unet",
-    "head": "softmax",
-    "width": 4,
-    "depth": 3,
-    "stem": 2,
-    "norm": "batch",
-    "upsampling": "bilinear",
-    "encoder": "resnet18",
-    "encoder_weights": None,
-}
 NAMES = ("unet", "attention_unet", "resnet_unet")
 
 
 def build(num_classes=8, **values):
-    return build_model(ModelParams(**SMALL | values), num_classes)
+    return build_model(ModelParams(**SMALL_MODEL | values), num_classes)
 
 
 def num_weights(model):
     return sum(weight.numel() for weight in model.parameters())
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def test_original_unet_has_its_number_of_weights():
@@ -377,6 +361,6 @@ def test_missing_encoder_weights_are_named():
 )
 def test_impossible_params_are_refused(tmp_path, values, message):
     path = tmp_path / "params.yaml"
-    path.write_text(yaml.safe_dump({"model": SMALL | values}))
+    path.write_text(yaml.safe_dump({"model": SMALL_MODEL | values}))
     with pytest.raises(InputError, match=message):
         load_params(ModelParams, "model", path)
