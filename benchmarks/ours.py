@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
 from benchmarks.reference import BATCH_SIZE, EXPONENT, FALSE_NEGATIVES, FALSE_POSITIVES, LEARNING_RATE, SMOOTH, WIDTHS
-from seepseg.dataset import Batch, TileLoader, in_order, shuffled
+from seepseg.dataset import Batch, TileLoader, in_order
 from seepseg.device import choose_device, make_deterministic
 from seepseg.heads import decide
 from seepseg.inference import predict
@@ -21,6 +21,7 @@ from seepseg.models import ModelParams, build_model
 from seepseg.packed import Indices, open_packed, read_split
 from seepseg.parallel import World
 from seepseg.params import load_params
+from seepseg.sampling import SamplingParams
 from seepseg.training import PIXELS_EVERY, Monitor, prepare_batches, train_epoch
 from seepseg.transforms import AugmentParams, fit_normalization
 from stages import train as stage
@@ -50,12 +51,12 @@ SAME_ARCHITECTURE: dict[str, dict[str, Any]] = {
             "smooth": SMOOTH,
         },
     },
+    "sampling": {"crop": 0},
     "augment": {
         "rot180": True,
         "hflip": True,
         "dihedral": False,
         "resize": 0.0,
-        "crop": 0,
         "gain": 0.0,
         "speckle": 0.0,
     },
@@ -107,7 +108,10 @@ class OurLoop:
         )
         model = build_model(model_params, num_classes=len(packed.class_names) + 1)
         self.model: nn.Module = model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.optimization = stage.build_optimization(params, self.model, len(self.train_tiles), self.world)
+        self.sampling = load_params(SamplingParams, "sampling", params_file)
+        self.packed = packed
+        sampler = stage.build_sampler(self.sampling, packed, self.train_tiles, params.batch_size)
+        self.optimization = stage.build_optimization(params, self.model, sampler.num_batches, self.world)
         self.dtype = self.optimization.dtype
         self.loader = TileLoader(packed, self.all_tiles, self.device)
         self.generator = torch.Generator().manual_seed(params.seed)
@@ -181,8 +185,16 @@ class OurLoop:
         return logits.detach(), value.detach()
 
     def _batches(self, batch_size: int) -> Iterator[Batch]:
-        order = shuffled(self.train_tiles, batch_size, self.generator)
-        return prepare_batches(self.loader, order, self.normalization, self.augment_params, self.generator, self.world)
+        sampler = stage.build_sampler(self.sampling, self.packed, self.train_tiles, batch_size)
+        return prepare_batches(
+            self.loader,
+            sampler.epoch(self.generator),
+            self.normalization,
+            self.sampling.crop,
+            self.augment_params,
+            self.generator,
+            self.world,
+        )
 
 
 class Laps:

@@ -35,7 +35,6 @@ class CheckpointMeta:
         class_names: names of the K classes, in the order of their target values, without background.
         normalization: of the images it was trained on.
         data_fingerprint: says which data it was trained on.
-        decision: how classes are decided from its probabilities, if not by the default; plain JSON values.
         info: anything else worth keeping; plain JSON values.
     """
 
@@ -43,7 +42,6 @@ class CheckpointMeta:
     class_names: list[str]
     normalization: Normalization
     data_fingerprint: str
-    decision: dict[str, Any] = field(default_factory=dict)
     info: dict[str, Any] = field(default_factory=dict)
 
 
@@ -120,6 +118,16 @@ def load_model(path: Path) -> tuple[UNet, CheckpointMeta]:
     model.to_empty(device="cpu")
     model.load_state_dict(state)
     return model.eval(), meta
+
+
+def check_classes(path: Path, found: list[str], expected: list[str], stage: str) -> None:
+    """Refuse a file made for other classes than those of the data.
+
+    Raises:
+        InputError: the names or their order differ; it says to run `stage`.
+    """
+    if found != expected:
+        raise InputError(f"{path}: expected the classes {expected}, found {found}; run `dvc repro {stage}`")
 
 
 def _parse(text: str, path: Path) -> CheckpointMeta:

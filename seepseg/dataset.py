@@ -109,19 +109,3 @@ def _fits(size: int, device: torch.device) -> bool:
 def in_order(indices: Indices, batch_size: int) -> list[Indices]:
     """Cut indices into batches, the last one as small as it comes."""
     return [indices[start : start + batch_size] for start in range(0, len(indices), batch_size)]
-
-
-def shuffled(indices: Indices, batch_size: int, generator: torch.Generator) -> list[Indices]:
-    """Cut indices into batches in a random order.
-
-    The last batch is left out of this epoch where it is less than half a batch and others came before: its few tiles
-    would make a noisy step, and a single one has no statistics for normalisation over the batch.
-    """
-    order = indices[torch.randperm(len(indices), generator=generator).numpy()]
-    return in_order(order, batch_size)[: num_batches(len(indices), batch_size)]
-
-
-def num_batches(tiles: int, batch_size: int) -> int:
-    """Number of batches that `shuffled` gives."""
-    whole, rest = divmod(tiles, batch_size)
-    return max(1, whole + (2 * rest >= batch_size))

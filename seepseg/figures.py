@@ -421,7 +421,8 @@ def precision_recall_figure(curves: pd.DataFrame, class_names: Sequence[str]) ->
     """Precision over recall per class, one panel per split, over lines of equal F1.
 
     Args:
-        curves: columns `split`, `class`, `threshold`, `precision`, `recall`; the last two may be missing.
+        curves: columns `split`, `class`, `threshold`, `precision`, `recall`; the last two may be missing. A row without
+            a threshold is the point where the decision rule stands, and is marked.
         class_names: the K classes, for colours and order; further names in the table are drawn in black.
     """
     splits = list(curves["split"].unique())
@@ -434,7 +435,9 @@ def precision_recall_figure(curves: pd.DataFrame, class_names: Sequence[str]) ->
         _f1_lines(axes)
         for name, colour in colours.items():
             rows = curves[(curves["split"] == split) & (curves["class"] == name)].sort_values("threshold")
-            axes.plot(rows["recall"], rows["precision"], color=colour)
+            chosen = rows["threshold"].isna()
+            axes.plot(rows["recall"][~chosen], rows["precision"][~chosen], color=colour)
+            axes.plot(rows["recall"][chosen], rows["precision"][chosen], color=colour, marker="o", linestyle="")
         axes.set(xlim=(0, 1.01), ylim=(0, 1.01), aspect="equal", xlabel="recall", title=split)
     panels[0].set_ylabel("precision")
     present = set(curves.dropna(subset=["precision", "recall"])["class"])
@@ -442,7 +445,36 @@ def precision_recall_figure(curves: pd.DataFrame, class_names: Sequence[str]) ->
         Line2D([], [], color=colour, label=name if name in present else f"{name} (absent)")
         for name, colour in colours.items()
     ]
+    if curves["threshold"].isna().any():
+        handles.append(Line2D([], [], color="black", marker="o", linestyle="", label="as decided"))
     figure.legend(handles=handles, loc="outside right center")
+    return figure
+
+
+@_style()
+def reliability_figure(reliability: pd.DataFrame, errors: Mapping[str, float | None]) -> Figure:
+    """Share of slick by the probability of any class, one panel per split, over the number of pixels.
+
+    Args:
+        reliability: columns `split`, `probability`, `slick_share`, `pixels`, a row for each bin of probability.
+        errors: of each split the expected calibration error, `None` where there is none.
+    """
+    splits = list(reliability["split"].unique())
+    if not splits:
+        return _note_figure("no reliability diagram: nothing was evaluated")
+    figure = Figure(figsize=(4.2 * len(splits), 5.2), layout="constrained")
+    panels = figure.subplots(2, len(splits), squeeze=False, sharex=True, sharey="row", height_ratios=(3, 1))
+    for (above, below), split in zip(panels.T, splits, strict=True):
+        rows = reliability[reliability["split"] == split].sort_values("probability")
+        above.plot([0, 1], [0, 1], color="#8a8a8a", linewidth=0.8)
+        above.plot(rows["probability"], rows["slick_share"], marker="o", markersize=3, color="#1f77b4")
+        error = errors.get(split)
+        above.set(title=split if error is None else f"{split} · calibration error {error:.4f}", ylim=(0, 1))
+        below.bar(rows["probability"], rows["pixels"], width=0.012, color="#1f77b4")
+        below.set(yscale="log", xlim=(0, 1), xlabel="probability of any class")
+        below.yaxis.set_major_formatter(lambda count, _: _short(int(count)))
+    panels[0, 0].set_ylabel("share of slick")
+    panels[1, 0].set_ylabel("pixels")
     return figure
 
 

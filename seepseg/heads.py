@@ -23,6 +23,20 @@ def class_probs(logits: Tensor, head: Head) -> Tensor:
     return logits.softmax(1)[:, 1:] if head == "softmax" else logits.sigmoid()
 
 
+def foreground_probs(logits: Tensor, head: Head) -> Tensor:
+    """Probability of any class, 1 - p(background).
+
+    Args:
+        logits: (N, C, H, W), as in `class_probs`.
+        head: what the channels mean; of sigmoid channels, which know nothing of each other, 1 - prod_c (1 - p_c).
+
+    Returns:
+        float32 (N, H, W).
+    """
+    logits = logits.float()
+    return 1 - (logits.softmax(1)[:, 0] if head == "softmax" else F.logsigmoid(-logits).sum(1).exp())
+
+
 def decide(logits: Tensor, head: Head, valid: Tensor) -> Tensor:
     """The most probable class of each pixel.
 

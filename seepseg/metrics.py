@@ -106,17 +106,47 @@ def bootstrap_intervals(per_scene: Counts, samples: int, seed: int) -> dict[str,
     References:
         Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapter 13 (percentile intervals).
     """
-    n_scenes, num_classes = per_scene.shape[:2]
     names = ("binary_dice", "macro_dice")
-    if n_scenes < 2:
+    if len(per_scene) < 2:
         return {f"{name}_{end}": None for name in names for end in ("low", "high")}
-    generator = np.random.default_rng(seed)
-    draws = generator.multinomial(n_scenes, np.full(n_scenes, 1 / n_scenes), size=samples)
-    pooled = (draws @ per_scene.reshape(n_scenes, -1)).reshape(samples, num_classes, num_classes)
+    pooled = _resample(per_scene, samples, seed)
     binary = _ratios(*_class_counts(_binary(pooled)))["dice"][:, 0]
     macro = _macro(pooled, _ratios(*_class_counts(pooled))["dice"])
+    return _intervals(names, (binary, macro))
+
+
+def object_intervals(per_scene: Counts, samples: int, seed: int) -> dict[str, float | None]:
+    """95 % intervals of the F1 of objects and of its mean over classes, as in `bootstrap_intervals`.
+
+    Args:
+        per_scene: int64 (S, K+1, 3), matched, predicted and annotated objects; first of any class, then of each.
+        samples: number of resamples.
+        seed: of the draws.
+
+    Returns:
+        `object_f1_low`, `object_f1_high`, `macro_object_f1_low` and `macro_object_f1_high`.
+    """
+    names = ("object_f1", "macro_object_f1")
+    if len(per_scene) < 2:
+        return {f"{name}_{end}": None for name in names for end in ("low", "high")}
+    tp, n_pred, n_target = np.moveaxis(_resample(per_scene, samples, seed), -1, 0)  # (samples, K+1) each
+    f1, present = _divide(2 * tp, n_pred + n_target), n_target[:, 1:] > 0
+    macro = _divide(np.where(present, f1[:, 1:], 0).sum(axis=1), present.sum(axis=1))
+    return _intervals(names, (f1[:, 0], macro))
+
+
+def _resample(per_scene: Counts, samples: int, seed: int) -> Counts:
+    """Sums over scenes drawn with replacement, as many as there are: (S, ...) -> (samples, ...)."""
+    n_scenes = len(per_scene)
+    draws = np.random.default_rng(seed).multinomial(n_scenes, np.full(n_scenes, 1 / n_scenes), size=samples)
+    sums: Counts = (draws @ per_scene.reshape(n_scenes, -1)).reshape(samples, *per_scene.shape[1:])
+    return sums
+
+
+def _intervals(names: Sequence[str], scores: Sequence[Floats]) -> dict[str, float | None]:
+    """`<name>_low` and `<name>_high` of each score, (samples,), leaving out resamples without it."""
     intervals: dict[str, float | None] = {}
-    for name, values in zip(names, (binary, macro), strict=True):
+    for name, values in zip(names, scores, strict=True):
         known = values[~np.isnan(values)]
         low, high = np.percentile(known, INTERVAL) if known.size else (np.nan, np.nan)
         intervals |= {f"{name}_low": _or_none(low), f"{name}_high": _or_none(high)}
@@ -137,6 +167,44 @@ def object_scores(tp: int, n_pred: int, n_target: int) -> dict[str, float | None
     """
     ratios = {"precision": (tp, n_pred), "recall": (tp, n_target), "f1": (2 * tp, n_pred + n_target)}
     return {f"object_{name}": _or_none(_divide(np.int64(a), np.int64(b))) for name, (a, b) in ratios.items()}
+
+
+def name_tables(pixels: Counts, pred: npt.NDArray[np.integer[Any]]) -> tuple[Counts, Counts]:
+    """Count what slicks with given outlines are called; tables of several scenes add up.
+
+    Args:
+        pixels: int64 (n, K), annotated pixels of each class in each slick.
+        pred: integers (n,), 0..K-1, what each slick is called.
+
+    Returns:
+        int64 (K, K) each, rows actual, columns predicted: pixels, and slicks, each as what most of it is.
+    """
+    num_classes = pixels.shape[1]
+    by_pixel, by_slick = np.zeros((2, num_classes, num_classes), dtype=np.int64)
+    np.add.at(by_pixel.T, pred, pixels)
+    np.add.at(by_slick, (pixels.argmax(axis=1), pred), 1)
+    return by_pixel, by_slick
+
+
+def named_slick_scores(by_pixel: Counts, by_slick: Counts, class_names: Sequence[str]) -> dict[str, Any]:
+    """How good names are on slicks whose outlines are given.
+
+    Args:
+        by_pixel: int64 (K, K), see `name_tables`.
+        by_slick: likewise.
+        class_names: the K classes.
+
+    Returns:
+        `dice` by class and `macro_dice`, of pixels, as in `scores`; `slick_f1` by class and `macro_slick_f1`, which
+        count slicks instead. None for a class that no slick has.
+    """
+    of_pixels, of_slicks = (scores(np.pad(table, ((1, 0), (1, 0))), class_names) for table in (by_pixel, by_slick))
+    return {
+        "dice": of_pixels["dice"],
+        "macro_dice": of_pixels["macro_dice"],
+        "slick_f1": of_slicks["dice"],
+        "macro_slick_f1": of_slicks["macro_dice"],
+    }
 
 
 def baseline_scores(confusion: Counts, class_names: Sequence[str]) -> dict[str, dict[str, float | None]]:

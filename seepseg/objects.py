@@ -74,22 +74,38 @@ def match_objects(
     """
     pred_labels, n_pred = label_objects(pred, connectivity)
     target_labels, n_target = label_objects(target, connectivity)
-    pred_ids, target_ids, ious = _overlapping_pairs(pred_labels, target_labels)
-    free_pred, free_target = np.ones(n_pred + 1, dtype=bool), np.ones(n_target + 1, dtype=bool)
-    tp = 0
+    return pair_off(*overlapping_pairs(pred_labels, target_labels), min_iou), n_pred, n_target
+
+
+def pair_off(
+    pred_ids: npt.NDArray[np.int64],
+    target_ids: npt.NDArray[np.int64],
+    ious: npt.NDArray[np.float64],
+    min_iou: float,
+) -> int:
+    """Match pairs of objects one to one, as `match_objects` says, and count the matches.
+
+    Args:
+        pred_ids: of each pair, as `overlapping_pairs` gives them; any selection of the pairs will do.
+        target_ids: likewise.
+        ious: likewise.
+        min_iou: a pair must overlap at least this much.
+    """
+    taken_pred, taken_target = set[int](), set[int]()
     for pair in np.argsort(-ious, kind="stable"):
         if ious[pair] < min_iou:
             break
-        if free_pred[pred_ids[pair]] and free_target[target_ids[pair]]:
-            free_pred[pred_ids[pair]] = free_target[target_ids[pair]] = False
-            tp += 1
-    return tp, n_pred, n_target
+        pred, target = int(pred_ids[pair]), int(target_ids[pair])
+        if pred not in taken_pred and target not in taken_target:
+            taken_pred.add(pred)
+            taken_target.add(target)
+    return len(taken_pred)
 
 
-def _overlapping_pairs(
+def overlapping_pairs(
     pred_labels: Labels, target_labels: Labels
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """Predicted object, annotated object and IoU of each pair that shares a pixel, ordered by number."""
+    """Predicted object, annotated object and IoU, (P,) each, of each pair that shares a pixel, ordered by number."""
     both = (pred_labels > 0) & (target_labels > 0)
     base = int(target_labels.max(initial=0)) + 1
     codes = pred_labels[both].astype(np.int64) * base + target_labels[both]

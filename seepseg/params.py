@@ -20,8 +20,11 @@ SECTIONS = (
     "class_balance",
     "model",
     "loss",
+    "sampling",
     "augment",
     "train",
+    "name",
+    "decide",
     "evaluate",
     "plot",
 )

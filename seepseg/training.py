@@ -23,8 +23,8 @@ from seepseg.heads import Head, class_probs, decide
 from seepseg.inference import Predicted
 from seepseg.losses import Loss
 from seepseg.metrics import scores
-from seepseg.packed import Indices
 from seepseg.parallel import World
+from seepseg.sampling import Samples, crop
 from seepseg.transforms import AugmentParams, Draws, Normalization, augment, augment_intensity, normalize
 
 # In training, pixels are counted in one batch of so many: random tiles all the same, and counting them costs as much
@@ -179,26 +179,33 @@ class Optimization:
 
 def prepare_batches(
     loader: TileLoader,
-    order: list[Indices],
+    order: list[Samples],
     normalization: Normalization,
+    side: int,
     params: AugmentParams,
     generator: torch.Generator,
     world: World,
 ) -> Iterator[Batch]:
-    """This process's share of each batch of training tiles, augmented and normalised.
+    """This process's share of each batch of training tiles or crops, augmented and normalised.
 
     Args:
         loader: of the training tiles.
-        order: rows of the packed arrays of each whole batch.
-        normalization: of intensity.
+        order: the samples of each whole batch.
+        normalization: of intensity, over whole tiles.
+        side: of the crops in pixels, 0 for whole tiles.
         params: section `augment`.
         generator: of the random numbers, in the same state in every process.
         world: whose share.
     """
-    shares = loader.batches(world.share(indices) for indices in order)
-    for indices, (recorded, target, valid) in zip(order, shares, strict=True):
-        draws = Draws(generator, len(indices), world.rank, world.size)
+    shares = loader.batches(world.share(samples.indices) for samples in order)
+    for samples, (recorded, targets, seen) in zip(order, shares, strict=True):
+        target, valid = targets, seen
+        draws = Draws(generator, len(samples.indices), world.rank, world.size)
         images = normalize(augment_intensity(recorded, valid, params, draws), valid, normalization)
+        if side:
+            images, target, valid = crop(
+                images, target, valid, world.share(samples.classes), side, draws.uniform(3).cpu()
+            )
         yield Batch(*augment(images, target, valid, params, draws))
 
 

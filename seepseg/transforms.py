@@ -4,7 +4,8 @@ A training batch goes through, in this order:
 
 1. `augment_intensity`, on intensity as it was recorded, which is what speckle multiplies;
 2. `normalize`, of the whole tile, so that training and prediction see the same statistics;
-3. `augment`: gain, which normalising a tile would undo, then flips, zoom and crop of image, target and valid.
+3. `seepseg.sampling.crop`, where crops are trained on;
+4. `augment`: gain, which normalising a tile would undo, then flips and zoom of image, target and valid.
 
 Prediction uses `normalize` alone. Every random number comes from the `Draws` that the caller passes.
 """
@@ -35,7 +36,6 @@ class AugmentParams:
         hflip: mirror left and right, for every other tile.
         dihedral: one of the 8 flips and quarter turns, all alike; the two above add nothing to it.
         resize: zoom by a factor between 1 / (1 + resize) and 1 + resize, both equally likely.
-        crop: side of a random square, in pixels; 0 is the whole tile.
         gain: standard deviation of a factor around 1 and of an offset around 0, one each per tile, in units of
             the normalised image.
         speckle: standard deviation of a factor around 1, one per pixel.
@@ -45,7 +45,6 @@ class AugmentParams:
     hflip: bool
     dihedral: bool
     resize: Annotated[float, Ge(0), Le(4)]
-    crop: Annotated[int, Ge(0)]
     gain: Annotated[float, Ge(0)]
     speckle: Annotated[float, Ge(0)]
 
@@ -182,7 +181,7 @@ def augment(
 def augment_geometry(
     images: Tensor, target: Tensor, valid: Tensor, params: AugmentParams, draws: Draws
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Flip, turn, zoom and crop tiles at random, each in its own way, image, target and valid alike.
+    """Flip, turn and zoom tiles at random, each in its own way, image, target and valid alike.
 
     Args:
         images: normalised, 0 on no-data, float32 (N, 1, H, W).
@@ -192,7 +191,7 @@ def augment_geometry(
         draws: of the random numbers, for these tiles.
 
     Returns:
-        The three, with H = W = `crop` if that is not 0. What lies outside of a tile is 0 and not valid.
+        The three, of the same shapes. What lies outside of a tile is 0 and not valid.
 
     Raises:
         InputError: quarter turns of tiles that are not square.
@@ -200,8 +199,6 @@ def augment_geometry(
     batch = _flip(images, target, valid, params, draws)
     if params.resize:
         batch = _resize(*batch, params.resize, draws)
-    if params.crop:
-        batch = _crop(*batch, params.crop, draws)
     return batch
 
 
@@ -255,18 +252,3 @@ def _resize(images: Tensor, target: Tensor, valid: Tensor, share: float, draws: 
     # The share of valid pixels in each mean is divided out, so that no-data and the outside don't bleed in.
     images = torch.where(valid.unsqueeze(1), smooth[:, :1] / smooth[:, 1:], 0)
     return images, target, valid
-
-
-def _crop(images: Tensor, target: Tensor, valid: Tensor, side: int, draws: Draws) -> tuple[Tensor, Tensor, Tensor]:
-    """Cut a square at a random place out of each tile, padded at the right and below where it is larger."""
-    height, width = images.shape[-2:]
-    pad = (0, max(side - width, 0), 0, max(side - height, 0))
-    room = torch.tensor([max(height - side, 0), max(width - side, 0)]) + 1
-    corners = (draws.uniform(2).cpu() * room).long().tolist()
-
-    def apply(tensor: Tensor) -> Tensor:
-        padded = F.pad(tensor, pad)
-        cut = [tile[..., y : y + side, x : x + side] for tile, (y, x) in zip(padded, corners, strict=True)]
-        return torch.stack(cut)
-
-    return apply(images), apply(target), apply(valid)

@@ -1,8 +1,10 @@
-"""Evaluate: measure the best model on the validation and test splits.
+"""Evaluate: measure the model, its namer and its decision rule on the validation and test splits.
 
-Reads data/packed, data/split.csv and models/model.safetensors; takes the section evaluate of params.yaml. Writes
-metrics/evaluate.json; plots/confusion.csv and plots/pr.csv, counts and curves per split; and, for the pictures,
-data/predictions/pred.npy (uint8 classes) with data/predictions/tiles.csv (which tile each is, and its scores).
+Reads data/packed, data/split.csv, models/model.safetensors, models/namer.safetensors and models/decision.json; takes
+the section evaluate of params.yaml. Writes metrics/evaluate.json; plots/confusion.csv, plots/pr.csv and
+plots/reliability.csv, counts and curves per split; data/predictions/scenes.json, the counts of each scene; and, for
+the pictures, data/predictions/pred.npy (uint8 classes) with data/predictions/tiles.csv (which tile each is, and its
+scores).
 """
 
 from pathlib import Path
@@ -14,31 +16,29 @@ import pandas as pd
 from annotated_types import Ge, Gt, Le
 
 from seepseg.backends import Backend, prepare
-from seepseg.checkpoint import CheckpointMeta, load_model
-from seepseg.dataset import TileLoader, in_order
+from seepseg.checkpoint import check_classes, load_model
+from seepseg.decision import decide_scene, load_rule
 from seepseg.device import DeviceName, amp_dtype, choose_device, explain_full_memory, make_deterministic
-from seepseg.errors import InputError, run_stage
+from seepseg.errors import run_stage
 from seepseg.files import NpyStream, atomic_path, write_csv, write_json
-from seepseg.heads import class_probs, decide
-from seepseg.inference import Predicted, predict
-from seepseg.metrics import (
-    PrHistogram,
-    baseline_scores,
-    bootstrap_intervals,
-    confusion_counts,
-    object_scores,
-    scores,
-)
-from seepseg.objects import match_objects
-from seepseg.packed import BACKGROUND, Packed, open_packed, read_split
+from seepseg.inference import SceneProbs, predict_scene
+from seepseg.metrics import PrHistogram, confusion_counts, scores
+from seepseg.naming import load_namer
+from seepseg.packed import BACKGROUND, NODATA, Packed, open_packed, read_split
 from seepseg.params import load_params, param_block
+from seepseg.scene_counts import SceneCounts, count_scene, operating_point, pooled_scores, reliability_curve
+from seepseg.scenes import find_scenes
 
 MODEL = Path("models/model.safetensors")
+NAMER = Path("models/namer.safetensors")
+RULE = Path("models/decision.json")
 METRICS = Path("metrics/evaluate.json")
 CONFUSION = Path("plots/confusion.csv")
 PR = Path("plots/pr.csv")
+RELIABILITY = Path("plots/reliability.csv")
 PRED = Path("data/predictions/pred.npy")
 TILES = Path("data/predictions/tiles.csv")
+SCENES = Path("data/predictions/scenes.json")
 
 
 @param_block
@@ -56,11 +56,10 @@ class EvaluateParams:
 
 
 class SplitMeasures:
-    """What is counted over one split, tile by tile.
+    """What is counted over one split, scene by scene.
 
     Attributes:
-        tables: int64 (K+1, K+1) confusion per tile, rows actual, columns predicted.
-        objects: sums of matched pairs, predicted objects and annotated objects.
+        counts: of each scene.
         curve: precision and recall by probability.
         tiles: a row per tile, for the pictures.
     """
@@ -68,61 +67,44 @@ class SplitMeasures:
     def __init__(self, packed: Packed, object_iou: float) -> None:
         self.packed = packed
         self.object_iou = object_iou
-        self.tables: list[npt.NDArray[np.int64]] = []
-        self.objects = np.zeros(3, dtype=np.int64)
+        self.counts: list[SceneCounts] = []
         self.curve = PrHistogram(packed.class_names)
         self.tiles: list[dict[str, Any]] = []
 
-    def add(self, prediction: Predicted, meta: CheckpointMeta) -> npt.NDArray[np.uint8]:
-        """Count one batch; return its predicted classes, uint8 (N, H, W)."""
-        head, batch = meta.model.head, prediction.batch
-        target, valid = batch.target.cpu().numpy(), batch.valid.cpu().numpy()
-        pred = decide(prediction.logits, head, batch.valid).cpu().numpy()
-        self.curve.update(class_probs(prediction.logits, head).cpu().numpy(), target, valid)
-        for tile, index in enumerate(prediction.indices):
-            self._add_tile(int(index), target[tile], pred[tile], valid[tile])
-        classes: npt.NDArray[np.uint8] = pred.astype(np.uint8)
-        return classes
-
-    def _add_tile(
-        self,
-        index: int,
-        target: npt.NDArray[np.int64],
-        pred: npt.NDArray[np.int64],
-        valid: npt.NDArray[np.bool_],
-    ) -> None:
-        names = self.packed.class_names
-        table = confusion_counts(target, pred, valid, len(names) + 1)
-        measured = scores(table, names)
-        self.tables.append(table)
-        self.objects += match_objects((pred > 0) & valid, (target > 0) & valid, self.object_iou)
-        row = {"index": index, **self.packed.manifest.loc[index, ["tile", "scene"]]}
-        row |= {name: measured[name] for name in ("binary_dice", "macro_dice")}
-        self.tiles.append(row | {"slick_pixels": int(table[1:].sum())})
-
-    def document(self, samples: int, seed: int) -> dict[str, Any]:
-        """The metrics of the split."""
-        names = self.packed.class_names
-        per_scene = self._per_scene()
-        pooled = per_scene.sum(axis=0)
-        return {
-            **scores(pooled, names),
-            **bootstrap_intervals(per_scene, samples, seed),
-            **object_scores(*(int(count) for count in self.objects)),
-            "baseline": baseline_scores(pooled, names),
-        }
+    def add(self, probs: SceneProbs, pred: npt.NDArray[np.uint8]) -> None:
+        """Count one scene with its predicted classes, uint8 (N, h, w)."""
+        scene, num_classes = probs.scene, len(self.packed.class_names) + 1
+        images, target = self.packed.images[scene.indices], self.packed.targets[scene.indices]
+        valid = images != NODATA
+        self.curve.update(probs.class_probs, target, valid)
+        self.counts.append(
+            count_scene(
+                scene.name,
+                scene.stitch(pred),
+                scene.stitch(target),
+                probs.image != NODATA,
+                probs.foreground,
+                num_classes,
+                self.object_iou,
+            )
+        )
+        for tile, index in enumerate(scene.indices.tolist()):
+            table = confusion_counts(target[tile], pred[tile], valid[tile], num_classes)
+            measured = scores(table, self.packed.class_names)
+            row = {"index": index, **self.packed.manifest.loc[index, ["tile", "scene"]]}
+            row |= {name: measured[name] for name in ("binary_dice", "macro_dice")}
+            self.tiles.append(row | {"slick_pixels": int(table[1:].sum())})
 
     def confusion(self) -> pd.DataFrame:
         """The pooled confusion table in rows of actual, predicted, count."""
         names = [BACKGROUND, *self.packed.class_names]
-        pooled = self._per_scene().sum(axis=0)
+        pooled = np.sum([each.confusion for each in self.counts], axis=0)
         cells = [(a, p, pooled[i, j]) for i, a in enumerate(names) for j, p in enumerate(names)]
         return pd.DataFrame(cells, columns=["actual", "predicted", "count"])
 
-    def _per_scene(self) -> npt.NDArray[np.int64]:
-        scenes = np.array([row["scene"] for row in self.tiles])
-        tables = np.stack(self.tables)
-        return np.stack([tables[scenes == scene].sum(axis=0) for scene in np.unique(scenes)])
+    def precision_recall(self) -> pd.DataFrame:
+        """The curves, and the point where the decision rule stands, as a row without a threshold."""
+        return pd.concat([self.curve.curve(), pd.DataFrame([operating_point(self.counts)])], ignore_index=True)
 
 
 def main() -> None:
@@ -133,33 +115,46 @@ def main() -> None:
     packed = open_packed()
     splits = {name: indices for name, indices in read_split(packed).items() if name != "train" and len(indices)}
     model, meta = load_model(MODEL)
-    if meta.class_names != packed.class_names:
-        raise InputError(
-            f"{MODEL}: expected a model of the classes {packed.class_names}, found {meta.class_names}; "
-            "run `dvc repro train`"
-        )
+    check_classes(MODEL, meta.class_names, packed.class_names, "train")
+    rule = load_rule(RULE, len(packed.class_names))
+    namer = None
+    if rule.naming == "properties":
+        namer = load_namer(NAMER)
+        check_classes(NAMER, namer.meta.class_names, packed.class_names, "name")
     network = prepare(model.to(device), params.backend, device, "evaluate.backend")
 
     measures: dict[str, SplitMeasures] = {}
     full_memory = explain_full_memory(device, f"lower evaluate.batch_size, {params.batch_size} tiles")
     with full_memory, atomic_path(PRED) as partial, partial.open("wb") as file:
-        pred = NpyStream(file, "u1")
-        pred.write_header(sum(map(len, splits.values())), packed.targets.shape[1:])
+        stream = NpyStream(file, "u1")
+        stream.write_header(sum(map(len, splits.values())), packed.targets.shape[1:])
         for name, indices in splits.items():
             measures[name] = SplitMeasures(packed, params.object_iou)
-            for prediction in predict(
-                network,
-                TileLoader(packed, indices, device),
-                in_order(indices, params.batch_size),
-                normalization=meta.normalization,
-                dtype=amp_dtype(device, params.amp),
-            ):
-                pred.append(measures[name].add(prediction, meta))
+            for scene in find_scenes(packed.manifest, indices, packed.images.shape[1:]):
+                probs = predict_scene(
+                    network,
+                    packed,
+                    scene,
+                    head=meta.model.head,
+                    batch_size=params.batch_size,
+                    device=device,
+                    normalization=meta.normalization,
+                    dtype=amp_dtype(device, params.amp),
+                    flips=rule.flips,
+                )
+                pred = decide_scene(probs, rule, namer)
+                measures[name].add(probs, pred)
+                stream.append(pred)
 
-    documents = {name: split.document(params.bootstrap_samples, params.seed) for name, split in measures.items()}
+    documents = {
+        name: pooled_scores(split.counts, packed.class_names, params.bootstrap_samples, params.seed)
+        for name, split in measures.items()
+    }
     write_csv(TILES, _by_split({name: pd.DataFrame(split.tiles) for name, split in measures.items()}))
     write_csv(CONFUSION, _by_split({name: split.confusion() for name, split in measures.items()}))
-    write_csv(PR, _by_split({name: split.curve.curve() for name, split in measures.items()}))
+    write_csv(PR, _by_split({name: split.precision_recall() for name, split in measures.items()}))
+    write_csv(RELIABILITY, _by_split({name: reliability_curve(split.counts) for name, split in measures.items()}))
+    write_json(SCENES, {name: [each.to_json() for each in split.counts] for name, split in measures.items()})
     write_json(METRICS, documents)
     for name, document in documents.items():
         print(_line(name, document))

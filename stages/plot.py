@@ -1,9 +1,10 @@
 """Draw the pictures of a run, from files only.
 
 Reads data/packed, data/split.csv, data/predictions (pred.npy, tiles.csv) and, in plots/, class_balance.csv,
-history.csv, class_history.csv, confusion.csv and pr.csv. Takes the section `plot` of params.yaml. Writes PNG
-files into plots/: samples (training tiles with targets), class_balance, history, predictions (best, median
-and worst tiles by binary Dice), confusion and precision_recall.
+history.csv, class_history.csv, confusion.csv, pr.csv, reliability.csv and names.csv, and metrics/evaluate.json. Takes
+the section `plot` of params.yaml. Writes PNG files into plots/: samples (training tiles with targets), class_balance,
+history, predictions (best, median and worst tiles by binary Dice), worst (more of those), confusion, names (the same,
+given the outlines), precision_recall and reliability.
 """
 
 from pathlib import Path
@@ -17,12 +18,13 @@ from annotated_types import Ge, Le
 from seepseg import figures
 from seepseg.errors import InputError, run_stage
 from seepseg.figures import Tile
-from seepseg.files import write_bytes
+from seepseg.files import read_json, write_bytes
 from seepseg.packed import Packed, class_pixels, open_packed, read_split
 from seepseg.params import load_params, param_block
 
 PREDICTIONS = Path("data/predictions")
 PLOTS = Path("plots")
+METRICS = Path("metrics/evaluate.json")
 
 # Names that look like numbers are names all the same.
 NAME_COLUMNS = dict.fromkeys(("tile", "scene", "split", "class", "actual", "predicted"), "str")
@@ -32,7 +34,8 @@ NAME_COLUMNS = dict.fromkeys(("tile", "scene", "split", "class", "actual", "pred
 class PlotParams:
     """How the pictures are drawn."""
 
-    n_tiles: Annotated[int, Ge(1), Le(48)]  # in each picture of tiles
+    n_tiles: Annotated[int, Ge(1), Le(48)]  # in the pictures of samples and predictions
+    n_worst: Annotated[int, Ge(1), Le(48)]  # in the picture of the worst tiles
     dpi: Annotated[int, Ge(30), Le(600)]  # pixels per inch
 
 
@@ -47,8 +50,14 @@ def main() -> None:
         "class_balance": figures.class_balance_figure(_read(PLOTS / "class_balance.csv")),
         "history": figures.history_figure(*curves),
         "predictions": figures.predictions_figure(_predictions(packed, params.n_tiles), names),
+        "worst": figures.predictions_figure(_worst(packed, params.n_worst), names),
         "confusion": figures.confusion_figure(_read(PLOTS / "confusion.csv")),
+        "names": figures.confusion_figure(_read(PLOTS / "names.csv")),
         "precision_recall": figures.precision_recall_figure(_read(PLOTS / "pr.csv"), names),
+        "reliability": figures.reliability_figure(
+            _read(PLOTS / "reliability.csv"),
+            {split: scores["calibration_error"] for split, scores in read_json(METRICS).items()},
+        ),
     }
     for name, figure in pictures.items():
         write_bytes(PLOTS / f"{name}.png", figures.png_bytes(figure, params.dpi))
@@ -64,6 +73,26 @@ def _samples(packed: Packed, n_tiles: int) -> list[Tile]:
 
 def _predictions(packed: Packed, n_tiles: int) -> dict[str, list[Tile]]:
     """Best, median and worst tiles of the test split, of the validation split where nothing is tested."""
+    split, ranked, preds = _ranked()
+    return {
+        f"{group} ({split})": [_predicted_tile(packed, preds, ranked.iloc[rank]) for rank in ranks]
+        for group, ranks in figures.choose_ranks(len(ranked), n_tiles).items()
+    }
+
+
+def _worst(packed: Packed, n_tiles: int) -> dict[str, list[Tile]]:
+    """The worst tiles of the same split, the very worst first, three a row."""
+    split, ranked, preds = _ranked()
+    tiles = [_predicted_tile(packed, preds, row) for _, row in ranked[::-1].head(n_tiles).iterrows()]
+    return {
+        f"worst {start + 1} to {start + len(row)} ({split})": row
+        for start in range(0, len(tiles), 3)
+        if (row := tiles[start : start + 3])
+    }
+
+
+def _ranked() -> tuple[str, pd.DataFrame, npt.NDArray[np.uint8]]:
+    """The split to show, its tiles from the best to the worst, with their rows `pred` in the predictions, and those."""
     tiles = _read(PREDICTIONS / "tiles.csv")
     preds = _map_predictions(len(tiles))
     split = "test" if (tiles["split"] == "test").any() else "val"
@@ -73,10 +102,7 @@ def _predictions(packed: Packed, n_tiles: int) -> dict[str, list[Tile]]:
         .sort_values(["binary_dice", "slick_pixels", "tile"], ascending=[False, True, True])
         .reset_index(names="pred")
     )
-    return {
-        f"{group} ({split})": [_predicted_tile(packed, preds, ranked.iloc[rank]) for rank in ranks]
-        for group, ranks in figures.choose_ranks(len(ranked), n_tiles).items()
-    }
+    return split, ranked, preds
 
 
 def _predicted_tile(packed: Packed, preds: npt.NDArray[np.uint8], row: pd.Series) -> Tile:

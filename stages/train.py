@@ -1,8 +1,8 @@
-"""Train: fit the model on the training split; keep the epoch that names the validation split's classes best.
+"""Train: fit the model on the training split; keep its last epoch, or the one that names validation's classes best.
 
-Reads data/packed, data/split.csv and data/class_weights.json; takes the sections model, loss, augment and
-train of params.yaml. Writes models/model.safetensors (the epoch with the highest validation macro Dice),
-plots/history.csv and plots/class_history.csv (measures by epoch) and metrics/train.json.
+Reads data/packed, data/split.csv and data/class_weights.json; takes the sections model, loss, sampling, augment and
+train of params.yaml. Writes models/model.safetensors (the epoch that `train.keep` says), plots/history.csv and
+plots/class_history.csv (measures by epoch) and metrics/train.json.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from torch import nn
 from tqdm import tqdm
 
 from seepseg.checkpoint import CheckpointMeta, save_checkpoint
-from seepseg.dataset import Batch, TileLoader, in_order, num_batches, shuffled
+from seepseg.dataset import Batch, TileLoader, in_order
 from seepseg.device import DeviceName, amp_dtype, choose_device, explain_full_memory, make_deterministic
 from seepseg.errors import InputError
 from seepseg.files import read_json, write_json
@@ -28,10 +28,11 @@ from seepseg.inference import predict
 from seepseg.losses import Loss, LossParams, build_loss, loss_name_at
 from seepseg.models import ModelParams, build_model
 from seepseg.optim import OptimizerName, ScheduleName, build_average, build_optimizer, build_schedule
-from seepseg.packed import BACKGROUND, MANIFEST, Indices, Packed, open_packed, read_split
+from seepseg.packed import BACKGROUND, MANIFEST, Indices, Packed, class_pixels, open_packed, read_split
 from seepseg.parallel import World, distribute
 from seepseg.params import load_params, param_block
 from seepseg.processes import is_worker, join, launch, run_processes
+from seepseg.sampling import Sampler, SamplingParams
 from seepseg.training import History, Monitor, Optimization, is_better, prepare_batches, train_epoch, validate
 from seepseg.transforms import AugmentParams, fit_normalization
 
@@ -63,6 +64,7 @@ class TrainParams:
     step_factor: Annotated[float, Gt(0), Le(1)]
     grad_clip: Annotated[float, Ge(0)]
     ema_decay: Annotated[float, Ge(0), Lt(1)]
+    keep: Literal["last", "best"]
     early_stopping: Annotated[int, Ge(0)]
     normalization: Literal["tile", "dataset"]
 
@@ -80,6 +82,7 @@ class Settings:
     train: TrainParams
     model: ModelParams
     loss: LossParams
+    sampling: SamplingParams
     augment: AugmentParams
 
 
@@ -89,16 +92,17 @@ def main() -> None:
         load_params(TrainParams, "train"),
         load_params(ModelParams, "model"),
         load_params(LossParams, "loss"),
+        load_params(SamplingParams, "sampling"),
         load_params(AugmentParams, "augment"),
     )
     params = settings.train
     device = choose_device(params.device, "train.device")
     packed = open_packed()
     splits = read_split(packed)
-    if len(splits["train"]) < params.devices:
+    samples = settings.sampling.per_epoch(len(splits["train"]))
+    if samples < params.devices:
         raise InputError(
-            f"train.devices: expected at most {len(splits['train'])}, the number of training tiles, "
-            f"found {params.devices}"
+            f"train.devices: expected at most {samples}, the number of training tiles, found {params.devices}"
         )
     if params.devices > 1 and not is_worker():
         launch("stages.train", params.devices, device)
@@ -118,7 +122,8 @@ def _train(settings: Settings, packed: Packed, splits: dict[str, Indices], world
     model = build_model(settings.model, num_classes=len(packed.class_names) + 1)
     # Convolutions and norms are faster in this layout; mypy lacks the overload.
     model = model.to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimization = build_optimization(params, model, len(splits["train"]), world)
+    sampler = build_sampler(settings.sampling, packed, splits["train"], params.batch_size)
+    optimization = build_optimization(params, model, sampler.num_batches, world)
     meta = CheckpointMeta(
         # The encoder's first weights are in the weights now, and their path is a machine's.
         model=replace(settings.model, encoder_weights=None),
@@ -140,9 +145,11 @@ def _train(settings: Settings, packed: Packed, splits: dict[str, Indices], world
         loss_name = loss_name_at(settings.loss, epoch - 1)
         monitor = partial(Monitor, losses[loss_name], head, packed.class_names)
         lr = float(optimization.schedule.get_last_lr()[0])
-        order = shuffled(splits["train"], params.batch_size, generator)
-        batches = prepare_batches(loaders["train"], order, normalization, settings.augment, generator, world)
-        train, speed = _train_with_bar(optimization, batches, monitor(), epoch, len(splits["train"]), world)
+        side = settings.sampling.crop
+        batches = prepare_batches(
+            loaders["train"], sampler.epoch(generator), normalization, side, settings.augment, generator, world
+        )
+        train, speed = _train_with_bar(optimization, batches, monitor(), epoch, sampler.num_samples, world)
         predictions = predict(
             optimization.average.module,
             loaders["val"],
@@ -156,9 +163,10 @@ def _train(settings: Settings, packed: Packed, splits: dict[str, Indices], world
         best = row if best is None or improved else best
         if world.is_main:
             history.write(HISTORY, CLASS_HISTORY)
-            if improved:
+            if improved or params.keep == "last":
                 save_checkpoint(MODEL, optimization.average.module.state_dict(), meta)
-            print(_line(row, params.epochs, speed) + (" *" if improved else ""), flush=True)
+            what = "crops" if side else "tiles"
+            print(_line(row, params.epochs, f"{speed:.1f} {what}/s") + (" *" if improved else ""), flush=True)
         if params.early_stopping and epoch - best["epoch"] >= params.early_stopping:
             if world.is_main:
                 print(f"stopped early: no better epoch since {best['epoch']}")
@@ -177,11 +185,15 @@ def build_losses(params: LossParams, head: Head, packed: Packed, device: torch.d
     return {name: build_loss(name, params, head, weights) for name in names}
 
 
-def build_optimization(params: TrainParams, model: nn.Module, tiles: int, world: World) -> Optimization:
-    """All that changes the weights of a model, for epochs of so many tiles."""
+def build_sampler(params: SamplingParams, packed: Packed, train: Indices, batch_size: int) -> Sampler:
+    """What draws the training samples from the rows of the training tiles."""
+    return Sampler(params, train, class_pixels(packed.manifest.iloc[train]), batch_size)
+
+
+def build_optimization(params: TrainParams, model: nn.Module, steps_per_epoch: int, world: World) -> Optimization:
+    """All that changes the weights of a model, for epochs of so many batches."""
     distributed = distribute(model, world)
     optimizer = build_optimizer(params.optimizer, model, params.lr, params.weight_decay)
-    steps_per_epoch = num_batches(tiles, params.batch_size)
     schedule = build_schedule(
         params.schedule,
         optimizer,
@@ -210,10 +222,10 @@ def _train_with_bar(
     return monitor, monitor.tiles / (time.monotonic() - started)
 
 
-def _line(row: dict[str, Any], epochs: int, speed: float) -> str:
+def _line(row: dict[str, Any], epochs: int, speed: str) -> str:
     measures = ("train_loss", "val_loss", "val_dice", "val_macro_dice")
     shown = " ".join(f"{name} {row[name]:.4f}" for name in measures if row[name] is not None)
-    return f"epoch {row['epoch']}/{epochs} {shown} {speed:.1f} tiles/s"
+    return f"epoch {row['epoch']}/{epochs} {shown} {speed}"
 
 
 def _summary(best: dict[str, Any] | None, epochs: int) -> dict[str, Any]:

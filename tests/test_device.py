@@ -32,7 +32,12 @@ def test_reduced_precision_only_where_the_hardware_gains(monkeypatch):
     assert amp_dtype(torch.device("mps"), True) is None
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: False)
     assert amp_dtype(torch.device("cuda"), True) is torch.float16
-    for capabilities, expected in (({"amx_bf16": True}, torch.bfloat16), ({"amx_bf16": False}, None), ({}, None)):
+    for capabilities, expected in (
+        ({"amx_bf16": True, "avx512_bf16": False}, torch.bfloat16),
+        ({"amx_bf16": False, "avx512_bf16": True}, torch.bfloat16),
+        ({"amx_bf16": False, "avx512_f": True}, None),
+        ({}, None),
+    ):
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda found=capabilities: found)
         assert amp_dtype(torch.device("cpu"), True) is expected
     assert amp_dtype(torch.device("cpu"), False) is None

@@ -12,7 +12,7 @@ from seepseg.errors import InputError
 from seepseg.heads import Head
 from seepseg.losses.boundary import boundary
 from seepseg.losses.comparison import Comparison, compare
-from seepseg.losses.overlap import generalized_dice, lovasz, tversky
+from seepseg.losses.overlap import generalized_dice, lovasz, outline, tversky
 from seepseg.losses.params import LossName, LossParams, loss_name_at
 from seepseg.losses.pixel import bce, ce, focal, topk
 from seepseg.losses.unified_focal import unified_focal
@@ -88,7 +88,11 @@ def build_loss(name: LossName, params: LossParams, head: Head, class_weights: Ma
     function = LOSSES[name]
 
     def loss(logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
-        return function(compare(logits, target, valid, head, weights), params)
+        comparison = compare(logits, target, valid, head, weights)
+        value = function(comparison, params)
+        if params.outline_weight:
+            value = value + params.outline_weight * outline(comparison, params.dice.smooth)
+        return value
 
     return loss
 

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import Function
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import once_differentiable
 
 from seepseg.heads import Head
 from seepseg.parallel import all_sum
@@ -94,7 +94,7 @@ class Comparison:
     def counts(self) -> Counts:
         """Counts per foreground class over all valid pixels of the batch: (K,)."""
         if self.head == "softmax":
-            log_probs_of_target, claimed_by_all = self._softmax_sums
+            log_probs_of_target, claimed_by_all, _ = self._softmax_sums
             hits, claimed = log_probs_of_target[:, 0].exp(), claimed_by_all[1:]
         else:  # background has no channel: what its pixels gather here falls into bin 0, which is dropped
             hits = self.probs.gather(1, (self.target[:, None] - 1).clamp(min=0))[:, 0]
@@ -102,6 +102,19 @@ class Comparison:
         tp, claimed = all_sum(torch.stack([self._sum_by_class(hits)[1:], claimed]))
         # Rounding can leave the first difference below zero where there is no false positive.
         return Counts(tp, (claimed - tp).clamp(min=0.0), self.class_sizes[1:] - tp)
+
+    @cached_property
+    def outline_counts(self) -> Counts:
+        """Counts of all classes as one against background, over all valid pixels of the batch: ().
+
+        A pixel is slick with 1 - p(background); of a sigmoid head, whose classes need not exclude each other, with
+        1 - prod_c (1 - p_c).
+        """
+        softmax = self.head == "softmax"
+        background = self._softmax_sums[2][:, 0] if softmax else F.logsigmoid(-self.logits).sum(1).exp()
+        slick = (1 - background) * self._mask
+        tp, claimed = all_sum(torch.stack([(slick * (self.target > 0)).sum((1, 2)).sum(), slick.sum((1, 2)).sum()]))
+        return Counts(tp, (claimed - tp).clamp(min=0.0), self.class_sizes[1:].sum() - tp)
 
     @cached_property
     def class_sizes(self) -> Tensor:
@@ -128,9 +141,9 @@ class Comparison:
         return weighted_mean(values, self.weights[1:] * self.present)
 
     @cached_property
-    def _softmax_sums(self) -> tuple[Tensor, Tensor]:
-        log_probs_of_target, claimed = _SoftmaxSums.apply(self.logits, self.target, self._mask)  # type: ignore[no-untyped-call]
-        return log_probs_of_target, claimed
+    def _softmax_sums(self) -> tuple[Tensor, Tensor, Tensor]:
+        sums: tuple[Tensor, Tensor, Tensor] = _SoftmaxSums.apply(self.logits, self.target, self._mask)  # type: ignore[no-untyped-call]
+        return sums
 
     @cached_property
     def _mask(self) -> Tensor:
@@ -147,27 +160,45 @@ class _SoftmaxSums(Function):
     """What cross-entropy and the overlap losses need of a softmax, in a third of the passes that autograd takes.
 
     Of logits z (N, C, H, W) with p = softmax(z), target t and mask m, the log-probability of the target,
-    log p_t (N, 1, H, W), and the sums of m p over all pixels (C,). With the gradients G of the first and g of
-    the second, that of z_k is p_k (m (g_k - sum_c g_c p_c) - G), and G more where k = t.
+    log p_t (N, 1, H, W), the sums of m p over all pixels (C,), and the probability of the background,
+    p_0 (N, 1, H, W). With the gradients G of the first, g of the second and B of the third, that of z_k is
+    p_k (m (g_k - sum_c g_c p_c) - G - B p_0), and G more where k = t, B p_0 more where k = 0.
     """
 
     @staticmethod
-    def forward(ctx: FunctionCtx, logits: Tensor, target: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Any, logits: Tensor, target: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         log_probs = F.log_softmax(logits, dim=1)
         log_probs_of_target = log_probs.gather(1, target[:, None])
         probs = log_probs.exp_()
         claimed = (probs.flatten(2) @ mask.flatten(1)[:, :, None]).sum((0, 2))
         ctx.save_for_backward(probs, target, mask)
-        return log_probs_of_target, claimed
+        ctx.set_materialize_grads(False)  # most losses use two of the three
+        return log_probs_of_target, claimed, probs[:, :1].clone()
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, of_target: Tensor, of_claimed: Tensor) -> tuple[Tensor, None, None]:
+    def backward(
+        ctx: Any, of_target: Tensor | None, of_claimed: Tensor | None, of_background: Tensor | None
+    ) -> tuple[Tensor, None, None]:
         probs, target, mask = ctx.saved_tensors
-        mean = (of_claimed @ probs.flatten(2)).view_as(mask)[:, None]  # sum_c g_c p_c, (N, 1, H, W)
         mask = mask[:, None]
-        gradient = torch.addcmul(-mask * mean - of_target, mask, of_claimed[:, None, None])
-        return gradient.mul_(probs).scatter_add_(1, target[:, None], of_target), None, None
+        common = torch.zeros_like(mask)
+        if of_target is not None:
+            common = common - of_target
+        if of_claimed is not None:
+            common = common - mask * (of_claimed @ probs.flatten(2)).view_as(mask)  # sum_c g_c p_c, (N, 1, H, W)
+        if of_background is not None:
+            of_background = of_background * probs[:, :1]
+            common = common - of_background
+        if of_claimed is None:
+            gradient = probs * common
+        else:
+            gradient = torch.addcmul(common, mask, of_claimed[:, None, None]).mul_(probs)
+        if of_target is not None:
+            gradient.scatter_add_(1, target[:, None], of_target)
+        if of_background is not None:
+            gradient[:, :1] += of_background
+        return gradient, None, None
 
 
 def compare(logits: Tensor, target: Tensor, valid: Tensor, head: Head, weights: Tensor | None) -> Comparison:

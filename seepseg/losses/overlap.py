@@ -38,6 +38,11 @@ def tversky(
     return comparison.mean_over_classes(power(tversky_distance(counts, alpha, beta, smooth), exponent))
 
 
+def outline(comparison: Comparison, smooth: float) -> Tensor:
+    """1 - Dice of all classes as one against background: how good the outlines are, whatever the names."""
+    return tversky_distance(comparison.outline_counts, 0.5, 0.5, smooth)
+
+
 def tversky_distance(counts: Counts, alpha: float, beta: float, smooth: float) -> Tensor:
     """1 - TI, of the shape of the counts; written as one fraction, which loses no digits near TI = 1."""
     errors = alpha * counts.fp + beta * counts.fn

@@ -140,6 +140,7 @@ class LossParams:
         reduction: of the overlap losses. per_class: counts pooled over the batch per class, and the mean of
             the classes in it; flattened: one index over all classes and the whole batch.
         class_weights: from the class balance; weighs pixels by their class, and classes in a per-class mean.
+        outline_weight: so many times the Dice loss of all classes as one against background is added to the loss.
         schedule: losses with the number of epochs of each; the last one stays. Empty: `name` throughout.
 
     The other blocks hold the settings of the loss that they are named after. A mixture takes those of its
@@ -149,6 +150,7 @@ class LossParams:
     name: LossName
     reduction: Reduction
     class_weights: Literal["none", "balanced", "sqrt_balanced"]
+    outline_weight: NotNegative
     schedule: tuple[tuple[LossName, Annotated[int, Ge(1)]], ...]
     bce: BceParams
     ce: CeParams

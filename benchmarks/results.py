@@ -1,0 +1,204 @@
+"""Pool the results of recorded experiments into docs/results: numbers, a page of tables, and pictures."""
+
+import json
+from collections import defaultdict
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from seepseg import figures
+from seepseg.files import write_bytes, write_json
+from seepseg.metrics import ANY_CLASS, named_slick_scores
+from seepseg.packed import BACKGROUND
+from seepseg.scene_counts import SceneCounts, operating_point, pooled_scores, reliability_curve
+
+FOLDER = Path("docs/results")
+RECIPES = Path("benchmarks/recipes.yaml")
+SAMPLES, SEED = 2000, 1  # of the bootstrap
+DPI = 80
+HEADINGS = {
+    "binary_dice": "binary Dice",
+    "macro_dice": "macro Dice",
+    "object_f1": "object F1",
+    "macro_object_f1": "named object F1",
+}
+
+Result = dict[str, Any]
+
+
+def write_all(runs: Path) -> None:
+    """Pool every result of a folder and write numbers, page and pictures.
+
+    Args:
+        runs: holds a JSON file for each experiment, as `benchmarks.cross_validation` writes them.
+    """
+    results = [json.loads(path.read_text()) for path in sorted(runs.glob("*.json"))]
+    if not results:
+        print(f"{runs}: no results yet")
+        return
+    groups: dict[tuple[str, bool], list[Result]] = defaultdict(list)
+    for result in results:
+        groups[result["recipe"], result["fold"] is None].append(result)
+    document = {
+        f"{recipe}{'_tiles_at_random' if random else ''}": pool(found) for (recipe, random), found in groups.items()
+    }
+    write_json(FOLDER / "cross_validation.json", document)
+    write_bytes(FOLDER / "README.md", page(document).encode())
+    if "default" in document:
+        for name, figure in pictures(first_seeds(groups["default", False])).items():
+            write_bytes(FOLDER / f"{name}.png", figures.png_bytes(figure, DPI))
+    for name, pooled in document.items():
+        print(f"{name}: {', '.join(f'{heading} {pooled[key]:.3f}' for key, heading in HEADINGS.items())}")
+
+
+def pool(results: list[Result]) -> Result:
+    """Scores of one recipe: pooled over folds, with the lowest seed of each, and the spread over seeds."""
+    chosen = first_seeds(results)
+    names = class_names(chosen[0])
+    pooled = pooled_scores(scene_counts(chosen), names, SAMPLES, SEED)
+    by_pixel, by_slick = (sum_names(chosen, column, names) for column in ("count", "slicks"))
+    by_seed: dict[Any, list[Result]] = defaultdict(list)
+    for result in results:
+        by_seed[result["fold"]].append(result)
+    fold, repeated = max(by_seed.items(), key=lambda item: len(item[1]))
+    spread = {
+        key: [pooled_scores(scene_counts([result]), names, 1, SEED)[key] for result in repeated] for key in HEADINGS
+    }
+    return {
+        **pooled,
+        "given_outlines": named_slick_scores(by_pixel, by_slick, names),
+        "class_names": names,
+        "folds": [result["fold"] for result in chosen],
+        "scenes": len({scene["scene"] for result in chosen for scene in result["scenes"]}),
+        "leakage": mean(result["leakage"] for result in chosen),
+        "minutes_per_fold": mean(result["seconds"] for result in chosen) / 60,
+        "commits": sorted({result["commit"] for result in results}),
+        "seeds": {"fold": fold, "seeds": [result["seed"] for result in repeated], **spread},
+    }
+
+
+def first_seeds(results: list[Result]) -> list[Result]:
+    """The result with the lowest seed of each fold, in the order of the folds."""
+    first: dict[Any, Result] = {}
+    for result in sorted(results, key=lambda result: result["seed"]):
+        first.setdefault(result["fold"], result)
+    return sorted(first.values(), key=lambda result: -1 if result["fold"] is None else result["fold"])
+
+
+def scene_counts(results: list[Result]) -> list[SceneCounts]:
+    """The counts of all their scenes."""
+    return [SceneCounts.from_json(scene) for result in results for scene in result["scenes"]]
+
+
+def class_names(result: Result) -> list[str]:
+    """The classes, in the order of their target values."""
+    return list(dict.fromkeys(result["names"]["actual"]))
+
+
+def sum_names(results: list[Result], column: str, names: list[str]) -> Any:
+    """The table of names given outlines, int64 (K, K), over all results."""
+    return np.sum([np.reshape(result["names"][column], (len(names), len(names))) for result in results], axis=0)
+
+
+def pictures(results: list[Result]) -> dict[str, Any]:
+    """Confusions, precision and recall, and reliability of all folds together."""
+    counts, names = scene_counts(results), class_names(results[0])
+    split = "scenes held out"
+    table, given = np.sum([each.confusion for each in counts], axis=0), sum_names(results, "count", names)
+    curve = pd.concat([any_class_curve(counts), pd.DataFrame([operating_point(counts)])]).assign(split=split)
+    return {
+        "confusion": figures.confusion_figure(confusion_rows(table, [BACKGROUND, *names], split)),
+        "names": figures.confusion_figure(confusion_rows(given, names, f"{split}, outlines given")),
+        "precision_recall": figures.precision_recall_figure(curve, []),
+        "reliability": figures.reliability_figure(
+            reliability_curve(counts).assign(split=split),
+            {split: pooled_scores(counts, names, 1, SEED)["calibration_error"]},
+        ),
+    }
+
+
+def any_class_curve(counts: list[SceneCounts]) -> pd.DataFrame:
+    """Precision and recall of any class against background, by threshold."""
+    pixels, slick, _ = np.sum([each.reliability for each in counts], axis=0).T
+    predicted, hits = pixels[::-1].cumsum()[::-1], slick[::-1].cumsum()[::-1]
+    filled = predicted > 0
+    return pd.DataFrame(
+        {
+            "class": ANY_CLASS,
+            "threshold": (np.arange(len(pixels)) / len(pixels))[filled],
+            "precision": (hits / np.maximum(predicted, 1))[filled],
+            "recall": (hits / max(slick.sum(), 1))[filled],
+        }
+    )
+
+
+def confusion_rows(table: Any, names: list[str], split: str) -> pd.DataFrame:
+    """A table of counts in rows of split, actual, predicted, count."""
+    cells = [(split, a, p, table[i, j]) for i, a in enumerate(names) for j, p in enumerate(names)]
+    return pd.DataFrame(cells, columns=["split", "actual", "predicted", "count"])
+
+
+def page(document: dict[str, Result]) -> str:
+    """The tables for people."""
+    recipes = yaml.safe_load(RECIPES.read_text())["recipes"]
+    names = next(iter(document.values()))["class_names"]
+    lines = [
+        "# Results on scenes that the model never saw",
+        "",
+        "Written by `python -m benchmarks.cross_validation`; every number comes from the experiments in `runs/`,",
+        "which name their commit. The scenes held out in each fold are listed in [folds.csv](folds.csv). Scores are of",
+        "pixels and slicks counted over all folds together; in brackets 95 % intervals from a bootstrap over scenes.",
+        "A slick is a connected object of a whole scene (8 neighbours) and counts as found where outlines match one to",
+        "one with an IoU of at least 0.3; named object F1 also needs the right class, and is the mean over classes.",
+        "",
+        "| recipe | folds | " + " | ".join(HEADINGS.values()) + " | names, outlines given | min a fold |",
+        "| --- | --- | " + "--- | " * (len(HEADINGS) + 2),
+    ]
+    for key, pooled in document.items():
+        what = recipes[key.removesuffix("_tiles_at_random")]["what"]
+        if key.endswith("_tiles_at_random"):
+            what += f", tiles at random: {pooled['leakage']:.0%} of the test tiles touch a training tile"
+        cells = [_with_interval(pooled, name) for name in HEADINGS]
+        cells += [_shown(pooled["given_outlines"]["macro_dice"]), f"{pooled['minutes_per_fold']:.0f}"]
+        folds = ", ".join("random" if fold is None else str(fold) for fold in pooled["folds"])
+        lines.append(f"| `{key}`: {what} | {folds} | " + " | ".join(cells) + " |")
+    lines += ["", "Dice of each class, and of each class given perfect outlines:", ""]
+    lines += ["| recipe | | " + " | ".join(names) + " |", "| --- | --- | " + "--- | " * len(names)]
+    for key, pooled in document.items():
+        for what, source in (("as predicted", pooled), ("outlines given", pooled["given_outlines"])):
+            lines.append(f"| `{key}` | {what} | " + " | ".join(_shown(source["dice"][name]) for name in names) + " |")
+    for key, pooled in document.items():
+        seeds = pooled["seeds"]
+        if len(seeds["seeds"]) > 1:
+            lines += ["", f"Spread over seeds {', '.join(map(str, seeds['seeds']))} of `{key}`, fold {seeds['fold']}: "]
+            lines[-1] += "; ".join(
+                f"{heading} {', '.join(_shown(value) for value in seeds[name])}" for name, heading in HEADINGS.items()
+            )
+    if "default" in document:
+        error = document["default"]["calibration_error"]
+        lines += [
+            "",
+            f"Expected calibration error of the probability of any class, default recipe: {error:.4f}.",
+            "",
+            "![Confusion](confusion.png)",
+            "",
+            "![Names of slicks with given outlines](names.png)",
+            "",
+            "![Precision and recall of any class, with the point where the rule stands](precision_recall.png)",
+            "",
+            "![Reliability](reliability.png)",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _with_interval(pooled: Result, name: str) -> str:
+    interval = f" ({_shown(pooled[f'{name}_low'])} – {_shown(pooled[f'{name}_high'])})"
+    return f"{_shown(pooled[name])}{interval if pooled[f'{name}_low'] is not None else ''}"
+
+
+def _shown(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
