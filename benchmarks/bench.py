@@ -120,7 +120,8 @@ def prepare(workspace: Path, effort: Effort, data: Path | None, threads: int) ->
     """Run the pipeline's stages up to training in a folder of their own.
 
     Returns:
-        The parameters of the default model, as they are in params.yaml but for threads and data.
+        The parameters of the default model, as they are in params.yaml but for threads and data, and for whole tiles
+        instead of crops, so that a tile of every subject is the same amount of work.
 
     Raises:
         InputError: a stage ended with an error.
@@ -128,6 +129,7 @@ def prepare(workspace: Path, effort: Effort, data: Path | None, threads: int) ->
     params: Params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     params["sample"] |= effort.sample
     params["train"] |= {"threads": threads, "devices": 1}
+    params["sampling"]["crop"] = 0
     params["evaluate"]["threads"] = threads
     if data is not None:
         params["data"]["root"] = str(data.resolve())

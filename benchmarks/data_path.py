@@ -47,6 +47,7 @@ BYTES_PER_TILE = TILE * TILE * 3 + 4096  # of both files, with their headers
 # One epoch of a network that costs next to nothing: what is measured is the way of the data to it.
 TINY = {
     "model": {"name": "unet", "width": 4, "depth": 2, "stem": 4, "norm": "batch"},
+    "sampling": {"crop": 0},
     "train": {"epochs": 1, "warmup_epochs": 0, "device": "cpu"},
 }
 TINY_TEXT = "one epoch of a deliberately tiny network: U-Net, width 4, depth 2, stem 4, norm batch"

@@ -43,6 +43,7 @@ SAME_ARCHITECTURE: dict[str, dict[str, Any]] = {
         "name": "focal_tversky",
         "reduction": "flattened",
         "class_weights": "none",
+        "outline_weight": 0.0,
         "schedule": [],
         "focal_tversky": {
             "alpha": FALSE_POSITIVES,
@@ -51,7 +52,6 @@ SAME_ARCHITECTURE: dict[str, dict[str, Any]] = {
             "smooth": SMOOTH,
         },
     },
-    "sampling": {"crop": 0},
     "augment": {
         "rot180": True,
         "hflip": True,

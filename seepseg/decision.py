@@ -35,8 +35,9 @@ Share = Annotated[float, Ge(0), Le(1)]
 LOWS = (0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6)
 HIGHS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 MIN_AREAS = (1, 10, 20, 30, 50, 80)
-VOTE_WEIGHTS = (0.0, 0.25, 0.5, 1.0)
-CLASS_POWERS = (0.0, 0.15, 0.3, 0.5)
+# Small ones: a stronger vote hardly ever lets the rare classes win.
+VOTE_WEIGHTS = (0.0, 0.1, 0.25)
+CLASS_POWERS = (0.0, 0.15, 0.3)
 TINY = 1e-4  # a class that the network rules out may still be the right one
 
 

@@ -437,7 +437,8 @@ def precision_recall_figure(curves: pd.DataFrame, class_names: Sequence[str]) ->
             rows = curves[(curves["split"] == split) & (curves["class"] == name)].sort_values("threshold")
             chosen = rows["threshold"].isna()
             axes.plot(rows["recall"][~chosen], rows["precision"][~chosen], color=colour)
-            axes.plot(rows["recall"][chosen], rows["precision"][chosen], color=colour, marker="o", linestyle="")
+            if chosen.any():
+                axes.plot(rows["recall"][chosen], rows["precision"][chosen], color=colour, marker="o", linestyle="")
         axes.set(xlim=(0, 1.01), ylim=(0, 1.01), aspect="equal", xlabel="recall", title=split)
     panels[0].set_ylabel("precision")
     present = set(curves.dropna(subset=["precision", "recall"])["class"])

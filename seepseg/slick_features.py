@@ -1,8 +1,8 @@
 """Measurable properties of slicks: shape, contrast, the sea around, how many slicks there are near.
 
-What a slick is called depends on more than its own pixels: on how bright and how rough the sea is beside it, and whether
-it comes in swarms. So slicks are measured in whole scenes, put together from their tiles, and each property is a plain
-number that a classifier can take.
+What a slick is called depends on more than its own pixels: on how bright and how rough the sea is beside it, and
+whether it comes in swarms. So slicks are measured in whole scenes, put together from their tiles, and each property is
+a plain number that a classifier can take.
 """
 
 from dataclasses import dataclass

@@ -12,7 +12,7 @@ import torch
 import yaml
 
 ROOT = Path(__file__).parents[1]
-STAGES = ("sample", "ingest", "split", "class_balance", "train", "evaluate", "plot")
+STAGES = ("sample", "ingest", "split", "class_balance", "train", "name", "decide", "evaluate", "plot")
 
 # What makes the default small enough for a test.
 SMALL = {
@@ -20,7 +20,10 @@ SMALL = {
     "split": {"n_folds": 4},
     "model": {"width": 4, "depth": 3},
     # Without amp, whose results depend on the CPU.
-    "train": {"epochs": 3, "threads": 1, "batch_size": 4, "amp": False},
+    "sampling": {"crop": 32, "crops_per_tile": 2},
+    "train": {"epochs": 3, "threads": 1, "batch_size": 4, "amp": False, "ema_decay": 0.9},
+    "name": {"members": 2, "hidden": 8, "epochs": 5},
+    "decide": {"threads": 1, "amp": False},
     "evaluate": {"threads": 1, "bootstrap_samples": 50, "amp": False},
     "plot": {"n_tiles": 2, "dpi": 40},
 }

@@ -30,7 +30,6 @@ META = CheckpointMeta(
     class_names=["seep", "slick"],
     normalization=Normalization(kind="dataset", mean=28921.123456789, std=11003.0),
     data_fingerprint="abc",
-    decision={"threshold": 0.1, "classes": [1, 2]},
     info={"epoch": 3, "best": None},
 )
 

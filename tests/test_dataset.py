@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from seepseg import dataset
-from seepseg.dataset import TileLoader, in_order, num_batches, shuffled
+from seepseg.dataset import TileLoader, in_order
 from seepseg.errors import InputError
 from seepseg.packed import Packed, read_split
 
@@ -53,27 +53,6 @@ def test_a_split_of_other_tiles_is_refused(packed, tmp_path):
         read_split(packed, path)
     with pytest.raises(InputError, match="is missing"):
         read_split(packed, tmp_path / "none.csv")
-
-
-@pytest.mark.parametrize(
-    ("tiles", "sizes"),
-    [(8, [4, 4]), (9, [4, 4]), (10, [4, 4, 2]), (11, [4, 4, 3]), (3, [3]), (1, [1])],
-)
-def test_a_small_rest_waits_for_the_next_epoch(tiles, sizes):
-    generator = torch.Generator().manual_seed(0)
-    batches = list(shuffled(np.arange(tiles), 4, generator))
-    assert [len(batch) for batch in batches] == sizes
-    assert num_batches(tiles, 4) == len(sizes)
-    seen = np.concatenate(batches)
-    assert len(set(seen)) == len(seen)
-
-
-def test_order_is_that_of_the_generator():
-    orders = [
-        np.concatenate(list(shuffled(np.arange(50), 8, torch.Generator().manual_seed(seed)))).tolist()
-        for seed in (1, 1, 2)
-    ]
-    assert orders[0] == orders[1] != orders[2]
 
 
 def test_evaluation_sees_every_tile_in_order():

@@ -18,7 +18,17 @@ from stages import plot
 
 ROOT = Path(__file__).parent.parent
 NAMES = ["class_1", "class_2", "class_3"]
-PICTURES = ["class_balance", "confusion", "history", "precision_recall", "predictions", "samples"]
+PICTURES = [
+    "class_balance",
+    "confusion",
+    "history",
+    "names",
+    "precision_recall",
+    "predictions",
+    "reliability",
+    "samples",
+    "worst",
+]
 SIDE = 24
 
 
@@ -35,7 +45,7 @@ def write_run(folder, splits=("train", "train", "train", "val", "test", "test", 
     for i in range(n):
         targets[i, 8:16, 8:16] = i % 3 + 1
     tiles = [f"900001.{i:06d}" for i in range(n)]
-    for name in ("data/packed", "data/predictions", "plots"):
+    for name in ("data/packed", "data/predictions", "plots", "metrics"):
         (folder / name).mkdir(parents=True)
     np.save(folder / "data/packed/images.npy", images)
     np.save(folder / "data/packed/targets.npy", targets)
@@ -50,8 +60,12 @@ def write_run(folder, splits=("train", "train", "train", "val", "test", "test", 
     shown = shown.assign(binary_dice=0.9 - 0.1 * shown["index"], macro_dice=0.5, slick_pixels=64)
     shown.to_csv(folder / "data/predictions/tiles.csv", index=False)
     np.save(folder / "data/predictions/pred.npy", targets[shown["index"]])
-    write_tables(folder / "plots", sorted(set(splits) - {"train"}), n_epochs)
-    (folder / "params.yaml").write_text("plot: {n_tiles: 3, dpi: 50}\n")
+    measured = sorted(set(splits) - {"train"})
+    write_tables(folder / "plots", measured, n_epochs)
+    (folder / "metrics/evaluate.json").write_text(
+        json.dumps({split: {"calibration_error": 0.01} for split in measured})
+    )
+    (folder / "params.yaml").write_text("plot: {n_tiles: 3, n_worst: 2, dpi: 50}\n")
 
 
 def write_tables(folder, splits, n_epochs):
@@ -60,6 +74,10 @@ def write_tables(folder, splits, n_epochs):
     class_history(n_epochs).to_csv(folder / "class_history.csv", index=False)
     pd.concat(confusion(split) for split in splits).to_csv(folder / "confusion.csv", index=False)
     pd.concat(curves(split) for split in splits).to_csv(folder / "pr.csv", index=False)
+    pd.concat(reliability(split) for split in splits).to_csv(folder / "reliability.csv", index=False)
+    names = pd.concat(confusion(split) for split in splits)
+    names = names[(names["actual"] != "background") & (names["predicted"] != "background")]
+    names.assign(slicks=1).to_csv(folder / "names.csv", index=False)
 
 
 def balance(*counts):
@@ -91,6 +109,10 @@ def curves(split):
     table = pd.DataFrame(rows, columns=["split", "class", "threshold", "precision", "recall"])
     table.loc[table["class"] == "class_3", ["precision", "recall"]] = None
     return table
+
+
+def reliability(split):
+    return pd.DataFrame({"split": split, "probability": [0.1, 0.9], "slick_share": [0.2, 0.7], "pixels": [10_000, 100]})
 
 
 def a_tile(name, pred=False):
@@ -197,7 +219,7 @@ def test_stage_draws_every_picture_with_equal_bytes_in_two_runs(tmp_path, monkey
 
 
 def drawn_groups(monkeypatch):
-    """Run the stage and return the tile titles that it hands to the picture of predictions."""
+    """Run the stage and return the tile titles that it hands to the pictures of predictions and of the worst."""
     groups = {}
     original = figures.predictions_figure
     monkeypatch.setattr(figures, "predictions_figure", lambda g, names: groups.update(g) or original(g, names))
@@ -212,6 +234,7 @@ def test_predictions_are_of_the_test_split(tmp_path, monkeypatch):
         "best (test)": ["900001.000004 · Dice 0.50"],
         "median (test)": ["900001.000005 · Dice 0.40"],
         "worst (test)": ["900001.000006 · Dice 0.30"],
+        "worst 1 to 2 (test)": ["900001.000006 · Dice 0.30", "900001.000005 · Dice 0.40"],
     }
 
 
@@ -222,6 +245,7 @@ def test_without_test_split_predictions_are_of_validation_and_one_epoch_is_drawn
         "best (val)": ["900001.000001 · Dice 0.80"],
         "median (val)": [],
         "worst (val)": ["900001.000002 · Dice 0.70"],
+        "worst 1 to 2 (val)": ["900001.000002 · Dice 0.70", "900001.000001 · Dice 0.80"],
     }
 
 
@@ -322,6 +346,22 @@ def test_precision_recall_curves_run_along_the_threshold():
     assert labels == ["class_1", "class_2", "class_3 (absent)"]
 
 
+def test_the_point_where_the_rule_stands_is_marked():
+    chosen = {"split": "val", "class": "any", "threshold": np.nan, "precision": 0.7, "recall": 0.6}
+    figure = figures.precision_recall_figure(pd.concat([curves("val"), pd.DataFrame([chosen])]), NAMES)
+    (point,) = [line for line in figure.axes[0].lines if line.get_linestyle() == "None"]
+    assert point.get_xydata().tolist() == [[0.6, 0.7]]
+    assert figure.legends[0].get_texts()[-1].get_text() == "as decided"
+
+
+def test_reliability_shows_shares_over_probabilities_and_the_error():
+    figure = figures.reliability_figure(pd.concat([reliability("val"), reliability("test")]), {"val": 0.0123})
+    above = figure.axes[0]
+    assert above.lines[1].get_xydata().tolist() == [[0.1, 0.2], [0.9, 0.7]]
+    assert [axes.get_title() for axes in figure.axes[:2]] == ["val · calibration error 0.0123", "test"]
+    assert [bar.get_height() for bar in figure.axes[2].patches] == [10_000, 100]
+
+
 def test_lines_of_equal_f1_have_that_f1():
     recall, precision = figures.precision_recall_figure(curves("val"), NAMES).axes[0].lines[1].get_xydata().T
     np.testing.assert_allclose(2 * precision * recall / (precision + recall), 0.4)
@@ -332,6 +372,7 @@ def test_nothing_to_show_is_said_in_the_picture():
     assert texts(figures.predictions_figure({"best": [], "worst": []}, NAMES)) == ["no tile to show"]
     assert "nothing was evaluated" in texts(figures.confusion_figure(confusion("val").iloc[:0]))[0]
     assert "nothing was evaluated" in texts(figures.precision_recall_figure(curves("val").iloc[:0], NAMES))[0]
+    assert "nothing was evaluated" in texts(figures.reliability_figure(reliability("val").iloc[:0], {}))[0]
 
 
 def test_legend_names_every_class_whatever_their_number():
@@ -350,6 +391,7 @@ TEMPLATES = {
     "class_balance": balance(9, 0, 1),
     "confusion": confusion("val"),
     "pr": curves("val"),
+    "reliability": reliability("val"),
     "split_pixels": balance(9, 0, 1)[["class", "pixels", "tiles"]].assign(split="train"),
 }
 

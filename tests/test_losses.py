@@ -2,6 +2,7 @@
 
 import json
 import math
+from functools import partial
 from pathlib import Path
 
 import monai.losses
@@ -20,6 +21,7 @@ SETTINGS = {
     "name": "dicece",
     "reduction": "per_class",
     "class_weights": "none",
+    "outline_weight": 0.0,
     "schedule": [],
     "bce": {"pos_weight": 1.0},
     "ce": {"label_smoothing": 0.0},
@@ -577,6 +579,24 @@ def test_losses_between_classes_refuse_a_sigmoid_head(name):
         build_loss("ce", make_params(schedule=[["ce", 1]]), "sigmoid", {})
 
 
+# Any slick: 1 - p(background) under softmax is .9, .8, .7, .6; 1 - (1 - p1)(1 - p2) under sigmoid .82, .68, .6, .55.
+@pytest.mark.parametrize(
+    ("head", "tp", "fp"), [("softmax", 0.9 + 0.8, 0.7 + 0.6), ("sigmoid", 0.82 + 0.68, 0.6 + 0.55)]
+)
+def test_outline_weight_adds_the_dice_of_any_slick(head, tp, fp):
+    distance = 1 - (tp + 1) / (tp + 0.5 * fp + 0.5 * (2 - tp) + 1)
+    plain = by_hand("dicebce", head=head)
+    assert by_hand("dicebce", head=head, outline_weight=2.0) == pytest.approx(plain + 2 * distance, rel=1e-5)
+
+
+@pytest.mark.parametrize("head", ["softmax", "sigmoid"])
+def test_the_outline_alone_has_the_gradient_of_its_formula(head):
+    logits, target, valid = random_batch(head, dtype=torch.float64)
+    logits.requires_grad_()
+    outline = partial(loss_of, "dice", target=target, valid=valid, head=head)
+    assert torch.autograd.gradcheck(lambda z: outline(z, outline_weight=1.0), logits)
+
+
 def test_schedule_names_the_loss_of_each_epoch():
     scheduled = make_params(name="ce", schedule=[["dicebce", 2], ["focal_tversky", 3]])
     names = [loss_name_at(scheduled, epoch) for epoch in range(7)]
@@ -585,7 +605,7 @@ def test_schedule_names_the_loss_of_each_epoch():
 
 
 def test_every_loss_is_a_name_and_has_its_block():
-    assert set(LOSSES) == set(SETTINGS) - {"name", "reduction", "class_weights", "schedule"}
+    assert set(LOSSES) == set(SETTINGS) - {"name", "reduction", "class_weights", "outline_weight", "schedule"}
 
 
 def test_the_repository_has_valid_parameters():

@@ -10,6 +10,9 @@ from seepseg.metrics import (
     baseline_scores,
     bootstrap_intervals,
     confusion_counts,
+    name_tables,
+    named_slick_scores,
+    object_intervals,
     object_scores,
     scores,
 )
@@ -204,6 +207,30 @@ def test_object_scores_by_hand():
     assert object_scores(3, 4, 6) == {"object_precision": 0.75, "object_recall": 0.5, "object_f1": 0.6}
     assert object_scores(0, 0, 6) == {"object_precision": None, "object_recall": 0.0, "object_f1": 0.0}
     assert object_scores(0, 0, 0) == {"object_precision": None, "object_recall": None, "object_f1": None}
+
+
+def test_object_intervals_of_two_scenes_are_their_scores():
+    # Per scene and of any class, then of each: matched, predicted, annotated.
+    scenes = np.array([[[1, 2, 2], [1, 1, 1], [0, 1, 1]], [[3, 3, 3], [3, 3, 3], [0, 0, 0]]])
+    intervals = object_intervals(scenes, samples=200, seed=1)
+    assert (intervals["object_f1_low"], intervals["object_f1_high"]) == (0.5, 1.0)
+    # Class 2 is in the first scene alone: its mean is of 1 and 0 there, of 1 alone in the second.
+    assert (intervals["macro_object_f1_low"], intervals["macro_object_f1_high"]) == (0.5, 1.0)
+    assert set(object_intervals(scenes[:1], 200, 1).values()) == {None}
+
+
+def test_names_of_given_slicks_by_hand():
+    pixels = np.array([[100, 0], [40, 0], [10, 50]])  # the third is mostly gas
+    by_pixel, by_slick = name_tables(pixels, np.array([0, 1, 1]))
+    assert by_pixel.tolist() == [[100, 50], [0, 50]]
+    assert by_slick.tolist() == [[1, 1], [0, 1]]
+    named = named_slick_scores(by_pixel, by_slick, NAMES)
+    assert named["dice"] == pytest.approx({"oil": 200 / 250, "gas": 100 / 150})
+    assert named["macro_dice"] == pytest.approx((200 / 250 + 100 / 150) / 2)
+    assert named["slick_f1"] == pytest.approx({"oil": 2 / 3, "gas": 2 / 3})
+    right = name_tables(pixels, np.array([0, 0, 1]))
+    assert named_slick_scores(*right, NAMES)["macro_slick_f1"] == 1
+    assert named_slick_scores(*name_tables(pixels[:2], np.array([0, 0])), NAMES)["dice"] == {"oil": 1.0, "gas": None}
 
 
 def test_baselines_of_the_real_data():

@@ -5,10 +5,17 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import yaml
 from conftest import ROOT, STAGES
 
 from seepseg.checkpoint import load_model
+from seepseg.dataset import TileLoader, in_order
+from seepseg.heads import decide
+from seepseg.inference import predict
+from seepseg.metrics import confusion_counts, scores
+from seepseg.packed import open_packed, read_split
+from seepseg.scene_counts import SceneCounts, pooled_scores
 
 CLASSES = [f"class_{number}" for number in range(1, 8)]
 
@@ -50,11 +57,12 @@ def test_evaluate_has_the_documented_layout(finished):
     assert test["macro_dice"] == pytest.approx(np.mean(present), abs=1e-5)
     assert {"pixel_accuracy", "macro_iou", "object_precision", "object_recall", "object_f1"} < set(test)
     assert {"binary_dice_low", "binary_dice_high", "macro_dice_low", "macro_dice_high"} < set(test)
+    assert {"object_f1_low", "object_f1_high", "class_object_f1", "macro_object_f1", "calibration_error"} < set(test)
     assert set(test["baseline"]) == {"all_background", "perfect_outline_class_1"}
     assert test["baseline"]["perfect_outline_class_1"]["binary_dice"] == 1
 
 
-def test_the_kept_model_is_that_of_the_best_epoch(finished):
+def test_the_history_of_training(finished):
     history = pd.read_csv(finished.folder / "plots/history.csv")
     assert list(history["epoch"]) == [1, 2, 3]
     per_class = history[[f"val_dice_{name}" for name in CLASSES]]
@@ -64,12 +72,83 @@ def test_the_kept_model_is_that_of_the_best_epoch(finished):
     )
     np.testing.assert_array_equal(long[CLASSES].to_numpy(), per_class.to_numpy())
     summary = read(finished, "metrics/train.json")["train"]
-    best = history.loc[history["val_macro_dice"].idxmax()]
-    assert summary["best_epoch"] == best["epoch"]
-    # Measured by another stage, from the file: weights, normalisation and decision all came through.
-    val = read(finished, "metrics/evaluate.json")["val"]
-    assert val["macro_dice"] == pytest.approx(best["val_macro_dice"], abs=1e-5)
-    assert val["binary_dice"] == pytest.approx(best["val_dice"], abs=1e-5)
+    assert summary["best_epoch"] == history.loc[history["val_macro_dice"].idxmax(), "epoch"]
+
+
+@pytest.mark.parametrize("keep", ["last", "best"])
+def test_the_epoch_that_is_kept(prepared, keep):
+    prepared.set("train", keep=keep, epochs=4, lr=3e-2, ema_decay=0.0)
+    prepared.run("train")
+    history = pd.read_csv(prepared.folder / "plots/history.csv")
+    kept = history.iloc[-1] if keep == "last" else history.loc[history["val_macro_dice"].idxmax()]
+    # Measured from the file, pixel by pixel, as training does: weights and normalisation came through.
+    model, meta = load_model(prepared.folder / "models/model.safetensors")
+    packed = open_packed(prepared.folder / "data/packed")
+    rows = read_split(packed, prepared.folder / "data/split.csv")["val"]
+    loader = TileLoader(packed, rows, torch.device("cpu"))
+    table = np.zeros((8, 8), dtype=np.int64)
+    for _, batch, logits in predict(model, loader, in_order(rows, 4), normalization=meta.normalization):
+        pred = decide(logits, meta.model.head, batch.valid)
+        table += confusion_counts(batch.target.numpy(), pred.numpy(), batch.valid.numpy(), 8)
+    assert scores(table, CLASSES)["binary_dice"] == pytest.approx(kept["val_dice"], abs=1e-5)
+    assert history["val_dice"].nunique() == 4
+
+
+def test_the_rule_is_fitted_on_validation_and_used_by_evaluate(finished, prepared):
+    rule = read(finished, "models/decision.json")
+    assert set(rule) == {"flips", "low", "high", "min_area", "naming", "vote_weight", "class_weights"}
+    assert 0 < rule["low"] <= rule["high"] <= 1 and len(rule["class_weights"]) == 7
+    for name in ("model.safetensors", "namer.safetensors", "decision.json"):
+        path = prepared.folder / "models" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes((finished.folder / "models" / name).read_bytes())
+    # Other annotations of the test split change nothing of the rule.
+    packed = prepared.folder / "data/packed"
+    targets = np.load(packed / "targets.npy")
+    test = (pd.read_csv(prepared.folder / "data/split.csv")["split"] == "test").to_numpy()
+    targets[test] = 7 - targets[test]
+    np.save(packed / "targets.npy", targets)
+    prepared.run("decide")
+    assert read(prepared, "models/decision.json") == rule
+    # A rule that lets nothing pass finds nothing.
+    (prepared.folder / "models/decision.json").write_text(json.dumps(rule | {"min_area": 10**6}))
+    prepared.run("evaluate")
+    assert read(prepared, "metrics/evaluate.json")["test"]["binary_recall"] == 0
+    assert not np.load(prepared.folder / "data/predictions/pred.npy").any()
+
+
+@pytest.mark.parametrize("naming", ["vote", "pixel"])
+def test_every_way_of_naming(finished, prepared, naming):
+    prepared.set("decide", naming=naming, flips=8)
+    (prepared.folder / "models").mkdir()
+    (prepared.folder / "models/model.safetensors").write_bytes(
+        (finished.folder / "models/model.safetensors").read_bytes()
+    )
+    prepared.run("decide", "evaluate")  # neither needs a namer
+    assert read(prepared, "models/decision.json")["naming"] == naming
+    assert 0 <= read(prepared, "metrics/evaluate.json")["val"]["binary_dice"] <= 1
+
+
+def test_names_given_outlines_are_counted_once_each(finished):
+    table = pd.read_csv(finished.folder / "plots/names.csv")
+    document = read(finished, "metrics/name.json")["given_outlines"]
+    for split in ("val", "test"):
+        counted = table[table["split"] == split]
+        assert counted["slicks"].sum() == document["slicks"][split] > 0
+        right = counted[counted["actual"] == counted["predicted"]].set_index("actual")["count"]
+        sizes = counted.groupby("actual")["count"].sum() + counted.groupby("predicted")["count"].sum()
+        dice = (2 * right / sizes)[counted.groupby("actual")["count"].sum() > 0]
+        assert document[split]["macro_dice"] == pytest.approx(dice.mean(), abs=1e-5)
+
+
+def test_the_counts_of_scenes_add_up_to_the_metrics(finished):
+    document, scenes = read(finished, "metrics/evaluate.json"), read(finished, "data/predictions/scenes.json")
+    for split in ("val", "test"):
+        counts = [SceneCounts.from_json(scene) for scene in scenes[split]]
+        pooled = pooled_scores(counts, CLASSES, 50, 1)
+        assert pooled["binary_dice"] == pytest.approx(document[split]["binary_dice"], abs=1e-5)
+        assert pooled["macro_object_f1"] == pytest.approx(document[split]["macro_object_f1"], abs=1e-5)
+        assert pooled["calibration_error"] == pytest.approx(document[split]["calibration_error"], abs=1e-5)
 
 
 def test_confusion_counts_every_valid_pixel_once(finished):
@@ -115,8 +194,8 @@ def test_every_model_and_head_trains_and_evaluates(prepared, name, head):
     prepared.set("model", name=name, head=head)
     prepared.set("loss", name="dicebce")
     prepared.set("train", epochs=1, warmup_epochs=0)
-    prepared.set("augment", dihedral=True, resize=0.2, crop=48, gain=0.1, speckle=0.1)
-    prepared.run("train", "evaluate")
+    prepared.set("augment", dihedral=True, resize=0.2, gain=0.1, speckle=0.1)
+    prepared.run("train", "decide", "evaluate")
     assert load_model(prepared.folder / "models/model.safetensors")[1].model.name == name
     assert 0 <= read(prepared, "metrics/evaluate.json")["val"]["binary_dice"] <= 1
 
@@ -161,6 +240,16 @@ def test_training_stops_early(prepared):
         ("train", "train", {"ema_decay": 1.0}, "train.ema_decay: expected less than 1, found 1.0"),
         ("train", "train", {"device": "cuda"}, "train.device: expected a device of this machine"),
         ("train", "augment", {"resize": -1.0}, "augment.resize: expected"),
+        (
+            "train",
+            "sampling",
+            {"class_share": 1.5},
+            "sampling.class_share: expected less than or equal to 1, found 1.5",
+        ),
+        ("train", "train", {"keep": "first"}, "train.keep: expected 'last' or 'best', found \"first\""),
+        ("name", "name", {"members": 0}, "name.members: expected greater than or equal to 1, found 0"),
+        ("decide", "decide", {"flips": 2}, "decide.flips: expected 1, 4 or 8, found 2"),
+        ("decide", "decide", {"naming": "properties_"}, "did you mean 'properties'?"),
         ("evaluate", "evaluate", {"object_iou": 0}, "evaluate.object_iou: expected greater than 0, found 0"),
         ("plot", "plot", {"dpi": "high"}, 'plot.dpi: expected a valid integer, found "high"'),
     ],
@@ -190,6 +279,7 @@ def test_two_processes_train_as_one_does(prepared):
     prepared.set("augment", dihedral=True, gain=0.1, speckle=0.1)
     # Small steps: with large ones, rounding alone makes any two runs drift apart.
     prepared.set("train", epochs=len(names), lr=1e-5, batch_size=4, ema_decay=0.5)
+    prepared.set("sampling", crop=0)
     histories = {}
     for devices in (1, 2):
         prepared.set("train", devices=devices)

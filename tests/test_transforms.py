@@ -19,7 +19,7 @@ from seepseg.transforms import (
     normalize,
 )
 
-OFF = {"rot180": False, "hflip": False, "dihedral": False, "resize": 0.0, "crop": 0, "gain": 0.0, "speckle": 0.0}
+OFF = {"rot180": False, "hflip": False, "dihedral": False, "resize": 0.0, "gain": 0.0, "speckle": 0.0}
 TILE = Normalization(kind="tile")
 
 
@@ -102,9 +102,9 @@ def test_all_together_stays_paired_and_keeps_types(dtype):
     # One class per image value: after bilinear zoom a pixel of a constant region still has its region's value.
     target = (target.clamp(max=2 * 64) > 64).to(dtype) * 3 * valid
     images = target.float().unsqueeze(1)
-    settings = params(rot180=True, hflip=True, dihedral=True, resize=0.3, crop=12)
+    settings = params(rot180=True, hflip=True, dihedral=True, resize=0.3)
     images, target, valid = augment_geometry(images, target, valid, settings, draws(40))
-    assert (images.shape, target.shape, valid.shape) == ((40, 1, 12, 12), (40, 12, 12), (40, 12, 12))
+    assert (images.shape, target.shape, valid.shape) == ((40, 1, 16, 16), (40, 16, 16), (40, 16, 16))
     assert (images.dtype, target.dtype, valid.dtype) == (torch.float32, dtype, torch.bool)
     assert (images[:, 0] - target).abs().max() <= 1.5  # halfway between two classes where both are near
     assert target[~valid].eq(0).all()
@@ -112,7 +112,7 @@ def test_all_together_stays_paired_and_keeps_types(dtype):
 
 
 def test_same_generator_same_result():
-    settings = params(rot180=True, hflip=True, resize=0.2, crop=4, gain=0.1, speckle=0.1)
+    settings = params(rot180=True, hflip=True, resize=0.2, gain=0.1, speckle=0.1)
 
     def run(seed):
         random = draws(seed=seed)
@@ -127,14 +127,14 @@ def test_same_generator_same_result():
 
 def test_global_generator_is_left_alone():
     before = torch.get_rng_state()
-    settings = params(rot180=True, resize=0.2, crop=4, gain=0.1, speckle=0.1)
+    settings = params(rot180=True, resize=0.2, gain=0.1, speckle=0.1)
     images, target, valid = batch()
     augment(augment_intensity(images, valid, settings, draws()), target, valid, settings, draws())
     assert torch.get_rng_state().equal(before)
 
 
 def test_a_share_of_a_batch_is_augmented_as_in_the_whole():
-    settings = params(dihedral=True, resize=0.2, crop=4, gain=0.1, speckle=0.1)
+    settings = params(dihedral=True, resize=0.2, gain=0.1, speckle=0.1)
 
     def run(rank, processes):
         images, target, valid = (tensor[rank::processes] for tensor in batch())
@@ -199,28 +199,6 @@ def test_zoom_in_keeps_its_point_and_spreads_the_rest():
     assert zoom > 1.2
     assert valid.all()
     np.testing.assert_allclose(images[0, 0, 16], expected.clip(0, 32), atol=1e-3)
-
-
-# Crop
-
-
-def test_crop_cuts_everywhere_and_in_one_piece():
-    triple = batch(n=300)
-    images, target, valid = augment_geometry(*triple, params(crop=4), draws(300))
-    assert images.shape == (300, 1, 4, 4)
-    assert is_paired(images, target, valid)
-    last = target[:, -1, -1] - 1  # the pixel's number gives the corner
-    assert set(last.tolist()) == {6 * row + column for row in (3, 4, 5) for column in (3, 4, 5)}
-    assert (target[:, -1, 1:] - target[:, -1, :-1] == 1).all()
-
-
-def test_crop_larger_than_the_tile_pads():
-    before = batch(height=3, width=8)
-    images, target, valid = augment_geometry(*before, params(crop=5), draws())
-    assert images.shape == (64, 1, 5, 5)
-    assert is_paired(images, target, valid)
-    assert not valid[:, 3:].any()
-    assert valid[:, 1:3].all()
 
 
 # Intensity
@@ -329,11 +307,10 @@ def test_normalisation_has_statistics_exactly_where_it_needs_them(values):
 
 def test_params_are_checked(tmp_path):
     path = tmp_path / "params.yaml"
-    path.write_text(yaml.safe_dump({"augment": OFF | {"crop": -1, "resize": -0.5, "speckle": "much"}}))
+    path.write_text(yaml.safe_dump({"augment": OFF | {"resize": -0.5, "speckle": "much"}}))
     with pytest.raises(InputError) as error:
         load_params(AugmentParams, "augment", path)
     assert [line.split(": ")[1] for line in str(error.value).splitlines()] == [
         "augment.resize",
-        "augment.crop",
         "augment.speckle",
     ]
