@@ -32,9 +32,9 @@ from seepseg.slick_features import CONNECTIVITY, measure_slicks
 Naming = Literal["properties", "vote", "pixel"]
 Share = Annotated[float, Ge(0), Le(1)]
 
-LOWS = (0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6)
-HIGHS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-MIN_AREAS = (1, 10, 20, 30, 50, 80)
+LOWS = (0.2, 0.3, 0.4, 0.5, 0.6)
+HIGHS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.97)
+MIN_AREAS = (1, 10, 20, 30)  # not more: some rare classes have small slicks
 # Small ones: a stronger vote hardly ever lets the rare classes win.
 VOTE_WEIGHTS = (0.0, 0.1, 0.25)
 CLASS_POWERS = (0.0, 0.15, 0.3)

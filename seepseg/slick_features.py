@@ -48,10 +48,12 @@ class AnnotatedSlicks:
     Attributes:
         properties: n rows, see `measure_slicks`.
         pixels: int64 (n, K), their pixels of each class; few slicks mix classes.
+        scenes: the name of each slick's scene.
     """
 
     properties: pd.DataFrame
     pixels: npt.NDArray[np.int64]
+    scenes: list[str]
 
     @property
     def classes(self) -> npt.NDArray[np.int64]:
@@ -69,6 +71,7 @@ def annotated_slicks(packed: Packed, indices: Indices) -> AnnotatedSlicks:
     """
     num_classes = len(packed.class_names) + 1
     properties, pixels = [], [np.zeros((0, num_classes - 1), dtype=np.int64)]
+    scenes: list[str] = []
     for scene in find_scenes(packed.manifest, indices, packed.targets.shape[1:]):
         image, target = scene.stitch(packed.images[scene.indices]), scene.stitch(packed.targets[scene.indices])
         target[image == NODATA] = 0
@@ -77,7 +80,8 @@ def annotated_slicks(packed: Packed, indices: Indices) -> AnnotatedSlicks:
         cells = labels.astype(np.int64) * num_classes + target
         counts = np.bincount(cells[labels > 0], minlength=(n + 1) * num_classes)
         pixels.append(counts.reshape(n + 1, num_classes)[1:, 1:])
-    return AnnotatedSlicks(pd.concat(properties, ignore_index=True), np.concatenate(pixels))
+        scenes += [scene.name] * n
+    return AnnotatedSlicks(pd.concat(properties, ignore_index=True), np.concatenate(pixels), scenes)
 
 
 def measure_slicks(image: npt.NDArray[np.uint16], labels: Labels, n: int) -> pd.DataFrame:

@@ -99,5 +99,5 @@ def test_an_annotated_slick_is_one_across_tiles_and_its_class_is_that_of_most_pi
     )
     slicks = annotated_slicks(Packed(*halves, table), np.array([0, 1]))
     assert slicks.pixels.tolist() == [[24, 96], [0, 31]]
-    assert slicks.classes.tolist() == [1, 1]
+    assert slicks.classes.tolist() == [1, 1] and slicks.scenes == ["s", "s"]
     assert np.exp(slicks.properties["log_area"]).round().tolist() == [120, 31]

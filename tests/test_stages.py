@@ -195,6 +195,7 @@ def test_every_model_and_head_trains_and_evaluates(prepared, name, head):
     prepared.set("loss", name="dicebce")
     prepared.set("train", epochs=1, warmup_epochs=0)
     prepared.set("augment", dihedral=True, resize=0.2, gain=0.1, speckle=0.1)
+    prepared.set("decide", naming="vote")
     prepared.run("train", "decide", "evaluate")
     assert load_model(prepared.folder / "models/model.safetensors")[1].model.name == name
     assert 0 <= read(prepared, "metrics/evaluate.json")["val"]["binary_dice"] <= 1
