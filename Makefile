@@ -5,6 +5,8 @@
 #              make bench ARGS=--quick is a smoke run of a minute, ARGS='--data DIR' measures on tiles of your own:
 #              both write to benchmarks/local instead of benchmarks
 # make bench-scale  how time and memory grow up to 100,000 tiles; needs 50 GB of disk
+# make cross-validation DATA=../my_tiles   the default recipe on scenes held out, fold by fold, into docs/results; goes on
+#              where it was interrupted. ARGS='--plan ablation' runs other recipes of benchmarks/recipes.yaml
 # make lock    compile requirements.txt anew from pyproject.toml
 # Each sets up .venv first, and reuses it while requirements.txt is unchanged.
 
@@ -14,7 +16,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro test lint bench bench-scale lock clean
+.PHONY: repro test lint bench bench-scale cross-validation lock clean
 
 repro: $(READY)
 	$(BIN)/dvc repro
@@ -33,6 +35,10 @@ bench: $(READY)
 bench-scale: $(READY)
 	$(BIN)/python -m benchmarks.data_path --sizes 1000 10000 100000 --folder benchmarks/local --out benchmarks/growth.json
 	$(BIN)/python -m benchmarks.report
+
+cross-validation: $(READY)
+	@test -n "$(DATA)" || { echo "Name the folder of tiles:  make cross-validation DATA=../my_tiles"; exit 1; }
+	$(BIN)/python -m benchmarks.cross_validation --data $(DATA) $(ARGS)
 
 # The stamp is written last, so that an interrupted install is taken up again.
 $(READY): requirements.txt
