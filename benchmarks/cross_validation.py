@@ -102,9 +102,13 @@ def execute(run: Run, data: Path) -> dict[str, Any]:
     for key, value in settings.items():
         command += ["--set-param", f"{key}={json.dumps(value)}"]
     print(f"{run.name}: {' '.join(f'{key}={value}' for key, value in run.overrides.items()) or 'as params.yaml says'}")
-    started = time.monotonic()
-    finished = subprocess.run(command, cwd=CLONE, check=False)
-    if finished.returncode:
+    started, trained = time.monotonic(), True
+    with subprocess.Popen(command, cwd=CLONE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None, "it is a pipe"
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            trained &= not line.startswith("Stage 'train' is cached")
+    if process.returncode:
         sys.exit(f"error: the experiment {run.name} failed; its messages are above")
     seconds = time.monotonic() - started
     metrics = {name: json.loads((CLONE / f"metrics/{name}.json").read_text()) for name in METRICS}
@@ -115,7 +119,7 @@ def execute(run: Run, data: Path) -> dict[str, Any]:
         "seed": run.seed,
         "overrides": run.overrides,
         "commit": commit,
-        "seconds": round(seconds),
+        "seconds": round(seconds) if trained else None,  # a training that DVC had done before takes none
         "epochs": len(pd.read_csv(CLONE / "plots/history.csv")),
         "leakage": metrics["split"]["split"]["leakage"]["test"],
         "rule": json.loads((CLONE / "models/decision.json").read_text()),

@@ -108,7 +108,7 @@ def page(document: dict[str, Any], variants: list[str], names: list[str]) -> str
         "by an ensemble that learned from the scenes outside its fold. Median of three seeds, range in brackets.",
         "",
         "| properties | macro Dice | macro F1 of slicks | " + " | ".join(names) + " |",
-        "| --- | --- | --- | " + "--- | " * len(names),
+        "| --- | --- | --- |" + " --- |" * len(names),
     ]
     for variant in variants:
         entry = document[variant]

@@ -3,7 +3,7 @@
 import json
 from collections import defaultdict
 from pathlib import Path
-from statistics import mean
+from statistics import mean, median
 from typing import Any
 
 import numpy as np
@@ -68,6 +68,7 @@ def pool(results: list[Result]) -> Result:
     spread = {
         key: [pooled_scores(scene_counts([result]), names, 1, SEED)[key] for result in repeated] for key in HEADINGS
     }
+    times = [result["seconds"] for result in chosen if result["seconds"] is not None]
     return {
         **pooled,
         "given_outlines": named_slick_scores(by_pixel, by_slick, names),
@@ -75,7 +76,7 @@ def pool(results: list[Result]) -> Result:
         "folds": [result["fold"] for result in chosen],
         "scenes": len({scene["scene"] for result in chosen for scene in result["scenes"]}),
         "leakage": mean(result["leakage"] for result in chosen),
-        "minutes_per_fold": mean(result["seconds"] for result in chosen) / 60,
+        "minutes_per_fold": median(times) / 60 if times else None,
         "commits": sorted({result["commit"] for result in results}),
         "seeds": {"fold": fold, "seeds": [result["seed"] for result in repeated], **spread},
     }
@@ -156,18 +157,19 @@ def page(document: dict[str, Result]) -> str:
         "one with an IoU of at least 0.3; named object F1 also needs the right class, and is the mean over classes.",
         "",
         "| recipe | folds | " + " | ".join(HEADINGS.values()) + " | names, outlines given | min a fold |",
-        "| --- | --- | " + "--- | " * (len(HEADINGS) + 2),
+        "| --- | --- |" + " --- |" * (len(HEADINGS) + 2),
     ]
     for key, pooled in document.items():
         what = recipes[key.removesuffix("_tiles_at_random")]["what"]
         if key.endswith("_tiles_at_random"):
             what += f", tiles at random: {pooled['leakage']:.0%} of the test tiles touch a training tile"
         cells = [_with_interval(pooled, name) for name in HEADINGS]
-        cells += [_shown(pooled["given_outlines"]["macro_dice"]), f"{pooled['minutes_per_fold']:.0f}"]
+        minutes = pooled["minutes_per_fold"]
+        cells += [_shown(pooled["given_outlines"]["macro_dice"]), "-" if minutes is None else f"{minutes:.0f}"]
         folds = ", ".join("random" if fold is None else str(fold) for fold in pooled["folds"])
         lines.append(f"| `{key}`: {what} | {folds} | " + " | ".join(cells) + " |")
     lines += ["", "Dice of each class, and of each class given perfect outlines:", ""]
-    lines += ["| recipe | | " + " | ".join(names) + " |", "| --- | --- | " + "--- | " * len(names)]
+    lines += ["| recipe | | " + " | ".join(names) + " |", "| --- | --- |" + " --- |" * len(names)]
     for key, pooled in document.items():
         for what, source in (("as predicted", pooled), ("outlines given", pooled["given_outlines"])):
             lines.append(f"| `{key}` | {what} | " + " | ".join(_shown(source["dice"][name]) for name in names) + " |")
