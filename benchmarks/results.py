@@ -14,7 +14,14 @@ from seepseg import figures
 from seepseg.files import write_bytes, write_json
 from seepseg.metrics import ANY_CLASS, named_slick_scores
 from seepseg.packed import BACKGROUND
-from seepseg.scene_counts import SceneCounts, operating_point, pooled_scores, reliability_curve
+from seepseg.scene_counts import (
+    SceneCounts,
+    calibration_error,
+    confusion_rows,
+    operating_point,
+    pooled_scores,
+    reliability_curve,
+)
 
 FOLDER = Path("docs/results")
 RECIPES = Path("benchmarks/recipes.yaml")
@@ -112,12 +119,12 @@ def pictures(results: list[Result]) -> dict[str, Any]:
     table, given = np.sum([each.confusion for each in counts], axis=0), sum_names(results, "count", names)
     curve = pd.concat([any_class_curve(counts), pd.DataFrame([operating_point(counts)])]).assign(split=split)
     return {
-        "confusion": figures.confusion_figure(confusion_rows(table, [BACKGROUND, *names], split)),
-        "names": figures.confusion_figure(confusion_rows(given, names, f"{split}, outlines given")),
+        "confusion": figures.confusion_figure(confusion_rows(table, [BACKGROUND, *names]).assign(split=split)),
+        "names": figures.confusion_figure(confusion_rows(given, names).assign(split=f"{split}, outlines given")),
         "precision_recall": figures.precision_recall_figure(curve, []),
         "reliability": figures.reliability_figure(
             reliability_curve(counts).assign(split=split),
-            {split: pooled_scores(counts, names, 1, SEED)["calibration_error"]},
+            {split: calibration_error(counts)},
         ),
     }
 
@@ -135,12 +142,6 @@ def any_class_curve(counts: list[SceneCounts]) -> pd.DataFrame:
             "recall": (hits / max(slick.sum(), 1))[filled],
         }
     )
-
-
-def confusion_rows(table: Any, names: list[str], split: str) -> pd.DataFrame:
-    """A table of counts in rows of split, actual, predicted, count."""
-    cells = [(split, a, p, table[i, j]) for i, a in enumerate(names) for j, p in enumerate(names)]
-    return pd.DataFrame(cells, columns=["split", "actual", "predicted", "count"])
 
 
 def page(document: dict[str, Result]) -> str:

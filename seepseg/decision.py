@@ -210,7 +210,12 @@ def fit_rule(
     def macro_dice(vote_weight: float, power: float) -> float:
         weights = relative**-power
         tables = [
-            _confusion(target, probs, paint(found.labels, found.name(vote_weight, weights)), len(class_sizes) + 1)
+            confusion_counts(
+                target,
+                paint(found.labels, found.name(vote_weight, weights)),
+                probs.image != NODATA,
+                len(class_sizes) + 1,
+            )
             for probs, target, found in zip(scenes, targets, slicks, strict=True)
         ]
         value: float | None = scores(np.sum(tables, axis=0), [str(number) for number in range(len(class_sizes))])[
@@ -265,12 +270,6 @@ def _outline_score(grids: list[_OutlineGrid], low: float, high: float, min_area:
     dice = 2 * hits / max(predicted + annotated, 1)
     f1 = object_scores(*(int(count) for count in objects))["object_f1"] or 0.0
     return float(dice + f1) / 2
-
-
-def _confusion(
-    target: npt.NDArray[np.uint8], probs: SceneProbs, pred: npt.NDArray[np.uint8], num_classes: int
-) -> npt.NDArray[np.int64]:
-    return confusion_counts(target, pred, probs.image != NODATA, num_classes)
 
 
 def _peaks(foreground: npt.NDArray[np.float32], labels: Labels, n: int) -> npt.NDArray[np.float32]:

@@ -152,6 +152,12 @@ def reliability_curve(counts: Sequence[SceneCounts]) -> pd.DataFrame:
     )
 
 
+def confusion_rows(table: Counts, names: Sequence[str]) -> pd.DataFrame:
+    """A table of counts, rows actual and columns predicted, as rows of `actual`, `predicted` and `count`."""
+    cells = [(a, p, table[i, j]) for i, a in enumerate(names) for j, p in enumerate(names)]
+    return pd.DataFrame(cells, columns=["actual", "predicted", "count"])
+
+
 def operating_point(counts: Sequence[SceneCounts]) -> dict[str, Any]:
     """Precision and recall of any class as decided, for the curve of `ANY_CLASS`."""
     confusion = np.sum([each.confusion for each in counts], axis=0)

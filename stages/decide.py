@@ -10,20 +10,16 @@ from typing import Annotated
 
 from annotated_types import Ge, Gt, Le
 
-from seepseg.backends import prepare
-from seepseg.checkpoint import check_classes, load_model
 from seepseg.decision import Naming, fit_rule
 from seepseg.device import DeviceName, amp_dtype, choose_device, explain_full_memory, make_deterministic
 from seepseg.errors import run_stage
 from seepseg.files import write_json
-from seepseg.inference import Flips, predict_scene
-from seepseg.naming import load_namer
+from seepseg.inference import Flips
 from seepseg.packed import class_pixels, open_packed, read_split
 from seepseg.params import load_params, param_block
+from seepseg.predictor import load_predictor
 from seepseg.scenes import find_scenes
 
-MODEL = Path("models/model.safetensors")
-NAMER = Path("models/namer.safetensors")
 RULE = Path("models/decision.json")
 
 
@@ -47,33 +43,16 @@ def main() -> None:
     make_deterministic(0, params.threads, device)
     packed = open_packed()
     splits = read_split(packed)
-    model, meta = load_model(MODEL)
-    check_classes(MODEL, meta.class_names, packed.class_names, "train")
-    namer = None
-    if params.naming == "properties":
-        namer = load_namer(NAMER)
-        check_classes(NAMER, namer.meta.class_names, packed.class_names, "name")
-    network = prepare(model.to(device), "eager", device, "decide.device")
+    by_properties = params.naming == "properties"
+    predictor = load_predictor(packed, device, with_namer=by_properties, backend="eager", key="decide.device")
     scenes = find_scenes(packed.manifest, splits["val"], packed.images.shape[1:])
     with explain_full_memory(device, f"lower decide.batch_size, {params.batch_size} tiles"):
-        probs = [
-            predict_scene(
-                network,
-                packed,
-                scene,
-                head=meta.model.head,
-                batch_size=params.batch_size,
-                device=device,
-                normalization=meta.normalization,
-                dtype=amp_dtype(device, params.amp),
-                flips=params.flips,
-            )
-            for scene in scenes
-        ]
+        dtype = amp_dtype(device, params.amp)
+        probs = [predictor.predict(scene, params.batch_size, dtype, params.flips) for scene in scenes]
     rule = fit_rule(
         probs,
         [scene.stitch(packed.targets[scene.indices]) for scene in scenes],
-        namer,
+        predictor.namer,
         class_pixels(packed.manifest.iloc[splits["train"]]).sum(axis=0)[1:],
         flips=params.flips,
         naming=params.naming,

@@ -15,22 +15,26 @@ import numpy.typing as npt
 import pandas as pd
 from annotated_types import Ge, Gt, Le
 
-from seepseg.backends import Backend, prepare
-from seepseg.checkpoint import check_classes, load_model
+from seepseg.backends import Backend
 from seepseg.decision import decide_scene, load_rule
 from seepseg.device import DeviceName, amp_dtype, choose_device, explain_full_memory, make_deterministic
 from seepseg.errors import run_stage
 from seepseg.files import NpyStream, atomic_path, write_csv, write_json
-from seepseg.inference import SceneProbs, predict_scene
+from seepseg.inference import SceneProbs
 from seepseg.metrics import PrHistogram, confusion_counts, scores
-from seepseg.naming import load_namer
 from seepseg.packed import BACKGROUND, NODATA, Packed, open_packed, read_split
 from seepseg.params import load_params, param_block
-from seepseg.scene_counts import SceneCounts, count_scene, operating_point, pooled_scores, reliability_curve
+from seepseg.predictor import load_predictor
+from seepseg.scene_counts import (
+    SceneCounts,
+    confusion_rows,
+    count_scene,
+    operating_point,
+    pooled_scores,
+    reliability_curve,
+)
 from seepseg.scenes import find_scenes
 
-MODEL = Path("models/model.safetensors")
-NAMER = Path("models/namer.safetensors")
 RULE = Path("models/decision.json")
 METRICS = Path("metrics/evaluate.json")
 CONFUSION = Path("plots/confusion.csv")
@@ -97,10 +101,8 @@ class SplitMeasures:
 
     def confusion(self) -> pd.DataFrame:
         """The pooled confusion table in rows of actual, predicted, count."""
-        names = [BACKGROUND, *self.packed.class_names]
         pooled = np.sum([each.confusion for each in self.counts], axis=0)
-        cells = [(a, p, pooled[i, j]) for i, a in enumerate(names) for j, p in enumerate(names)]
-        return pd.DataFrame(cells, columns=["actual", "predicted", "count"])
+        return confusion_rows(pooled, [BACKGROUND, *self.packed.class_names])
 
     def precision_recall(self) -> pd.DataFrame:
         """The curves, and the point where the decision rule stands, as a row without a threshold."""
@@ -114,16 +116,12 @@ def main() -> None:
     make_deterministic(params.seed, params.threads, device)
     packed = open_packed()
     splits = {name: indices for name, indices in read_split(packed).items() if name != "train" and len(indices)}
-    model, meta = load_model(MODEL)
-    check_classes(MODEL, meta.class_names, packed.class_names, "train")
     rule = load_rule(RULE, len(packed.class_names))
-    namer = None
-    if rule.naming == "properties":
-        namer = load_namer(NAMER)
-        check_classes(NAMER, namer.meta.class_names, packed.class_names, "name")
-    network = prepare(model.to(device), params.backend, device, "evaluate.backend")
+    by_properties = rule.naming == "properties"
+    predictor = load_predictor(packed, device, with_namer=by_properties, backend=params.backend, key="evaluate.backend")
 
     measures: dict[str, SplitMeasures] = {}
+    dtype = amp_dtype(device, params.amp)
     full_memory = explain_full_memory(device, f"lower evaluate.batch_size, {params.batch_size} tiles")
     with full_memory, atomic_path(PRED) as partial, partial.open("wb") as file:
         stream = NpyStream(file, "u1")
@@ -131,18 +129,8 @@ def main() -> None:
         for name, indices in splits.items():
             measures[name] = SplitMeasures(packed, params.object_iou)
             for scene in find_scenes(packed.manifest, indices, packed.images.shape[1:]):
-                probs = predict_scene(
-                    network,
-                    packed,
-                    scene,
-                    head=meta.model.head,
-                    batch_size=params.batch_size,
-                    device=device,
-                    normalization=meta.normalization,
-                    dtype=amp_dtype(device, params.amp),
-                    flips=rule.flips,
-                )
-                pred = decide_scene(probs, rule, namer)
+                probs = predictor.predict(scene, params.batch_size, dtype, rule.flips)
+                pred = decide_scene(probs, rule, predictor.namer)
                 measures[name].add(probs, pred)
                 stream.append(pred)
 

@@ -26,6 +26,8 @@ PREDICTIONS = Path("data/predictions")
 PLOTS = Path("plots")
 METRICS = Path("metrics/evaluate.json")
 
+Ranking = tuple[str, pd.DataFrame, npt.NDArray[np.uint8]]
+
 # Names that look like numbers are names all the same.
 NAME_COLUMNS = dict.fromkeys(("tile", "scene", "split", "class", "actual", "predicted"), "str")
 
@@ -44,13 +46,14 @@ def main() -> None:
     params = load_params(PlotParams, "plot")
     packed = open_packed()
     names = packed.class_names
+    ranking = _ranked()
     curves = _read(PLOTS / "history.csv"), _read(PLOTS / "class_history.csv")
     pictures = {
         "samples": figures.samples_figure(_samples(packed, params.n_tiles), names),
         "class_balance": figures.class_balance_figure(_read(PLOTS / "class_balance.csv")),
         "history": figures.history_figure(*curves),
-        "predictions": figures.predictions_figure(_predictions(packed, params.n_tiles), names),
-        "worst": figures.predictions_figure(_worst(packed, params.n_worst), names),
+        "predictions": figures.predictions_figure(_predictions(packed, ranking, params.n_tiles), names),
+        "worst": figures.predictions_figure(_worst(packed, ranking, params.n_worst), names),
         "confusion": figures.confusion_figure(_read(PLOTS / "confusion.csv")),
         "names": figures.confusion_figure(_read(PLOTS / "names.csv")),
         "precision_recall": figures.precision_recall_figure(_read(PLOTS / "pr.csv"), names),
@@ -71,18 +74,18 @@ def _samples(packed: Packed, n_tiles: int) -> list[Tile]:
     return [Tile(names[row], packed.images[row], packed.targets[row]) for row in chosen]
 
 
-def _predictions(packed: Packed, n_tiles: int) -> dict[str, list[Tile]]:
+def _predictions(packed: Packed, ranking: Ranking, n_tiles: int) -> dict[str, list[Tile]]:
     """Best, median and worst tiles of the test split, of the validation split where nothing is tested."""
-    split, ranked, preds = _ranked()
+    split, ranked, preds = ranking
     return {
         f"{group} ({split})": [_predicted_tile(packed, preds, ranked.iloc[rank]) for rank in ranks]
         for group, ranks in figures.choose_ranks(len(ranked), n_tiles).items()
     }
 
 
-def _worst(packed: Packed, n_tiles: int) -> dict[str, list[Tile]]:
+def _worst(packed: Packed, ranking: Ranking, n_tiles: int) -> dict[str, list[Tile]]:
     """The worst tiles of the same split, the very worst first, three a row."""
-    split, ranked, preds = _ranked()
+    split, ranked, preds = ranking
     tiles = [_predicted_tile(packed, preds, row) for _, row in ranked[::-1].head(n_tiles).iterrows()]
     return {
         f"worst {start + 1} to {start + len(row)} ({split})": row
@@ -91,7 +94,7 @@ def _worst(packed: Packed, n_tiles: int) -> dict[str, list[Tile]]:
     }
 
 
-def _ranked() -> tuple[str, pd.DataFrame, npt.NDArray[np.uint8]]:
+def _ranked() -> Ranking:
     """The split to show, its tiles from the best to the worst, with their rows `pred` in the predictions, and those."""
     tiles = _read(PREDICTIONS / "tiles.csv")
     preds = _map_predictions(len(tiles))
