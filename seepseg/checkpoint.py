@@ -2,25 +2,25 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import safetensors
 import safetensors.torch
 import torch
+from annotated_types import Ge
 from pydantic import TypeAdapter, ValidationError
-from torch import Tensor
+from torch import Tensor, nn
 
 from seepseg.errors import InputError
 from seepseg.files import write_bytes
 from seepseg.models import ModelParams, build_model
-from seepseg.models.unet import UNet
 from seepseg.params import param_block
 from seepseg.transforms import Normalization
 
-VERSION = 1
+VERSION = 2
 # One key holds all metadata: safetensors writes several in an order that changes from process to process.
 KEY = "seepseg"
 REMEDY = "write it anew with `dvc repro train`"
@@ -31,7 +31,9 @@ class CheckpointMeta:
     """What belongs to a model's weights.
 
     Attributes:
-        model: how to build the network.
+        model: how to build each network.
+        networks: how many there are; what they say is averaged. None of them saw the part of the training tiles that
+            has its number, see `seepseg.packed.read_parts`.
         class_names: names of the K classes, in the order of their target values, without background.
         normalization: of the images it was trained on.
         data_fingerprint: says which data it was trained on.
@@ -39,18 +41,19 @@ class CheckpointMeta:
     """
 
     model: ModelParams
+    networks: Annotated[int, Ge(1)]
     class_names: list[str]
     normalization: Normalization
     data_fingerprint: str
     info: dict[str, Any] = field(default_factory=dict)
 
 
-def save_checkpoint(path: Path, model_state: Mapping[str, Tensor], metadata: CheckpointMeta) -> None:
+def save_checkpoint(path: Path, states: Sequence[Mapping[str, Tensor]], metadata: CheckpointMeta) -> None:
     """Write a model file; the same content gives the same bytes.
 
     Args:
         path: ends in `.safetensors`.
-        model_state: the network's state dict, on any device.
+        states: the state dict of each network, on any device.
         metadata: what belongs to it.
 
     Raises:
@@ -58,7 +61,11 @@ def save_checkpoint(path: Path, model_state: Mapping[str, Tensor], metadata: Che
     """
     document = {"version": VERSION, **dataclasses.asdict(metadata)}
     text = json.dumps(document, sort_keys=True, allow_nan=False)
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model_state.items()}
+    tensors = {
+        f"{number}.{name}": tensor.detach().cpu().contiguous()
+        for number, state in enumerate(states)
+        for name, tensor in state.items()
+    }
     write_bytes(path, safetensors.torch.save(tensors, metadata={KEY: text}))
 
 
@@ -69,7 +76,7 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], CheckpointMeta]:
         path: as written by `save_checkpoint`.
 
     Returns:
-        The state dict, on the CPU, and what belongs to it.
+        The weights by name, on the CPU, and what belongs to them; a name starts with the network's number and a dot.
 
     Raises:
         InputError: the file is missing, damaged, or not a model of this program and version.
@@ -89,22 +96,22 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], CheckpointMeta]:
     return state, _parse(text, path)
 
 
-def load_model(path: Path) -> tuple[UNet, CheckpointMeta]:
-    """Read a model file and build its network.
+def load_model(path: Path) -> tuple[nn.ModuleList, CheckpointMeta]:
+    """Read a model file and build its networks.
 
     Args:
         path: as written by `save_checkpoint`.
 
     Returns:
-        The network, on the CPU in evaluation mode, and what belongs to it.
+        The networks, on the CPU in evaluation mode, and what belongs to them.
 
     Raises:
-        InputError: as `load_checkpoint`, or the weights don't fit the network that the file describes.
+        InputError: as `load_checkpoint`, or the weights don't fit the networks that the file describes.
     """
     state, meta = load_checkpoint(path)
+    params = dataclasses.replace(meta.model, encoder_weights=None)
     with torch.device("meta"):  # no weights are drawn, only to be replaced
-        params = dataclasses.replace(meta.model, encoder_weights=None)
-        model = build_model(params, num_classes=len(meta.class_names) + 1)
+        model = nn.ModuleList(build_model(params, num_classes=len(meta.class_names) + 1) for _ in range(meta.networks))
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     found = {name: tuple(tensor.shape) for name, tensor in state.items()}
     faults = [

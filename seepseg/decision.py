@@ -1,91 +1,97 @@
-"""From probabilities to named slicks: outline by two thresholds, then one class for each connected slick.
+"""From judged outlines to named slicks: which to keep, and one class for each.
 
-A slick is a connected object whose pixels all reach a low threshold of the probability of any class, with at least one
-that reaches a high one (hysteresis), and that is not too small. Its class is the one with the largest
+An outline is kept where that is expected to raise the mean of F1 of objects and binary Dice. With p the probability
+that it matches an annotated slick, q the share of its pixels expected to be annotated and A its area, that is where
 
-    p_c  v_c^g  w_c
+    (2 p - f) + (2 q - d) A / a >= 0
 
-where p_c is what the namer says of the slick's properties, v_c the share of class c in the network's probabilities
-over the slick, g the weight of that vote, and w_c a weight of the class. Objects and properties are those of whole
-scenes. All numbers of the rule are fitted on validation scenes.
+where a is the mean area of annotated slicks. For f and d the F1 and Dice that are reached, each term is what keeping
+it adds to one of the two scores; both are fitted, as p and q are not perfect. Its class is the one with the largest
+p_c w_c, where p_c is the probability of the class by the namers, or in the networks' votes, and w_c a weight. All
+numbers of the rule are fitted on training scenes that the networks and the namers, each in turn, never saw.
+
+References:
+    Lipton et al. 2014, "Thresholding classifiers to maximize F1 score", arXiv 1402.1892: the best threshold is half of
+    the F1 that it reaches.
 """
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
-from annotated_types import Ge, Le
+import pandas as pd
+from annotated_types import Ge, Gt, Le
 from pydantic import TypeAdapter, ValidationError
 
 from seepseg.errors import InputError
-from seepseg.inference import Flips, SceneProbs
-from seepseg.metrics import confusion_counts, object_scores, scores
-from seepseg.naming import Namer
-from seepseg.objects import Labels, label_objects, overlapping_pairs, pair_off
-from seepseg.packed import NODATA
+from seepseg.inference import Flips
+from seepseg.metrics import object_scores
+from seepseg.naming import SLICK, Judgement, Namer, judge_all
+from seepseg.objects import Labels
+from seepseg.outlines import VOTE
+from seepseg.packed import PIXELS
 from seepseg.params import param_block
-from seepseg.slick_features import CONNECTIVITY, measure_slicks
 
+Keep = Literal["judged", "peak"]
 Naming = Literal["properties", "vote", "pixel"]
 Share = Annotated[float, Ge(0), Le(1)]
 
-LOWS = (0.2, 0.3, 0.4, 0.5, 0.6)
-HIGHS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.97)
+CUTS = (0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7)  # of f and of d
+PEAKS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.97)
 MIN_AREAS = (1, 10, 20, 30)  # not more: some rare classes have small slicks
-# Small ones: a stronger vote hardly ever lets the rare classes win.
-VOTE_WEIGHTS = (0.0, 0.1, 0.25)
 CLASS_POWERS = (0.0, 0.15, 0.3)
-TINY = 1e-4  # a class that the network rules out may still be the right one
 
 
 @param_block
 class DecisionRule:
-    """How classes are decided.
+    """What is kept, and how classes are decided.
 
     Attributes:
-        flips: mirrored and turned copies of each tile over which the network's answers are averaged.
-        low: probability of any class that all pixels of a slick reach.
-        high: probability that one of them reaches.
-        min_area: pixels of the smallest slick.
-        naming: properties names a slick by its properties and the network's vote, vote by that vote alone; pixel
-            takes the network's most probable class for each pixel.
-        vote_weight: the exponent g of the vote beside the properties.
+        flips: mirrored and turned copies of each tile over which a network's answers are averaged.
+        threshold: probability of any class that all pixels of an outline reach.
+        min_area: pixels of the smallest outline.
+        keep: judged keeps what the namers take for slicks, peak what has a pixel that a network is sure of.
+        object_cut: f, for judged.
+        pixel_cut: d, for judged.
+        mean_area: a in pixels, for judged.
+        peak: the least probability of the surest pixel, for peak.
+        naming: properties asks the namers, vote the networks; pixel takes the networks' most probable class of each
+            pixel.
         class_weights: w_c of the K classes.
     """
 
     flips: Flips
-    low: Share
-    high: Share
+    threshold: Share
     min_area: Annotated[int, Ge(1)]
+    keep: Keep
+    object_cut: Share
+    pixel_cut: Share
+    mean_area: Annotated[float, Gt(0)]
+    peak: Share
     naming: Naming
-    vote_weight: Annotated[float, Ge(0)]
     class_weights: list[float]
+
+    @property
+    def needs_namers(self) -> bool:
+        """Whether the namers have a say."""
+        return self.keep == "judged" or self.naming == "properties"
 
 
 @dataclass(frozen=True)
-class Slicks:
-    """The slicks of a scene, before they are named.
+class Outlined:
+    """Outlined slicks, and what is thought of them.
 
     Attributes:
-        labels: int32 (H, W), 1..n on the slicks.
-        n: how many there are.
-        votes: float64 (n, K), share of each class in the network's probabilities over each slick.
-        probs: float64 (n, K), what the namer says; all ones where there is none.
+        table: a row per slick: `scene`, `slick`, `area`, `match`, `iou`, `pixels_<class>` as in
+            `seepseg.outlines.slick_table`; features are the mean over the networks that look.
+        judgement: of each, without namers nothing but the networks' votes.
     """
 
-    labels: Labels
-    n: int
-    votes: npt.NDArray[np.float64]
-    probs: npt.NDArray[np.float64]
-
-    def name(self, vote_weight: float, class_weights: npt.ArrayLike) -> npt.NDArray[np.uint8]:
-        """The class of each slick, uint8 (n,), 1..K."""
-        chosen = (self.probs * np.maximum(self.votes, TINY) ** vote_weight * np.asarray(class_weights)).argmax(axis=1)
-        classes: npt.NDArray[np.uint8] = (chosen + 1).astype(np.uint8)
-        return classes
+    table: pd.DataFrame
+    judgement: Judgement
 
 
 def load_rule(path: Path, num_classes: int) -> DecisionRule:
@@ -114,171 +120,108 @@ def load_rule(path: Path, num_classes: int) -> DecisionRule:
     return rule
 
 
-def decide_scene(probs: SceneProbs, rule: DecisionRule, namer: Namer | None) -> npt.NDArray[np.uint8]:
-    """Outline and name the slicks of a scene.
+def judge_outlines(table: pd.DataFrame, namers: list[Namer] | None) -> Outlined:
+    """Ask the namers, if there are any, about the rows of `seepseg.outlines.slick_table`, with a column `scene`."""
+    by_slick = table.groupby(SLICK, sort=False)
+    merged = by_slick.mean().reset_index()
+    votes = np.exp(merged.filter(regex=f"^{VOTE}").to_numpy(np.float64))
+    unknown = np.ones(len(merged))
+    return Outlined(merged, judge_all(namers, table) if namers else Judgement(votes, unknown, unknown))
+
+
+def kept(outlined: Outlined, rule: DecisionRule) -> npt.NDArray[np.bool_]:
+    """Which slicks stay, bool (n,)."""
+    area = outlined.table["area"].to_numpy(np.float64)
+    if rule.keep == "peak":
+        gain = outlined.table["prob_peak"].to_numpy(np.float64) - rule.peak
+    else:
+        found, share = outlined.judgement.found, outlined.judgement.share
+        gain = (2 * found - rule.object_cut) + (2 * share - rule.pixel_cut) * area / rule.mean_area
+    stay: npt.NDArray[np.bool_] = (gain >= 0) & (area >= rule.min_area)
+    return stay
+
+
+def named(outlined: Outlined, rule: DecisionRule) -> npt.NDArray[np.uint8]:
+    """The class of each slick, uint8 (n,), 1..K, whether it stays or not."""
+    if rule.naming == "properties":
+        probs = outlined.judgement.classes
+    else:
+        probs = np.exp(outlined.table.filter(regex=f"^{VOTE}").to_numpy(np.float64))
+    classes: npt.NDArray[np.uint8] = (1 + (probs * np.asarray(rule.class_weights)).argmax(axis=1)).astype(np.uint8)
+    return classes
+
+
+def paint(
+    labels: Labels, stay: npt.NDArray[np.bool_], classes: npt.NDArray[np.uint8], by_pixel: npt.NDArray[np.uint8] | None
+) -> npt.NDArray[np.uint8]:
+    """Draw a scene's slicks.
 
     Args:
-        probs: of the scene.
-        rule: see `DecisionRule`.
-        namer: needed for naming by properties.
+        labels: int32 (H, W), 1..n on the outlines.
+        stay: bool (n,).
+        classes: uint8 (n,), 1..K.
+        by_pixel: uint8 (H, W), the class of each pixel instead of each slick.
 
     Returns:
-        uint8 (N, h, w), the classes of its tiles; 0 is background, and wherever nothing was seen.
+        uint8 (H, W), 0 is background.
     """
-    labels, n = find_slicks(probs.foreground, rule.low, rule.high, rule.min_area)
-    if rule.naming == "pixel":
-        weighted = probs.class_probs * np.asarray(rule.class_weights, np.float32)[:, None, None]
-        classes: npt.NDArray[np.uint8] = np.where(probs.scene.cut(labels) > 0, weighted.argmax(axis=1) + 1, 0).astype(
-            np.uint8
-        )
-        return classes
-    slicks = describe_slicks(probs, labels, n, namer if rule.naming == "properties" else None)
-    return probs.scene.cut(paint(labels, slicks.name(rule.vote_weight, rule.class_weights)))
+    numbers = np.concatenate([np.zeros(1, np.uint8), np.where(stay, classes, 0).astype(np.uint8)])
+    painted: npt.NDArray[np.uint8] = numbers[labels]
+    return painted if by_pixel is None else np.where(painted > 0, by_pixel, 0).astype(np.uint8)
 
 
-def find_slicks(foreground: npt.NDArray[np.float32], low: float, high: float, min_area: int) -> tuple[Labels, int]:
-    """Outline slicks by hysteresis.
-
-    Args:
-        foreground: float32 (H, W), probability of any class.
-        low: which all pixels of a slick reach.
-        high: which at least one of them reaches.
-        min_area: pixels of the smallest slick.
-
-    Returns:
-        int32 (H, W), 1..n on the slicks, and n.
-    """
-    labels, n = label_objects((foreground >= low) & (foreground > 0), CONNECTIVITY)
-    peaks, areas = _peaks(foreground, labels, n), np.bincount(labels.ravel(), minlength=n + 1)[1:]
-    return _renumber(labels, (peaks >= high) & (areas >= min_area))
-
-
-def describe_slicks(probs: SceneProbs, labels: Labels, n: int, namer: Namer | None) -> Slicks:
-    """Collect what the names of slicks depend on."""
-    in_tiles = probs.scene.cut(labels)
-    on_slick = in_tiles > 0
-    number = in_tiles[on_slick] - 1
-    votes = np.stack(
-        [np.bincount(number, weights=tile[on_slick], minlength=n) for tile in probs.class_probs.swapaxes(0, 1)], axis=1
-    )
-    votes = votes / np.maximum(votes.sum(axis=1, keepdims=True), TINY)
-    known = np.ones(votes.shape)
-    if namer is not None and n:
-        known = namer.probs(measure_slicks(probs.image, labels, n)).astype(np.float64)
-    return Slicks(labels, n, votes, known)
-
-
-def paint(labels: Labels, classes: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Give each slick's pixels its class: labels (H, W) and classes (n,) -> uint8 (H, W)."""
-    painted: npt.NDArray[np.uint8] = np.concatenate([np.zeros(1, np.uint8), classes])[labels]
-    return painted
-
-
-def fit_rule(
-    scenes: list[SceneProbs],
-    targets: list[npt.NDArray[np.uint8]],
-    namer: Namer | None,
-    class_sizes: npt.NDArray[np.int64],
-    *,
-    flips: Flips,
-    naming: Naming,
-    min_iou: float,
-) -> DecisionRule:
+def fit_rule(outlined: Outlined, annotated: pd.DataFrame, start: DecisionRule, min_iou: float) -> DecisionRule:
     """Find the rule that scores best on scenes that were not trained on.
 
-    First the outlines: of all thresholds and areas on a grid, those with the highest mean of binary Dice and F1 of
-    objects. Then the names: the weight of the vote, and class weights w_c = size_c^-t for one t, with the highest
-    macro Dice. Few numbers are fitted because few scenes are there to fit them on. The first of several wins.
+    First what to keep: of all cuts, or peaks and areas, on a grid, those with the highest mean of binary Dice and F1 of
+    objects. Then the names: class weights w_c = size_c^-t for one t, with the highest macro Dice. The first of several
+    wins.
 
     Args:
-        scenes: what the network says of them.
-        targets: uint8 (H, W) of each, stitched.
-        namer: for naming by properties.
-        class_sizes: int64 (K,), pixels of each class in training.
-        flips: noted in the rule.
-        naming: noted in the rule.
+        outlined: in those scenes.
+        annotated: the slicks annotated there, a row each.
+        start: holds what is not fitted.
         min_iou: of objects that count as found.
     """
-    grids = [_OutlineGrid(probs, target > 0, min_iou) for probs, target in zip(scenes, targets, strict=True)]
-    candidates = [
-        (low, high, min_area) for low, high, min_area in itertools.product(LOWS, HIGHS, MIN_AREAS) if high >= low
-    ]
-    low, high, min_area = max(candidates, key=lambda candidate: _outline_score(grids, *candidate))
-    slicks = [describe_slicks(probs, *find_slicks(probs.foreground, low, high, min_area), namer) for probs in scenes]
-    relative = np.maximum(class_sizes, 1) / max(class_sizes.sum(), 1)
-
-    def macro_dice(vote_weight: float, power: float) -> float:
-        weights = relative**-power
-        tables = [
-            confusion_counts(
-                target,
-                paint(found.labels, found.name(vote_weight, weights)),
-                probs.image != NODATA,
-                len(class_sizes) + 1,
-            )
-            for probs, target, found in zip(scenes, targets, slicks, strict=True)
-        ]
-        value: float | None = scores(np.sum(tables, axis=0), [str(number) for number in range(len(class_sizes))])[
-            "macro_dice"
-        ]
-        return value or 0.0
-
-    if naming == "pixel":
-        vote_weight, power = 1.0, 0.0
+    pixels = annotated.filter(regex=f"^{PIXELS}").to_numpy(np.float64)
+    sizes = pixels.sum(axis=0)
+    start = replace(start, mean_area=float(round(sizes.sum() / max(len(annotated), 1), 1)) or 1.0)
+    if start.keep == "judged":
+        candidates = [replace(start, object_cut=f, pixel_cut=d) for f, d in itertools.product(CUTS, CUTS)]
     else:
-        choices = itertools.product(VOTE_WEIGHTS if naming == "properties" else (1.0,), CLASS_POWERS)
-        vote_weight, power = max(choices, key=lambda choice: macro_dice(*choice))
-    weights = relative**-power
-    return DecisionRule(
-        flips=flips,
-        low=low,
-        high=high,
-        min_area=min_area,
-        naming=naming,
-        vote_weight=vote_weight,
-        class_weights=[round(float(weight), 4) for weight in weights / weights.min()],
-    )
+        candidates = [
+            replace(start, peak=peak, min_area=max(area, start.min_area))
+            for peak, area in itertools.product(PEAKS, MIN_AREAS)
+        ]
+    rule = max(candidates, key=lambda candidate: _outline_score(outlined, annotated, sizes.sum(), candidate, min_iou))
+    if rule.naming == "pixel":
+        return rule
+    relative = np.maximum(sizes, 1) / max(sizes.sum(), 1)
+    weighted = [replace(rule, class_weights=_rounded(relative**-power)) for power in CLASS_POWERS]
+    return max(weighted, key=lambda candidate: _macro_dice(outlined, sizes, candidate))
 
 
-class _OutlineGrid:
-    """What all thresholds would outline in a scene: each low threshold's objects are found only once."""
-
-    def __init__(self, probs: SceneProbs, target: npt.NDArray[np.bool_], min_iou: float) -> None:
-        self.min_iou = min_iou
-        target = target & (probs.image != NODATA)
-        self.target_pixels = int(target.sum())
-        target_labels, self.n_target = label_objects(target, CONNECTIVITY)
-        self.objects = {}
-        for low in LOWS:
-            labels, n = label_objects(probs.foreground >= low, CONNECTIVITY)
-            areas = np.bincount(labels.ravel(), minlength=n + 1)[1:]
-            hits = np.bincount(labels[target], minlength=n + 1)[1:]
-            pairs = overlapping_pairs(labels, target_labels)
-            self.objects[low] = (_peaks(probs.foreground, labels, n), areas, hits, pairs)
-
-    def count(self, low: float, high: float, min_area: int) -> npt.NDArray[np.int64]:
-        """Pixels: hits, predicted, annotated; objects: matched, predicted, annotated."""
-        peaks, areas, hits, (pred_ids, target_ids, ious) = self.objects[low]
-        kept = (peaks >= high) & (areas >= min_area)
-        chosen = kept[pred_ids - 1]
-        matched = pair_off(pred_ids[chosen], target_ids[chosen], ious[chosen], self.min_iou)
-        return np.array([hits[kept].sum(), areas[kept].sum(), self.target_pixels, matched, kept.sum(), self.n_target])
+def _rounded(weights: npt.NDArray[np.float64]) -> list[float]:
+    return [round(float(weight), 4) for weight in weights / weights.min()]
 
 
-def _outline_score(grids: list[_OutlineGrid], low: float, high: float, min_area: int) -> float:
-    hits, predicted, annotated, *objects = np.sum([grid.count(low, high, min_area) for grid in grids], axis=0)
-    dice = 2 * hits / max(predicted + annotated, 1)
-    f1 = object_scores(*(int(count) for count in objects))["object_f1"] or 0.0
-    return float(dice + f1) / 2
+def _outline_score(
+    outlined: Outlined, annotated: pd.DataFrame, annotated_pixels: float, rule: DecisionRule, min_iou: float
+) -> float:
+    table = outlined.table[kept(outlined, rule)]
+    hits, area = table.filter(regex=f"^{PIXELS}").to_numpy().sum(), table["area"].sum()
+    # Of several outlines that match one annotated slick, one counts.
+    matched = len(table.loc[table["iou"] >= min_iou, ["scene", "match"]].drop_duplicates())
+    f1 = object_scores(matched, len(table), len(annotated))["object_f1"] or 0.0
+    return float(2 * hits / max(area + annotated_pixels, 1) + f1) / 2
 
 
-def _peaks(foreground: npt.NDArray[np.float32], labels: Labels, n: int) -> npt.NDArray[np.float32]:
-    peaks = np.zeros(n + 1, np.float32)
-    np.maximum.at(peaks, labels[labels > 0], foreground[labels > 0])
-    return peaks[1:]
-
-
-def _renumber(labels: Labels, kept: npt.NDArray[np.bool_]) -> tuple[Labels, int]:
-    """Leave out objects, and number the others from 1 in the same order."""
-    numbers = np.concatenate([[0], np.where(kept, kept.cumsum(), 0)]).astype(np.int32)
-    return numbers[labels], int(kept.sum())
+def _macro_dice(outlined: Outlined, sizes: npt.NDArray[np.float64], rule: DecisionRule) -> float:
+    stay = kept(outlined, rule)
+    classes = named(outlined, rule)[stay] - 1
+    table = outlined.table[stay]
+    pixels, n = table.filter(regex=f"^{PIXELS}").to_numpy(), len(sizes)
+    right = np.bincount(classes, weights=pixels[np.arange(len(pixels)), classes], minlength=n)
+    called = np.bincount(classes, weights=table["area"], minlength=n)
+    present = sizes > 0
+    return float(np.mean(2 * right[present] / (called + sizes)[present])) if present.any() else 0.0

@@ -88,13 +88,13 @@ class SceneProbs:
         scene: where its N tiles lie.
         image: uint16 (H, W), the stitched scene.
         foreground: float32 (H, W), probability of any class, stitched; 0 where nothing was seen.
-        class_probs: float32 (N, K, h, w), probability of each class, tile by tile.
+        class_probs: float16 (N, K, h, w), probability of each class, tile by tile.
     """
 
     scene: Scene
     image: npt.NDArray[np.uint16]
     foreground: npt.NDArray[np.float32]
-    class_probs: npt.NDArray[np.float32]
+    class_probs: npt.NDArray[np.float16]
 
 
 def predict_scene(
@@ -127,6 +127,6 @@ def predict_scene(
     loader = TileLoader(packed, np.sort(scene.indices), device)
     for _, batch, logits in predict(model, loader, batches, normalization=normalization, dtype=dtype, flips=flips):
         foreground.append((foreground_probs(logits, head) * batch.valid).cpu().numpy())
-        classes.append(class_probs(logits, head).cpu().numpy())
+        classes.append(class_probs(logits, head).half().cpu().numpy())  # seven classes of a whole scene are large
     image = scene.stitch(packed.images[scene.indices])
     return SceneProbs(scene, image, scene.stitch(np.concatenate(foreground)), np.concatenate(classes))

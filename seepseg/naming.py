@@ -1,8 +1,14 @@
-"""Name whole slicks from their measurable properties: a small ensemble of neural networks over `slick_features`."""
+"""Judge whole slicks by their properties: which class one is, and whether it is a slick or a look-alike.
+
+Small ensembles of neural networks learn that from the slicks that segmentation networks outline in scenes that they
+never saw, and from the annotated ones. There is one namer for each part of the training tiles, blind to that part, as
+there is one network, see `seepseg.packed.read_parts`.
+"""
 
 import itertools
 import json
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -19,13 +25,15 @@ from torch import Tensor, nn
 
 from seepseg.errors import InputError
 from seepseg.files import write_bytes
+from seepseg.packed import PIXELS
 from seepseg.params import param_block
 
-VERSION = 1
+VERSION = 2
 KEY = "seepseg"
 REMEDY = "write it anew with `dvc repro name`"
 CLIP = 4.0  # standard deviations; a property farther out than in training tells nothing more
 MIN_STD = 1e-6
+SLICK = ["scene", "slick"]  # columns that say which slick a row is of
 
 
 @param_block
@@ -42,7 +50,8 @@ class NamingParams:
         dropout: share of hidden units that are left out at random.
         noise: standard deviation of what is added to each property, in its standard deviations.
         class_power: a slick weighs its class's number of slicks to minus this power.
-        area_power: times its area to this power: 1 is for pixels, 0 for slicks.
+        area_power: times its area to this power: 1 is for pixels, 0 for slicks. So weighs, without the class, the share
+            of an outline that is annotated.
         seed: of the first weights and of all draws.
     """
 
@@ -60,7 +69,7 @@ class NamingParams:
 
 
 class Ensemble(nn.Module):
-    """Perceptrons with two hidden layers of ReLUs, all at once.
+    """Perceptrons with two hidden layers of ReLUs, all at once, whose probabilities are averaged.
 
     Args:
         members: E.
@@ -68,7 +77,14 @@ class Ensemble(nn.Module):
         hidden: units of each hidden layer.
         outputs: K, classes.
         dropout: of hidden units, in training.
+
+    Attributes:
+        mean: float32 (D,), of each property over the slicks of training.
+        std: likewise, the standard deviation.
     """
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, members: int, inputs: int, hidden: int, outputs: int, dropout: float = 0.0) -> None:
         super().__init__()
@@ -78,6 +94,19 @@ class Ensemble(nn.Module):
         )
         self.biases = nn.ParameterList(nn.Parameter(torch.zeros(members, 1, o)) for o in sizes[1:])
         self.dropout = dropout
+        self.register_buffer("mean", torch.zeros(inputs))
+        self.register_buffer("std", torch.ones(inputs))
+
+    def standardise(self, values: Tensor) -> Tensor:
+        """Properties (N, D) in standard deviations from their means."""
+        return ((values - self.mean) / self.std).clamp(-CLIP, CLIP)
+
+    @torch.inference_mode()
+    def probs(self, values: Tensor) -> npt.NDArray[np.float64]:
+        """Probabilities of the classes, float64 (N, K), from properties (N, D)."""
+        logits = self(self.standardise(values).expand(len(self.weights[0]), -1, -1))  # (E, N, K)
+        probs: npt.NDArray[np.float64] = logits.softmax(2).mean(0).double().numpy()
+        return probs
 
     def forward(self, x: Tensor) -> Tensor:
         """Map standardised properties (E, N, D) to logits (E, N, K)."""
@@ -91,118 +120,176 @@ class Ensemble(nn.Module):
 
 @param_block
 class NamerMeta:
-    """What belongs to a namer's weights.
+    """What belongs to the weights of namers.
 
     Attributes:
         class_names: names of the K classes, in the order of their target values.
         features: names of the D properties, in the order of the inputs.
-        mean: of each property over the slicks of training.
-        std: likewise, the standard deviation.
-        members: of the ensemble.
+        namers: how many there are, each blind to the part that has its number.
+        members: of each ensemble.
         hidden: of its layers.
     """
 
     class_names: list[str]
     features: list[str]
-    mean: list[float]
-    std: list[float]
-    members: int
-    hidden: int
+    namers: Annotated[int, Ge(1)]
+    members: Annotated[int, Ge(1)]
+    hidden: Annotated[int, Ge(1)]
 
 
-class Namer:
-    """Gives each slick a probability of each class.
+@dataclass(frozen=True)
+class Judgement:
+    """What is thought of n outlined slicks.
 
-    Args:
-        ensemble: trained.
-        meta: what belongs to it.
+    Attributes:
+        classes: float64 (n, K), the probability of each class, if it is a slick.
+        found: float64 (n,), the probability that the outline matches an annotated slick.
+        share: float64 (n,), the share of its pixels that are expected to be annotated.
     """
 
-    def __init__(self, ensemble: Ensemble, meta: NamerMeta) -> None:
-        self.ensemble = ensemble.eval()
-        self.meta = meta
+    classes: npt.NDArray[np.float64]
+    found: npt.NDArray[np.float64]
+    share: npt.NDArray[np.float64]
 
-    def probs(self, measured: pd.DataFrame) -> npt.NDArray[np.float32]:
-        """Probabilities of the classes.
+
+class Namer(nn.Module):
+    """Judges slicks by their properties.
+
+    Args:
+        meta: how to build it.
+        dropout: in training.
+    """
+
+    def __init__(self, meta: NamerMeta, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.features = meta.features
+        self.classes, self.found, self.share = (
+            Ensemble(meta.members, len(meta.features), meta.hidden, outputs, dropout)
+            for outputs in (len(meta.class_names), 2, 2)
+        )
+        self.eval()
+
+    def judge(self, measured: pd.DataFrame) -> Judgement:
+        """Judge slicks.
 
         Args:
-            measured: n rows, see `seepseg.slick_features.measure_slicks`.
-
-        Returns:
-            float32 (n, K), each row adds up to 1.
+            measured: n rows, see `seepseg.outlines.slick_table`; further columns are ignored.
         """
-        x = _standardise(measured[self.meta.features].to_numpy(np.float32), self.meta.mean, self.meta.std)
-        with torch.inference_mode():
-            logits = self.ensemble(x.expand(self.meta.members, -1, -1))  # (E, n, K)
-        probs: npt.NDArray[np.float32] = logits.softmax(2).mean(0).numpy()
-        return probs
+        values = torch.from_numpy(measured[self.features].to_numpy(np.float32))
+        return Judgement(self.classes.probs(values), self.found.probs(values)[:, 1], self.share.probs(values)[:, 1])
 
 
 def fit_namer(
-    measured: pd.DataFrame,
-    classes: npt.NDArray[np.int64],
-    areas: npt.NDArray[np.int64],
-    class_names: list[str],
-    params: NamingParams,
+    annotated: pd.DataFrame, outlined: pd.DataFrame, meta: NamerMeta, params: NamingParams, min_iou: float
 ) -> Namer:
-    """Train an ensemble on slicks whose classes are known.
+    """Learn to judge slicks.
 
     Args:
-        measured: n rows, see `seepseg.slick_features.measure_slicks`.
-        classes: int64 (n,), 0..K-1.
-        areas: int64 (n,), pixels.
-        class_names: the K classes.
+        annotated: rows of `seepseg.outlines.slick_table`, of annotated slicks: what classes look like.
+        outlined: likewise, of those that networks outline: what look-alikes look like.
+        meta: what to build.
         params: section `name`.
+        min_iou: with an annotated slick, from which an outline matches it.
 
     Raises:
         InputError: there is no slick to learn from.
     """
-    if not len(measured):
-        raise InputError("name: expected slicks in the training split, found none; see data/split.csv")
-    values = measured.to_numpy(np.float32)
-    mean, std = values.mean(axis=0), np.maximum(values.std(axis=0), MIN_STD)
-    meta = NamerMeta(
-        class_names=class_names,
-        features=[str(name) for name in measured.columns],
-        mean=mean.astype(float).tolist(),
-        std=std.astype(float).tolist(),
-        members=params.members,
-        hidden=params.hidden,
-    )
-    x, target = _standardise(values, meta.mean, meta.std), torch.from_numpy(classes)
-    sizes = np.bincount(classes, minlength=len(class_names)).clip(min=1).astype(np.float64)
-    weight = torch.from_numpy(sizes[classes] ** -params.class_power * areas.astype(np.float64) ** params.area_power)
-    weight = (weight / weight.mean()).float()
-    generator = torch.Generator().manual_seed(params.seed)
+    for table, which in ((annotated, "annotated"), (outlined, "outlined")):
+        if not len(table):
+            raise InputError(f"name: expected {which} slicks in the training tiles, found none; see data/split.csv")
     torch.manual_seed(params.seed)  # of the first weights and of dropout
-    ensemble = Ensemble(params.members, x.shape[1], params.hidden, len(class_names), params.dropout)
+    namer = Namer(meta, params.dropout)
+    generator = torch.Generator().manual_seed(params.seed)
+
+    pixels = annotated[[PIXELS + name for name in meta.class_names]].to_numpy(np.float64)
+    classes = pixels.argmax(axis=1)
+    sizes = np.bincount(classes, minlength=pixels.shape[1]).clip(min=1).astype(np.float64)
+    weight = sizes[classes] ** -params.class_power * pixels.sum(axis=1) ** params.area_power
+    _fit(namer.classes, _values(annotated, meta), np.eye(pixels.shape[1])[classes], weight, params, generator)
+
+    values, areas = _values(outlined, meta), outlined["area"].to_numpy(np.float64)
+    found = (outlined["iou"] >= min_iou).to_numpy(np.float64)
+    share = outlined[[PIXELS + name for name in meta.class_names]].to_numpy(np.float64).sum(axis=1) / areas
+    _fit(namer.found, values, _either(found), np.ones(len(values)), params, generator)
+    _fit(namer.share, values, _either(share), areas**params.area_power, params, generator)
+    return namer
+
+
+def _either(yes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Probabilities (n,) as those of no and yes, (n, 2)."""
+    return np.stack([1 - yes, yes], axis=1)
+
+
+def _values(table: pd.DataFrame, meta: NamerMeta) -> Tensor:
+    return torch.from_numpy(table[meta.features].to_numpy(np.float32))
+
+
+def _fit(
+    ensemble: Ensemble,
+    values: Tensor,
+    target: npt.NDArray[np.float64],
+    weight: npt.NDArray[np.float64],
+    params: NamingParams,
+    generator: torch.Generator,
+) -> None:
+    """Train an ensemble on properties (n, D), probabilities of the outputs (n, O) and weights (n,)."""
+    ensemble.mean.copy_(values.mean(0))
+    ensemble.std.copy_(values.std(0, correction=0).clamp(min=MIN_STD))
+    x, y, w = ensemble.standardise(values), torch.from_numpy(target).float(), torch.from_numpy(weight / weight.mean())
     optimizer = torch.optim.AdamW(ensemble.parameters(), lr=params.lr, weight_decay=params.weight_decay, fused=True)
     steps = params.epochs * -(-len(x) // params.batch_size)
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, steps)
     shape = (params.members, params.batch_size)
+    ensemble.train()
     for _ in range(steps):
         drawn = torch.randint(len(x), shape, generator=generator)
         inputs = x[drawn] + params.noise * torch.randn(*shape, x.shape[1], generator=generator)
-        losses = F.cross_entropy(ensemble(inputs).flatten(0, 1), target[drawn].flatten(), reduction="none")
+        losses = F.cross_entropy(ensemble(inputs).flatten(0, 1), y[drawn].flatten(0, 1), reduction="none")
         optimizer.zero_grad(set_to_none=True)
-        (losses * weight[drawn].flatten()).mean().backward()  # type: ignore[no-untyped-call]
+        (losses * w[drawn].flatten().float()).mean().backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
-    return Namer(ensemble, meta)
+    ensemble.eval()
 
 
-def save_namer(path: Path, namer: Namer) -> None:
-    """Write a namer as safetensors, which executes nothing; the same namer gives the same bytes."""
-    text = json.dumps({"version": VERSION, **asdict(namer.meta)}, sort_keys=True, allow_nan=False)
-    tensors = {name: tensor.detach().contiguous() for name, tensor in namer.ensemble.state_dict().items()}
+def judge_all(namers: Sequence[Namer], table: pd.DataFrame) -> Judgement:
+    """Judge each slick of a table by what the namers say, each of the rows of the network with its number.
+
+    A slick that several networks have seen has a row for each: the mean of what is said of them counts.
+
+    Args:
+        namers: each blind to a part.
+        table: rows of `seepseg.outlines.slick_table`, sorted by slick, see there.
+
+    Returns:
+        Of each slick, in the order of the table.
+    """
+    numbers = table.groupby(SLICK, sort=False).ngroup().to_numpy()
+    networks, n = table["network"].to_numpy(), len(table.drop_duplicates(SLICK))
+    rows = np.bincount(numbers, minlength=n)
+    sums = [np.zeros((n, namers[0].classes.biases[-1].shape[-1])), np.zeros(n), np.zeros(n)]
+    for network, namer in enumerate(namers):
+        chosen = networks == network
+        said = namer.judge(table[chosen])
+        for total, values in zip(sums, (said.classes, said.found, said.share), strict=True):
+            np.add.at(total, numbers[chosen], values)
+    classes, found, share = (total / rows.reshape(-1, *[1] * (total.ndim - 1)) for total in sums)
+    return Judgement(classes, found, share)
+
+
+def save_namers(path: Path, namers: Sequence[Namer], meta: NamerMeta) -> None:
+    """Write namers as safetensors, which executes nothing; the same namers give the same bytes."""
+    text = json.dumps({"version": VERSION, **asdict(meta)}, sort_keys=True, allow_nan=False)
+    state = nn.ModuleList(namers).state_dict()
+    tensors = {name: tensor.detach().contiguous() for name, tensor in state.items()}
     write_bytes(path, safetensors.torch.save(tensors, metadata={KEY: text}))
 
 
-def load_namer(path: Path) -> Namer:
-    """Read a namer.
+def load_namers(path: Path) -> tuple[list[Namer], NamerMeta]:
+    """Read namers.
 
     Raises:
-        InputError: the file is missing, damaged, or not a namer of this program and version.
+        InputError: the file is missing, damaged, or holds no namers of this program and version.
     """
     if not path.is_file():
         raise InputError(f"{path} is missing: {REMEDY}")
@@ -213,16 +300,11 @@ def load_namer(path: Path) -> Namer:
         if document.pop("version") != VERSION:
             raise ValueError("another version")
         meta = TypeAdapter(NamerMeta).validate_json(json.dumps(document), strict=True)
-        ensemble = Ensemble(meta.members, len(meta.features), meta.hidden, len(meta.class_names))
-        ensemble.load_state_dict(state)
+        namers = [Namer(meta) for _ in range(meta.namers)]
+        nn.ModuleList(namers).load_state_dict(state)
     except (safetensors.SafetensorError, ValidationError, ValueError, KeyError, AttributeError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(
-            f"{path}: expected a namer of slicks, found another or a damaged file ({reason}); {REMEDY}"
+            f"{path}: expected namers of slicks, found another or a damaged file ({reason}); {REMEDY}"
         ) from None
-    return Namer(ensemble, meta)
-
-
-def _standardise(values: npt.NDArray[np.float32], mean: list[float], std: list[float]) -> Tensor:
-    scaled = (values - np.array(mean, np.float32)) / np.array(std, np.float32)
-    return torch.from_numpy(scaled.clip(-CLIP, CLIP))
+    return namers, meta

@@ -116,7 +116,7 @@ def read_split(packed: Packed, path: Path = SPLIT_FILE) -> dict[str, Indices]:
 
     Args:
         packed: the tiles that were split.
-        path: the list that the split stage wrote: tile, scene, split.
+        path: the list that the split stage wrote: tile, scene, split, part.
 
     Returns:
         Array indices, int64 and ascending, under "train", "val" and "test"; any but "train" may be empty.
@@ -124,13 +124,34 @@ def read_split(packed: Packed, path: Path = SPLIT_FILE) -> dict[str, Indices]:
     Raises:
         InputError: the list is missing or names other tiles than the packed ones.
     """
+    splits = _read_split_file(packed, path)["split"].to_numpy()
+    return {name: np.flatnonzero(splits == name).astype(np.int64) for name in ("train", "val", "test")}
+
+
+def read_parts(packed: Packed, path: Path = SPLIT_FILE) -> list[Indices]:
+    """Read the parts of the tiles that aren't tested.
+
+    Args:
+        packed: the tiles that were split.
+        path: as in `read_split`.
+
+    Returns:
+        Of each part, array indices, int64 and ascending; of at least two parts, the first of which is val.
+
+    Raises:
+        InputError: as `read_split`.
+    """
+    parts = pd.to_numeric(_read_split_file(packed, path)["part"]).to_numpy()
+    return [np.flatnonzero(parts == number).astype(np.int64) for number in range(int(np.nanmax(parts)) + 1)]
+
+
+def _read_split_file(packed: Packed, path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise InputError(f"{path} is missing: run `dvc repro split`")
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    if list(table["tile"]) != list(packed.manifest["tile"]):
+    if not {"tile", "split", "part"} <= set(table.columns) or list(table["tile"]) != list(packed.manifest["tile"]):
         raise InputError(f"{path}: lists other tiles than the packed ones; run `dvc repro split`")
-    splits = table["split"].to_numpy()
-    return {name: np.flatnonzero(splits == name).astype(np.int64) for name in ("train", "val", "test")}
+    return table
 
 
 def class_names(manifest: pd.DataFrame) -> list[str]:

@@ -23,6 +23,7 @@ SECTIONS = (
     "sampling",
     "augment",
     "train",
+    "outline",
     "name",
     "decide",
     "evaluate",

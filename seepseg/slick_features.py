@@ -5,7 +5,6 @@ whether it comes in swarms. So slicks are measured in whole scenes, put together
 a plain number that a classifier can take.
 """
 
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -13,9 +12,8 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import ndimage
 
-from seepseg.objects import Labels, label_objects
-from seepseg.packed import NODATA, Indices, Packed
-from seepseg.scenes import find_scenes
+from seepseg.objects import Labels
+from seepseg.packed import NODATA
 
 Floats = npt.NDArray[np.float32]
 
@@ -39,49 +37,6 @@ FEATURES = (
     # Shares of the surface around that slicks cover.
     "cover_near", "cover_wide",
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class AnnotatedSlicks:
-    """The annotated slicks of some tiles.
-
-    Attributes:
-        properties: n rows, see `measure_slicks`.
-        pixels: int64 (n, K), their pixels of each class; few slicks mix classes.
-        scenes: the name of each slick's scene.
-    """
-
-    properties: pd.DataFrame
-    pixels: npt.NDArray[np.int64]
-    scenes: list[str]
-
-    @property
-    def classes(self) -> npt.NDArray[np.int64]:
-        """The class that most pixels of each slick have, int64 (n,), 0..K-1."""
-        most: npt.NDArray[np.int64] = self.pixels.argmax(axis=1)
-        return most
-
-
-def annotated_slicks(packed: Packed, indices: Indices) -> AnnotatedSlicks:
-    """Find and measure the annotated slicks of tiles, put together to scenes.
-
-    Args:
-        packed: holds the tiles.
-        indices: int64 (N,), rows of the packed arrays.
-    """
-    num_classes = len(packed.class_names) + 1
-    properties, pixels = [], [np.zeros((0, num_classes - 1), dtype=np.int64)]
-    scenes: list[str] = []
-    for scene in find_scenes(packed.manifest, indices, packed.targets.shape[1:]):
-        image, target = scene.stitch(packed.images[scene.indices]), scene.stitch(packed.targets[scene.indices])
-        target[image == NODATA] = 0
-        labels, n = label_objects(target > 0, CONNECTIVITY)
-        properties.append(measure_slicks(image, labels, n))
-        cells = labels.astype(np.int64) * num_classes + target
-        counts = np.bincount(cells[labels > 0], minlength=(n + 1) * num_classes)
-        pixels.append(counts.reshape(n + 1, num_classes)[1:, 1:])
-        scenes += [scene.name] * n
-    return AnnotatedSlicks(pd.concat(properties, ignore_index=True), np.concatenate(pixels), scenes)
 
 
 def measure_slicks(image: npt.NDArray[np.uint16], labels: Labels, n: int) -> pd.DataFrame:

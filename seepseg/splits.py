@@ -1,4 +1,8 @@
-"""Divide tiles into train, val and test: grouped by scene and stratified by class, or tile by tile."""
+"""Divide tiles into a test split and parts: grouped by scene and stratified by class, or tile by tile.
+
+A network never sees one of the parts, on which it is validated, and trains on the others. With one network that is
+part 0, which is therefore called val and the others train.
+"""
 
 import hashlib
 from collections.abc import Collection, Sequence
@@ -12,6 +16,7 @@ from seepseg.errors import InputError
 Counts = npt.NDArray[np.int64]
 
 SPLITS = ("train", "val", "test")
+TEST = -1  # in the place of a part's number
 MIN_FOLDS = 3  # one to test, one to validate, one to train
 
 # Shares are counted in whole millionths: integer sums are exact, so every machine breaks the same ties.
@@ -62,13 +67,14 @@ def split_by_scene(
     test_scenes: Collection[str] = (),
     val_scenes: Collection[str] = (),
     seed: int,
-) -> list[str]:
-    """Give every scene, with all its tiles, to one split.
+) -> list[int]:
+    """Give every scene, with all its tiles, to test or to one part.
 
-    Test is `test_scenes`, or else fold number `fold`; val is `val_scenes`, or else the fold after it; the
-    rest trains. The folds divide only the scenes that neither list names, so with fixed test scenes `fold`
-    still runs through n_folds ways to validate. Scenes that show the same ground in other passes may end up
-    in different splits: a file name tells nothing about the ground.
+    Test is `test_scenes`, or else fold number `fold`; part 0, which validates, is `val_scenes`, or else the fold after
+    it; the folds that follow are the other parts. The folds divide only the scenes that neither list names, so with
+    fixed test scenes `fold` still runs through n_folds ways to validate. Where both lists are given, the rest is
+    divided into n_folds - 2 parts. Scenes that show the same ground in other passes may end up in different parts: a
+    file name tells nothing about the ground.
 
     Args:
         scenes: the scene of each of N tiles, in any order.
@@ -80,47 +86,59 @@ def split_by_scene(
         seed: decides between scenes of equal share.
 
     Returns:
-        N times train, val or test, in the order of `scenes`.
+        N numbers of parts, from 0, or `TEST`, in the order of `scenes`.
 
     Raises:
         InputError: a named scene doesn't exist, is named in both lists, there are too few scenes for the
             folds, or a split is left without a tile.
     """
     _check_scene_names(set(scenes), test_scenes, val_scenes)
-    by_scene = dict.fromkeys(test_scenes, "test") | dict.fromkeys(val_scenes, "val")
-    if not (test_scenes and val_scenes):
-        free = np.array([scene not in by_scene for scene in scenes], dtype=bool)
-        free_scenes = [scene for scene in scenes if scene not in by_scene]
-        role = {} if test_scenes else {fold: "test"}
-        role |= {} if val_scenes else {(fold + 1) % n_folds: "val"}
-        folds = scene_folds(free_scenes, class_pixels[free], n_folds, seed)
-        by_scene |= {scene: role.get(number, "train") for scene, number in folds.items()}
-    return _checked([by_scene.get(scene, "train") for scene in scenes])
+    by_scene = dict.fromkeys(test_scenes, TEST) | dict.fromkeys(val_scenes, 0)
+    free = np.array([scene not in by_scene for scene in scenes], dtype=bool)
+    free_scenes = [scene for scene in scenes if scene not in by_scene]
+    divided = n_folds
+    if test_scenes and val_scenes:
+        divided = min(n_folds - 2, len(set(free_scenes)))
+    folds = scene_folds(free_scenes, class_pixels[free], divided, seed) if divided else {}
+    for scene, number in folds.items():
+        after = (number - fold - 1) % divided
+        tested = not test_scenes and number == fold
+        by_scene[scene] = TEST if tested else after + bool(val_scenes)
+    return _checked([by_scene[scene] for scene in scenes])
 
 
-def split_by_tile(tiles: Sequence[str], *, val_fraction: float, test_fraction: float, seed: int) -> list[str]:
-    """Draw tiles at random for val and test; the rest trains.
+def split_by_tile(
+    tiles: Sequence[str], *, n_folds: int, val_fraction: float, test_fraction: float, seed: int
+) -> list[int]:
+    """Draw tiles at random for test and for part 0, which validates; deal the rest to n_folds - 2 more parts.
 
     Neighbouring tiles of one slick end up on both sides, so scores on such a split are too good: `leakage`
     says how far. For comparison with others' figures only.
 
     Args:
         tiles: the names of N tiles, all different; their order has no influence.
+        n_folds: as in `split_by_scene`.
         val_fraction: share of the tiles to validate on, rounded to whole tiles.
         test_fraction: share of the tiles to test on, likewise; may be 0.
         seed: of the draw.
 
     Returns:
-        N times train, val or test, in the order of `tiles`.
+        N numbers of parts, from 0, or `TEST`, in the order of `tiles`.
 
     Raises:
         InputError: train or val is left without a tile.
     """
     drawn = _shuffled(tiles, seed)
     n_test, n_val = round(test_fraction * len(drawn)), round(val_fraction * len(drawn))
-    roles = dict.fromkeys(drawn, "train")
-    roles |= dict.fromkeys(drawn[:n_test], "test") | dict.fromkeys(drawn[n_test : n_test + n_val], "val")
-    return _checked([roles[tile] for tile in tiles])
+    parts = [TEST] * n_test + [0] * n_val
+    parts += [1 + number % (n_folds - 2) for number in range(len(drawn) - len(parts))]
+    by_tile = dict(zip(drawn, parts, strict=True))
+    return _checked([by_tile[tile] for tile in tiles])
+
+
+def split_of(part: int) -> str:
+    """What a part is to the first network: train, val or test."""
+    return {TEST: "test", 0: "val"}.get(part, "train")
 
 
 def leakage(table: pd.DataFrame) -> dict[str, float | None]:
@@ -233,12 +251,12 @@ def _check_scene_names(known: set[str], test_scenes: Collection[str], val_scenes
         raise InputError("\n".join(faults))
 
 
-def _checked(splits: list[str]) -> list[str]:
-    counts = {split: splits.count(split) for split in SPLITS}
-    if empty := [split for split in ("train", "val") if not counts[split]]:
+def _checked(parts: list[int]) -> list[int]:
+    splits = {split_of(part) for part in parts}
+    if empty := [split for split in ("train", "val") if split not in splits]:
         raise InputError(
             f"split: expected tiles in train and in val, found none in {' and '.join(empty)}; "
             "name fewer scenes in split.test_scenes and split.val_scenes (by scene), or change "
             "split.val_fraction and split.test_fraction (by tile)"
         )
-    return splits
+    return parts

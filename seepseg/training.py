@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Iterable, Iterator
+from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -83,6 +84,14 @@ class Monitor:
         counts = torch.bincount(cells.flatten(), minlength=num_classes**2 + 1)[: num_classes**2]
         table: npt.NDArray[np.int64] = counts.cpu().numpy().reshape(num_classes, num_classes)
         return table
+
+    def __iadd__(self, other: "Monitor") -> Self:
+        """Count what another monitor has counted, too."""
+        self.tiles += other.tiles
+        self.loss_sum += other.loss_sum
+        self.bce_sum += other.bce_sum
+        self.confusion = self.confusion + other.confusion
+        return self
 
     @property
     def mean_loss(self) -> float:
@@ -253,30 +262,51 @@ def is_better(value: float | None, best: float | None) -> bool:
 
 
 class History:
-    """What was measured after each epoch, as two tables.
+    """What was measured after each epoch, over all networks together, as two tables.
 
-    Attributes:
-        epochs: a row per epoch: epoch, loss_name, lr, then loss, bce, dice and macro_dice of train and val, and
-            val_dice_<class> of each class. Those of train are of the tiles as augmented and of the model on its way;
-            its bce and dice of one batch in four.
-        classes: the same Dice with a row per epoch and class: epoch, class, val_dice; for plots, which don't know the
-            classes' names.
+    The first has a row per epoch: epoch, loss_name, lr, then loss, bce, dice and macro_dice of train and val, and
+    val_dice_<class> of each class. Those of train are of the tiles as augmented and of the networks on their way; its
+    bce and dice of one batch in four. The second has the same Dice with a row per epoch and class: epoch, class,
+    val_dice; for plots, which don't know the classes' names.
     """
 
     def __init__(self) -> None:
-        self.epochs: list[dict[str, Any]] = []
-        self.classes: list[dict[str, Any]] = []
+        self._rows: dict[int, dict[str, Any]] = {}
+        self._counted: dict[int, tuple[Monitor, Monitor]] = {}
 
     def add(self, epoch: int, loss_name: str, lr: float, train: Monitor, val: Monitor) -> dict[str, Any]:
-        """Note one epoch; return its row."""
-        per_class = val.class_dice()
-        row = {"epoch": epoch, "loss_name": loss_name, "lr": lr, **train.row("train"), **val.row("val")}
-        row |= {f"val_dice_{name}": dice for name, dice in per_class.items()}
-        self.epochs.append(row)
-        self.classes += [{"epoch": epoch, "class": name, "val_dice": dice} for name, dice in per_class.items()]
-        return row
+        """Note one epoch of one network; return the row of that network alone."""
+        row = {"epoch": epoch, "loss_name": loss_name, "lr": lr}
+        alone = row | _measures(train, val)
+        if epoch in self._counted:
+            of_train, of_val = self._counted[epoch]
+            of_train += train
+            of_val += val
+        else:
+            self._counted[epoch] = copy(train), copy(val)
+        self._rows[epoch] = row
+        return alone
+
+    @property
+    def epochs(self) -> list[dict[str, Any]]:
+        """The rows of the first table."""
+        return [row | _measures(*self._counted[epoch]) for epoch, row in self._rows.items()]
+
+    @property
+    def classes(self) -> list[dict[str, Any]]:
+        """The rows of the second table."""
+        return [
+            {"epoch": epoch, "class": name, "val_dice": dice}
+            for epoch, (_, val) in self._counted.items()
+            for name, dice in val.class_dice().items()
+        ]
 
     def write(self, epochs: Path, classes: Path) -> None:
         """Write both tables as CSV."""
         write_csv(epochs, pd.DataFrame(self.epochs))
         write_csv(classes, pd.DataFrame(self.classes).astype({"val_dice": float}))
+
+
+def _measures(train: Monitor, val: Monitor) -> dict[str, float | None]:
+    per_class = {f"val_dice_{name}": dice for name, dice in val.class_dice().items()}
+    return {**train.row("train"), **val.row("val"), **per_class}

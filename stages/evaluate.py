@@ -1,7 +1,10 @@
-"""Evaluate: measure the model, its namer and its decision rule on the validation and test splits.
+"""Evaluate: measure networks, namers and decision rule on the scenes that they never saw.
 
-Reads data/packed, data/split.csv, models/model.safetensors, models/namer.safetensors and models/decision.json; takes
-the section evaluate of params.yaml. Writes metrics/evaluate.json; plots/confusion.csv, plots/pr.csv and
+Under val, those are the training scenes of all networks, each judged by a network and a namer that are blind to it;
+with the rule, which was fitted on them. Under test, they are the test scenes, judged by all together.
+
+Reads data/packed, data/split.csv, data/outlines, models/namer.safetensors and models/decision.json; takes the sections
+evaluate and outline of params.yaml. Writes metrics/evaluate.json; plots/confusion.csv, plots/pr.csv and
 plots/reliability.csv, counts and curves per split; data/predictions/scenes.json, the counts of each scene; and, for
 the pictures, data/predictions/pred.npy (uint8 classes) with data/predictions/tiles.csv (which tile each is, and its
 scores).
@@ -13,18 +16,16 @@ from typing import Annotated, Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from annotated_types import Ge, Gt, Le
+from annotated_types import Ge
 
-from seepseg.backends import Backend
-from seepseg.decision import decide_scene, load_rule
-from seepseg.device import DeviceName, amp_dtype, choose_device, explain_full_memory, make_deterministic
+from seepseg.decision import judge_outlines, kept, load_rule, named, paint
 from seepseg.errors import run_stage
-from seepseg.files import NpyStream, atomic_path, write_csv, write_json
-from seepseg.inference import SceneProbs
-from seepseg.metrics import PrHistogram, confusion_counts, scores
-from seepseg.packed import BACKGROUND, NODATA, Packed, open_packed, read_split
+from seepseg.files import NpyStream, atomic_path, read_json, write_csv, write_json
+from seepseg.metrics import confusion_counts, scores
+from seepseg.naming import load_namers
+from seepseg.outlines import ARRAYS, FOLDER, OutlineParams, find_views, open_array, read_slicks
+from seepseg.packed import BACKGROUND, NODATA, Packed, open_packed
 from seepseg.params import load_params, param_block
-from seepseg.predictor import load_predictor
 from seepseg.scene_counts import (
     SceneCounts,
     confusion_rows,
@@ -33,8 +34,9 @@ from seepseg.scene_counts import (
     pooled_scores,
     reliability_curve,
 )
-from seepseg.scenes import find_scenes
+from seepseg.scenes import Scene
 
+NAMER = Path("models/namer.safetensors")
 RULE = Path("models/decision.json")
 METRICS = Path("metrics/evaluate.json")
 CONFUSION = Path("plots/confusion.csv")
@@ -49,12 +51,6 @@ SCENES = Path("data/predictions/scenes.json")
 class EvaluateParams:
     """Section `evaluate`; params.yaml says what each key does."""
 
-    batch_size: Annotated[int, Ge(1)]
-    threads: Annotated[int, Ge(1)]
-    device: DeviceName
-    amp: bool
-    backend: Backend
-    object_iou: Annotated[float, Gt(0), Le(1)]
     bootstrap_samples: Annotated[int, Ge(1)]
     seed: Annotated[int, Ge(0)]
 
@@ -64,7 +60,6 @@ class SplitMeasures:
 
     Attributes:
         counts: of each scene.
-        curve: precision and recall by probability.
         tiles: a row per tile, for the pictures.
     """
 
@@ -72,22 +67,20 @@ class SplitMeasures:
         self.packed = packed
         self.object_iou = object_iou
         self.counts: list[SceneCounts] = []
-        self.curve = PrHistogram(packed.class_names)
         self.tiles: list[dict[str, Any]] = []
 
-    def add(self, probs: SceneProbs, pred: npt.NDArray[np.uint8]) -> None:
-        """Count one scene with its predicted classes, uint8 (N, h, w)."""
-        scene, num_classes = probs.scene, len(self.packed.class_names) + 1
+    def add(self, scene: Scene, pred: npt.NDArray[np.uint8], foreground: npt.NDArray[np.float16]) -> None:
+        """Count one scene with its predicted classes and the probabilities of any class, (N, h, w) each."""
+        num_classes = len(self.packed.class_names) + 1
         images, target = self.packed.images[scene.indices], self.packed.targets[scene.indices]
         valid = images != NODATA
-        self.curve.update(probs.class_probs, target, valid)
         self.counts.append(
             count_scene(
                 scene.name,
                 scene.stitch(pred),
                 scene.stitch(target),
-                probs.image != NODATA,
-                probs.foreground,
+                scene.stitch(valid),
+                scene.stitch(foreground).astype(np.float32),
                 num_classes,
                 self.object_iou,
             )
@@ -104,35 +97,32 @@ class SplitMeasures:
         pooled = np.sum([each.confusion for each in self.counts], axis=0)
         return confusion_rows(pooled, [BACKGROUND, *self.packed.class_names])
 
-    def precision_recall(self) -> pd.DataFrame:
-        """The curves, and the point where the decision rule stands, as a row without a threshold."""
-        return pd.concat([self.curve.curve(), pd.DataFrame([operating_point(self.counts)])], ignore_index=True)
-
 
 def main() -> None:
     """Run the stage."""
-    params = load_params(EvaluateParams, "evaluate")
-    device = choose_device(params.device, "evaluate.device")
-    make_deterministic(params.seed, params.threads, device)
+    params, object_iou = load_params(EvaluateParams, "evaluate"), load_params(OutlineParams, "outline").object_iou
     packed = open_packed()
-    splits = {name: indices for name, indices in read_split(packed).items() if name != "train" and len(indices)}
     rule = load_rule(RULE, len(packed.class_names))
-    by_properties = rule.naming == "properties"
-    predictor = load_predictor(packed, device, with_namer=by_properties, backend=params.backend, key="evaluate.backend")
+    namers = load_namers(NAMER)[0] if rule.needs_namers else None
+    views = find_views(packed, read_json(FOLDER / "views.json")["networks"])
+    tiles = sum(len(view.scene.indices) for view in views)
+    labels, foreground, by_pixel = (open_array(name, tiles) for name in ARRAYS)
+    outlined = judge_outlines(read_slicks("outlined").drop(columns="split"), namers)
+    stay, classes, scenes = kept(outlined, rule), named(outlined, rule), outlined.table["scene"].to_numpy()
 
     measures: dict[str, SplitMeasures] = {}
-    dtype = amp_dtype(device, params.amp)
-    full_memory = explain_full_memory(device, f"lower evaluate.batch_size, {params.batch_size} tiles")
-    with full_memory, atomic_path(PRED) as partial, partial.open("wb") as file:
+    first = 0
+    with atomic_path(PRED) as partial, partial.open("wb") as file:
         stream = NpyStream(file, "u1")
-        stream.write_header(sum(map(len, splits.values())), packed.targets.shape[1:])
-        for name, indices in splits.items():
-            measures[name] = SplitMeasures(packed, params.object_iou)
-            for scene in find_scenes(packed.manifest, indices, packed.images.shape[1:]):
-                probs = predictor.predict(scene, params.batch_size, dtype, rule.flips)
-                pred = decide_scene(probs, rule, predictor.namer)
-                measures[name].add(probs, pred)
-                stream.append(pred)
+        stream.write_header(tiles, packed.targets.shape[1:])
+        for number, (split, scene, _) in enumerate(views):
+            rows = slice(first, first + len(scene.indices))
+            first = rows.stop
+            here = scenes == number
+            pixels = by_pixel[rows] if rule.naming == "pixel" else None
+            pred = paint(labels[rows], stay[here], classes[here], pixels)
+            measures.setdefault(split, SplitMeasures(packed, object_iou)).add(scene, pred, foreground[rows])
+            stream.append(pred)
 
     documents = {
         name: pooled_scores(split.counts, packed.class_names, params.bootstrap_samples, params.seed)
@@ -140,12 +130,22 @@ def main() -> None:
     }
     write_csv(TILES, _by_split({name: pd.DataFrame(split.tiles) for name, split in measures.items()}))
     write_csv(CONFUSION, _by_split({name: split.confusion() for name, split in measures.items()}))
-    write_csv(PR, _by_split({name: split.precision_recall() for name, split in measures.items()}))
+    write_csv(PR, _precision_recall(measures))
     write_csv(RELIABILITY, _by_split({name: reliability_curve(split.counts) for name, split in measures.items()}))
     write_json(SCENES, {name: [each.to_json() for each in split.counts] for name, split in measures.items()})
     write_json(METRICS, documents)
     for name, document in documents.items():
         print(_line(name, document))
+
+
+def _precision_recall(measures: dict[str, SplitMeasures]) -> pd.DataFrame:
+    """The curves of the networks, and the point where the decision rule stands, as a row without a threshold."""
+    curves = pd.read_csv(FOLDER / "curves.csv", dtype={"split": "str", "class": "str"}, keep_default_na=False)
+    tables = {}
+    for name, split in measures.items():
+        point = pd.DataFrame([operating_point(split.counts)])
+        tables[name] = pd.concat([curves[curves["split"] == name].drop(columns="split"), point], ignore_index=True)
+    return _by_split(tables)
 
 
 def _by_split(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:

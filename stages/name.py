@@ -1,10 +1,12 @@
-"""Name: learn to tell the classes of slicks by their measurable properties, from those annotated in training scenes.
+"""Name: learn to judge slicks by their properties: which class one is, and whether an outline is a slick at all.
 
-Reads data/packed and data/split.csv; takes the section name of params.yaml. Writes models/namer.safetensors and, of
-the annotated slicks of the other splits, that is, given perfect outlines, metrics/name.json (how well it names them)
-and plots/names.csv (what it calls them).
+Reads data/outlines and the manifest of data/packed; takes the sections name and outline of params.yaml. For each
+network there is a namer, which learns from the slicks of the scenes that the other networks never saw, and so never
+meets those of its own part. Writes models/namer.safetensors and, of the annotated slicks, that is, given perfect
+outlines, metrics/name.json (how well they are named) and plots/names.csv (what they are called).
 """
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,45 +14,74 @@ import pandas as pd
 import torch
 
 from seepseg.errors import run_stage
-from seepseg.files import write_csv, write_json
+from seepseg.files import read_json, write_csv, write_json
 from seepseg.metrics import name_tables, named_slick_scores
-from seepseg.naming import NamingParams, fit_namer, save_namer
-from seepseg.packed import open_packed, read_split
+from seepseg.naming import SLICK, Namer, NamerMeta, NamingParams, fit_namer, judge_all, save_namers
+from seepseg.outlines import FOLDER, OutlineParams, read_slicks, slick_features
+from seepseg.packed import PIXELS, class_names, read_manifest
 from seepseg.params import load_params
-from seepseg.slick_features import annotated_slicks
 
 NAMER = Path("models/namer.safetensors")
 METRICS = Path("metrics/name.json")
 NAMES = Path("plots/names.csv")
+VIEWS = FOLDER / "views.json"
 
 
 def main() -> None:
     """Run the stage."""
-    params = load_params(NamingParams, "name")
+    params, min_iou = load_params(NamingParams, "name"), load_params(OutlineParams, "outline").object_iou
     torch.set_num_threads(1)  # the layers are tiny: more threads only wait for each other
-    packed = open_packed()
-    names = packed.class_names
-    slicks = {split: annotated_slicks(packed, indices) for split, indices in read_split(packed).items() if len(indices)}
-    train = slicks["train"]
-    namer = fit_namer(train.properties, train.classes, train.pixels.sum(axis=1), names, params)
-    save_namer(NAMER, namer)
-    document: dict[str, Any] = {"slicks": {split: len(found.classes) for split, found in slicks.items()}}
+    names = class_names(read_manifest())
+    annotated, outlined = read_slicks("annotated"), read_slicks("outlined")
+    meta = NamerMeta(
+        class_names=names,
+        features=slick_features(names),
+        namers=read_json(VIEWS)["networks"],
+        members=params.members,
+        hidden=params.hidden,
+    )
+    namers = fit_namers(annotated, outlined, meta, params, min_iou)
+    save_namers(NAMER, namers, meta)
+    document: dict[str, Any] = {"slicks": {}}
     rows = []
-    for split in ("val", "test"):
-        if split in slicks:
-            found = slicks[split]
-            by_pixel, by_slick = name_tables(found.pixels, namer.probs(found.properties).argmax(axis=1))
-            document[split] = named_slick_scores(by_pixel, by_slick, names)
-            rows += [
-                (split, actual, predicted, by_pixel[i, j], by_slick[i, j])
-                for i, actual in enumerate(names)
-                for j, predicted in enumerate(names)
-            ]
-            print(
-                f"{split}: names of {by_slick.sum()} slicks, given their outlines: macro Dice {_shown(document[split])}"
-            )
+    for split in annotated["split"].unique():
+        slicks = annotated[annotated["split"] == split]
+        pixels = slicks.drop_duplicates(SLICK)[[PIXELS + name for name in names]].to_numpy()
+        by_pixel, by_slick = name_tables(pixels, judge_all(namers, slicks).classes.argmax(axis=1))
+        document["slicks"][split] = len(pixels)
+        document[split] = named_slick_scores(by_pixel, by_slick, names)
+        rows += [
+            (split, actual, predicted, by_pixel[i, j], by_slick[i, j])
+            for i, actual in enumerate(names)
+            for j, predicted in enumerate(names)
+        ]
+        print(f"{split}: names of {len(pixels)} slicks, given their outlines: macro Dice {_shown(document[split])}")
     write_csv(NAMES, pd.DataFrame(rows, columns=["split", "actual", "predicted", "count", "slicks"]))
     write_json(METRICS, {"given_outlines": document})
+
+
+def fit_namers(
+    annotated: pd.DataFrame, outlined: pd.DataFrame, meta: NamerMeta, params: NamingParams, min_iou: float
+) -> list[Namer]:
+    """Fit the namer of each network, on what the others say of scenes that they never saw."""
+    annotated, outlined = (table[table["split"] == "val"] for table in (annotated, outlined))
+    if meta.namers > 1:
+        return [
+            fit_namer(
+                annotated[annotated["network"] != number],
+                outlined[outlined["network"] != number],
+                meta,
+                params,
+                min_iou,
+            )
+            for number in range(meta.namers)
+        ]
+    print(
+        "warning: with one network, slicks are judged by what was learnt from them, and the scores of val are too "
+        "good; set train.networks to 2 or more, or decide.keep to peak and decide.naming to vote",
+        file=sys.stderr,
+    )
+    return [fit_namer(annotated, outlined, meta, params, min_iou)]
 
 
 def _shown(document: dict[str, Any]) -> str:

@@ -1,9 +1,9 @@
 """Split: divide the packed tiles into train, val and test, and measure what leaks between them.
 
-Reads data/packed/manifest.csv; takes the section split of params.yaml. Writes data/split.csv (the split of
-each tile), metrics/split.json (tiles, scenes, foreground share and leakage of each split) and
-plots/split_pixels.csv (pixels and tiles of each class in each split). A class that train or val lacks is
-named on stderr.
+Reads data/packed/manifest.csv; takes the section split of params.yaml. Writes data/split.csv (the split of each tile,
+and the part of those that aren't tested, see `seepseg.splits`), metrics/split.json (tiles, scenes, foreground share
+and leakage of each split) and plots/split_pixels.csv (pixels and tiles of each class in each split). A class that
+train or val lacks is named on stderr.
 """
 
 import sys
@@ -18,7 +18,7 @@ from seepseg.errors import run_stage
 from seepseg.files import write_csv, write_json
 from seepseg.packed import SPLIT_FILE, class_names, class_pixels, read_manifest
 from seepseg.params import load_params, param_block
-from seepseg.splits import MIN_FOLDS, SPLITS, leakage, split_by_scene, split_by_tile
+from seepseg.splits import MIN_FOLDS, SPLITS, TEST, leakage, split_by_scene, split_by_tile, split_of
 
 METRICS = Path("metrics/split.json")
 PIXELS_PLOT = Path("plots/split_pixels.csv")
@@ -67,18 +67,22 @@ def main() -> None:
     """Run the stage."""
     params = load_params(SplitParams, "split")
     manifest = read_manifest()
-    table = manifest.assign(split=_split(params, manifest))
+    parts = _parts(params, manifest)
+    # Missing for test, so that no one takes it for a part.
+    numbers = pd.array([None if part == TEST else part for part in parts], dtype="Int64")
+    table = manifest.assign(split=[split_of(part) for part in parts], part=numbers)
     pixels = _class_table(table)
     _warn_of_absent_classes(pixels)
-    write_csv(SPLIT_FILE, table[["tile", "scene", "split"]])
+    write_csv(SPLIT_FILE, table[["tile", "scene", "split", "part"]])
     write_json(METRICS, {"split": _summary(table)})
     write_csv(PIXELS_PLOT, pixels)
 
 
-def _split(params: SplitParams, manifest: pd.DataFrame) -> list[str]:
+def _parts(params: SplitParams, manifest: pd.DataFrame) -> list[int]:
     if params.by == "tile":
         return split_by_tile(
             manifest["tile"].tolist(),
+            n_folds=params.n_folds,
             val_fraction=params.val_fraction,
             test_fraction=params.test_fraction,
             seed=params.seed,

@@ -1,8 +1,12 @@
-"""Train: fit the model on the training split; keep its last epoch, or the one that names validation's classes best.
+"""Train: fit networks, each on all parts of the split but one; keep their last epoch, or the best one in validation.
+
+The part that a network never sees validates it. `train.networks` of them make one model: what they say of a tile is
+averaged, and together they tell of every training scene what a network says that never saw it. With one network, it
+trains on the split train and validates on val.
 
 Reads data/packed, data/split.csv and data/class_weights.json; takes the sections model, loss, sampling, augment and
-train of params.yaml. Writes models/model.safetensors (the epoch that `train.keep` says), plots/history.csv and
-plots/class_history.csv (measures by epoch) and metrics/train.json.
+train of params.yaml. Writes models/model.safetensors (of each network the epoch that `train.keep` says),
+plots/history.csv and plots/class_history.csv (measures by epoch, of all networks together) and metrics/train.json.
 """
 
 import hashlib
@@ -13,9 +17,10 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import torch
 from annotated_types import Ge, Gt, Le, Lt
-from torch import nn
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from seepseg.checkpoint import CheckpointMeta, save_checkpoint
@@ -28,13 +33,13 @@ from seepseg.inference import predict
 from seepseg.losses import Loss, LossParams, build_loss, loss_name_at
 from seepseg.models import ModelParams, build_model
 from seepseg.optim import OptimizerName, ScheduleName, build_average, build_optimizer, build_schedule
-from seepseg.packed import BACKGROUND, MANIFEST, Indices, Packed, class_pixels, open_packed, read_split
+from seepseg.packed import BACKGROUND, MANIFEST, Indices, Packed, class_pixels, open_packed, read_parts
 from seepseg.parallel import World, distribute
 from seepseg.params import load_params, param_block
 from seepseg.processes import is_worker, join, launch, run_processes
 from seepseg.sampling import Sampler, SamplingParams
 from seepseg.training import History, Monitor, Optimization, is_better, prepare_batches, train_epoch, validate
-from seepseg.transforms import AugmentParams, fit_normalization
+from seepseg.transforms import AugmentParams, Normalization, fit_normalization
 
 CLASS_WEIGHTS = Path("data/class_weights.json")
 MODEL = Path("models/model.safetensors")
@@ -48,6 +53,7 @@ class TrainParams:
     """Section `train`; params.yaml says what each key does."""
 
     seed: Annotated[int, Ge(0)]
+    networks: Annotated[int, Ge(1)]
     threads: Annotated[int, Ge(1)]
     device: DeviceName
     devices: Annotated[int, Ge(1)]
@@ -98,8 +104,8 @@ def main() -> None:
     params = settings.train
     device = choose_device(params.device, "train.device")
     packed = open_packed()
-    splits = read_split(packed)
-    samples = settings.sampling.per_epoch(len(splits["train"]))
+    folds = _folds(packed, params.networks)
+    samples = min(settings.sampling.per_epoch(len(train)) for train, _ in folds)
     if samples < params.devices:
         raise InputError(
             f"train.devices: expected at most {samples}, the number of training tiles, found {params.devices}"
@@ -112,47 +118,85 @@ def main() -> None:
         height, width = packed.images.shape[1:]
         cheaper = f"lower train.batch_size ({params.batch_size} tiles of {height} x {width} pixels) or model.width"
         with explain_full_memory(world.device, cheaper):
-            _train(settings, packed, splits, world)
+            _train_all(settings, packed, folds, world)
 
 
-def _train(settings: Settings, packed: Packed, splits: dict[str, Indices], world: World) -> None:
-    params, head = settings.train, settings.model.head
-    normalization = fit_normalization(params.normalization, packed.manifest.iloc[splits["train"]])
+def _folds(packed: Packed, networks: int) -> list[tuple[Indices, Indices]]:
+    """Rows of the tiles that each network trains on, and of those that validate it."""
+    parts = read_parts(packed)
+    if networks > len(parts):
+        raise InputError(
+            f"train.networks: expected at most {len(parts)}, the parts that are not tested, found {networks}; "
+            "raise split.n_folds or lower train.networks"
+        )
+    return [
+        (np.sort(np.concatenate([part for other, part in enumerate(parts) if other != number])), parts[number])
+        for number in range(networks)
+    ]
+
+
+def _train_all(settings: Settings, packed: Packed, folds: list[tuple[Indices, Indices]], world: World) -> None:
+    """Train one network after the other, and write what came of them."""
+    trained_on = np.unique(np.concatenate([train for train, _ in folds]))
+    normalization = fit_normalization(settings.train.normalization, packed.manifest.iloc[trained_on])
+    history = History()
+    states = [
+        _train(settings, packed, fold, number, normalization, history, world) for number, fold in enumerate(folds)
+    ]
+    if world.is_main:
+        meta = CheckpointMeta(
+            # The encoder's first weights are in the weights now, and their path is a machine's.
+            model=replace(settings.model, encoder_weights=None),
+            networks=len(states),
+            class_names=packed.class_names,
+            normalization=normalization,
+            data_fingerprint=hashlib.sha256(MANIFEST.read_bytes()).hexdigest(),
+        )
+        save_checkpoint(MODEL, states, meta)
+        write_json(METRICS, {"train": _summary(history)})
+
+
+def _train(
+    settings: Settings,
+    packed: Packed,
+    fold: tuple[Indices, Indices],
+    number: int,
+    normalization: Normalization,
+    history: History,
+    world: World,
+) -> dict[str, Tensor]:
+    """Train network `number` on a fold; return its weights, on the CPU."""
+    params, head, (train_tiles, val_tiles) = settings.train, settings.model.head, fold
     losses = build_losses(settings.loss, head, packed, world.device)
+    torch.manual_seed(params.seed + number)
     model = build_model(settings.model, num_classes=len(packed.class_names) + 1)
     # Convolutions and norms are faster in this layout; mypy lacks the overload.
     model = model.to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    sampler = build_sampler(settings.sampling, packed, splits["train"], params.batch_size)
+    sampler = build_sampler(settings.sampling, packed, train_tiles, params.batch_size)
     optimization = build_optimization(params, model, sampler.num_batches, world)
-    meta = CheckpointMeta(
-        # The encoder's first weights are in the weights now, and their path is a machine's.
-        model=replace(settings.model, encoder_weights=None),
-        class_names=packed.class_names,
-        normalization=normalization,
-        data_fingerprint=hashlib.sha256(MANIFEST.read_bytes()).hexdigest(),
-    )
-    loaders = {name: TileLoader(packed, splits[name], world.device) for name in ("train", "val")}
-    val_batches = [world.share(batch) for batch in in_order(splits["val"], params.batch_size)]
-    generator = torch.Generator().manual_seed(params.seed)
+    train_loader, val_loader = (TileLoader(packed, tiles, world.device) for tiles in fold)
+    val_batches = [world.share(batch) for batch in in_order(val_tiles, params.batch_size)]
+    generator = torch.Generator().manual_seed(params.seed + number)
     if world.is_main:
         weights = sum(weight.numel() for weight in model.parameters())
         where = f"{world.device}" if world.size == 1 else f"{world.size} x {world.device.type}"
-        print(f"{settings.model.name} with {weights:,} weights, {len(splits['train'])} training tiles, on {where}")
+        which = f"{settings.model.name} {number + 1} of {params.networks}"
+        print(f"{which} with {weights:,} weights, {len(train_tiles)} training tiles, on {where}", flush=True)
 
-    history = History()
     best: dict[str, Any] | None = None
+    state: dict[str, Tensor] = {}
     for epoch in range(1, params.epochs + 1):
         loss_name = loss_name_at(settings.loss, epoch - 1)
         monitor = partial(Monitor, losses[loss_name], head, packed.class_names)
         lr = float(optimization.schedule.get_last_lr()[0])
         side = settings.sampling.crop
         batches = prepare_batches(
-            loaders["train"], sampler.epoch(generator), normalization, side, settings.augment, generator, world
+            train_loader, sampler.epoch(generator), normalization, side, settings.augment, generator, world
         )
         train, speed = _train_with_bar(optimization, batches, monitor(), epoch, sampler.num_samples, world)
         predictions = predict(
             optimization.average.module,
-            loaders["val"],
+            val_loader,
             val_batches,
             normalization=normalization,
             dtype=optimization.dtype,
@@ -161,18 +205,23 @@ def _train(settings: Settings, packed: Packed, splits: dict[str, Indices], world
         row = history.add(epoch, loss_name, lr, train, val)
         improved = best is None or is_better(row["val_macro_dice"], best["val_macro_dice"])
         best = row if best is None or improved else best
+        last = epoch == params.epochs or (
+            bool(params.early_stopping) and epoch - best["epoch"] >= params.early_stopping
+        )
+        if (improved if params.keep == "best" else last) and world.is_main:
+            state = {
+                name: tensor.detach().to("cpu", copy=True)
+                for name, tensor in optimization.average.module.state_dict().items()
+            }
         if world.is_main:
             history.write(HISTORY, CLASS_HISTORY)
-            if improved or params.keep == "last":
-                save_checkpoint(MODEL, optimization.average.module.state_dict(), meta)
             what = "crops" if side else "tiles"
             print(_line(row, params.epochs, f"{speed:.1f} {what}/s") + (" *" if improved else ""), flush=True)
-        if params.early_stopping and epoch - best["epoch"] >= params.early_stopping:
-            if world.is_main:
+        if last:
+            if world.is_main and epoch < params.epochs:
                 print(f"stopped early: no better epoch since {best['epoch']}")
             break
-    if world.is_main:
-        write_json(METRICS, {"train": _summary(best, len(history.epochs))})
+    return state
 
 
 def build_losses(params: LossParams, head: Head, packed: Packed, device: torch.device) -> dict[str, Loss]:
@@ -228,10 +277,13 @@ def _line(row: dict[str, Any], epochs: int, speed: str) -> str:
     return f"epoch {row['epoch']}/{epochs} {shown} {speed}"
 
 
-def _summary(best: dict[str, Any] | None, epochs: int) -> dict[str, Any]:
-    assert best is not None, "params refuse a run without an epoch"
+def _summary(history: History) -> dict[str, Any]:
+    """Of all networks together, the epoch with the highest macro Dice in validation, the first of several."""
+    best, *others = epochs = history.epochs
+    for row in others:
+        best = row if is_better(row["val_macro_dice"], best["val_macro_dice"]) else best
     measures = {f"best_{name}": best[name] for name in ("epoch", "val_loss", "val_bce", "val_macro_dice")}
-    return {"epochs": epochs, **measures}
+    return {"epochs": len(epochs), **measures}
 
 
 if __name__ == "__main__":

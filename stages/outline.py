@@ -1,0 +1,102 @@
+"""Outline: run the networks over scenes that they never saw, and measure what they outline and what is annotated.
+
+Reads data/packed, data/split.csv and models/model.safetensors; takes the section outline of params.yaml. Looks at
+every view of `seepseg.outlines.find_views`: the training scenes, each through a network that never saw it, which are
+called val, and the test scenes through all networks. Writes into data/outlines: labels.npy (int32, numbers of the
+outlined slicks of a scene), foreground.npy (float16, probability of any class) and classes.npy (uint8, the network's
+most probable class), all with a row per tile in the order of the views; outlined.csv and annotated.csv, the tables of
+slicks; curves.csv, precision and recall; and views.json, how many networks looked.
+"""
+
+from contextlib import ExitStack
+from pathlib import Path
+
+import pandas as pd
+
+from seepseg.backends import prepare
+from seepseg.checkpoint import check_classes, load_model
+from seepseg.device import amp_dtype, choose_device, explain_full_memory, make_deterministic
+from seepseg.errors import run_stage
+from seepseg.files import NpyStream, atomic_path, write_csv, write_json
+from seepseg.inference import predict_scene
+from seepseg.metrics import PrHistogram
+from seepseg.outlines import (
+    ARRAYS,
+    FOLDER,
+    OutlineParams,
+    annotated_outlines,
+    average,
+    average_classes,
+    find_slicks,
+    find_views,
+    slick_table,
+)
+from seepseg.packed import NODATA, open_packed
+from seepseg.params import load_params
+
+MODEL = Path("models/model.safetensors")
+
+
+def main() -> None:
+    """Run the stage."""
+    params = load_params(OutlineParams, "outline")
+    device = choose_device(params.device, "outline.device")
+    make_deterministic(0, params.threads, device)
+    packed = open_packed()
+    names = packed.class_names
+    model, meta = load_model(MODEL)
+    check_classes(MODEL, meta.class_names, names, "train")
+    networks = [prepare(network.to(device), params.backend, device, "outline.backend") for network in model]
+    views = find_views(packed, len(networks))
+    curves = {view.split: PrHistogram(names) for view in views}
+    tables: dict[str, list[pd.DataFrame]] = {"annotated": [], "outlined": []}
+    dtype = amp_dtype(device, params.amp)
+    with ExitStack() as stack:
+        stack.enter_context(explain_full_memory(device, f"lower outline.batch_size, {params.batch_size} tiles"))
+        streams = {}
+        for name, kind in ARRAYS.items():
+            partial = stack.enter_context(atomic_path(FOLDER / f"{name}.npy"))
+            streams[name] = NpyStream(stack.enter_context(partial.open("wb")), kind)
+            streams[name].write_header(sum(len(view.scene.indices) for view in views), packed.targets.shape[1:])
+        for number, (split, scene, seen_by) in enumerate(views):
+            probs = {
+                network: predict_scene(
+                    networks[network],
+                    packed,
+                    scene,
+                    head=meta.model.head,
+                    batch_size=params.batch_size,
+                    device=device,
+                    normalization=meta.normalization,
+                    dtype=dtype,
+                    flips=params.flips,
+                )
+                for network in seen_by
+            }
+            image = scene.stitch(packed.images[scene.indices])
+            target = scene.stitch(packed.targets[scene.indices])
+            foreground = average(list(probs.values()))
+            classes = average_classes(list(probs.values()), foreground)
+            outlined = find_slicks(foreground, params.threshold, params.min_area)
+            annotated = annotated_outlines(image, target)
+            for which, outlines in (("annotated", annotated), ("outlined", outlined)):
+                table = slick_table(image, outlines, target, probs, names)
+                tables[which].append(table.assign(split=split, scene=number))
+            curves[split].update(classes, packed.targets[scene.indices], packed.images[scene.indices] != NODATA)
+            streams["labels"].append(scene.cut(outlined[0]))
+            streams["foreground"].append(scene.cut(foreground))
+            streams["classes"].append(classes.argmax(axis=1) + 1)
+            print(f"{split} {scene.name}: {outlined[1]} outlines, {annotated[1]} annotated slicks", flush=True)
+    for which, found in tables.items():
+        write_csv(FOLDER / f"{which}.csv", pd.concat(found, ignore_index=True))
+    write_csv(
+        FOLDER / "curves.csv",
+        pd.concat([curve.curve().assign(split=split) for split, curve in curves.items()])[
+            ["split", "class", "threshold", "precision", "recall"]
+        ],
+    )
+    write_json(FOLDER / "views.json", {"networks": len(networks)})
+
+
+if __name__ == "__main__":
+    run_stage(main)
