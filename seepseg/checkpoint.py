@@ -109,6 +109,8 @@ def load_model(path: Path) -> tuple[nn.ModuleList, CheckpointMeta]:
         InputError: as `load_checkpoint`, or the weights don't fit the networks that the file describes.
     """
     state, meta = load_checkpoint(path)
+    if meta.networks > len(state):  # before so many are built
+        raise InputError(f"{path}: expected {meta.networks} networks, found {len(state)} tensors; {REMEDY}")
     params = dataclasses.replace(meta.model, encoder_weights=None)
     with torch.device("meta"):  # no weights are drawn, only to be replaced
         model = nn.ModuleList(build_model(params, num_classes=len(meta.class_names) + 1) for _ in range(meta.networks))

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import (
     ConstantLR,
@@ -13,7 +13,7 @@ from torch.optim.lr_scheduler import (
     SequentialLR,
     StepLR,
 )
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import PARAM_LIST, AveragedModel, get_ema_multi_avg_fn
 
 OptimizerName = Literal["adamw", "adam"]
 ScheduleName = Literal["constant", "cosine", "poly", "step"]
@@ -76,8 +76,16 @@ def build_schedule(
 def build_average(model: nn.Module, decay: float) -> AveragedModel:
     """Exponential moving average of all weights and of the normalisations' running statistics.
 
+    The share of the old average kept at step n is min(decay, (1 + n) / (10 + n)), so that a short training is
+    averaged over about its last ninth, and not over its random beginning.
+
     Args:
         model: the model in training.
-        decay: share of the old average kept at each step; 0 keeps the newest weights alone.
+        decay: largest share of the old average kept at each step; 0 keeps the newest weights alone.
     """
-    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)  # type: ignore[no-untyped-call]
+
+    def average(averaged: PARAM_LIST, current: PARAM_LIST, num_averaged: Tensor | int) -> None:
+        n = int(num_averaged)
+        get_ema_multi_avg_fn(min(decay, (1 + n) / (10 + n)))(averaged, current, num_averaged)  # type: ignore[no-untyped-call]
+
+    return AveragedModel(model, multi_avg_fn=average, use_buffers=True)

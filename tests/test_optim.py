@@ -56,7 +56,14 @@ def test_weight_decay_acts_on_kernels_only():
     assert [decayed[id(weight)] for weight in (model[0].bias, model[1].weight, model[1].bias)] == [0, 0, 0]
 
 
-@pytest.mark.parametrize(("decay", "expected"), [(0.0, 3.0), (0.5, 0.5 * (0.5 * 1 + 0.5 * 2) + 0.5 * 3)])
+@pytest.mark.parametrize(
+    ("decay", "expected"),
+    [
+        (0.0, 3.0),
+        (0.2, 0.2 * (2 / 11 * 1 + 9 / 11 * 2) + 0.8 * 3),
+        (0.9, 3 / 12 * (2 / 11 * 1 + 9 / 11 * 2) + 9 / 12 * 3),
+    ],
+)
 def test_average_follows_its_recursion(decay, expected):
     model = nn.Linear(1, 1, bias=False)
     average = build_average(model, decay)
