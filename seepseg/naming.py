@@ -175,18 +175,18 @@ class Namer(nn.Module):
         Args:
             measured: n rows, see `seepseg.outlines.slick_table`; further columns are ignored.
         """
-        values = torch.from_numpy(measured[self.features].to_numpy(np.float32))
+        values = _values(measured, self.features)
         return Judgement(self.classes.probs(values), self.found.probs(values)[:, 1], self.share.probs(values)[:, 1])
 
 
 def fit_namer(
-    annotated: pd.DataFrame, outlined: pd.DataFrame, meta: NamerMeta, params: NamingParams, min_iou: float
+    annotated: pd.DataFrame, outlined: pd.DataFrame | None, meta: NamerMeta, params: NamingParams, min_iou: float
 ) -> Namer:
     """Learn to judge slicks.
 
     Args:
         annotated: rows of `seepseg.outlines.slick_table`, of annotated slicks: what classes look like.
-        outlined: likewise, of those that networks outline: what look-alikes look like.
+        outlined: likewise, of those that networks outline: what look-alikes look like. None to learn classes alone.
         meta: what to build.
         params: section `name`.
         min_iou: with an annotated slick, from which an outline matches it.
@@ -195,7 +195,7 @@ def fit_namer(
         InputError: there is no slick to learn from.
     """
     for table, which in ((annotated, "annotated"), (outlined, "outlined")):
-        if not len(table):
+        if table is not None and not len(table):
             raise InputError(f"name: expected {which} slicks in the training tiles, found none; see data/split.csv")
     torch.manual_seed(params.seed)  # of the first weights and of dropout
     namer = Namer(meta, params.dropout)
@@ -205,9 +205,11 @@ def fit_namer(
     classes = pixels.argmax(axis=1)
     sizes = np.bincount(classes, minlength=pixels.shape[1]).clip(min=1).astype(np.float64)
     weight = sizes[classes] ** -params.class_power * pixels.sum(axis=1) ** params.area_power
-    _fit(namer.classes, _values(annotated, meta), np.eye(pixels.shape[1])[classes], weight, params, generator)
+    _fit(namer.classes, _values(annotated, meta.features), np.eye(pixels.shape[1])[classes], weight, params, generator)
 
-    values, areas = _values(outlined, meta), outlined["area"].to_numpy(np.float64)
+    if outlined is None:
+        return namer
+    values, areas = _values(outlined, meta.features), outlined["area"].to_numpy(np.float64)
     found = (outlined["iou"] >= min_iou).to_numpy(np.float64)
     share = outlined[[PIXELS + name for name in meta.class_names]].to_numpy(np.float64).sum(axis=1) / areas
     _fit(namer.found, values, _either(found), np.ones(len(values)), params, generator)
@@ -220,8 +222,8 @@ def _either(yes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.stack([1 - yes, yes], axis=1)
 
 
-def _values(table: pd.DataFrame, meta: NamerMeta) -> Tensor:
-    return torch.from_numpy(table[meta.features].to_numpy(np.float32))
+def _values(table: pd.DataFrame, features: list[str]) -> Tensor:
+    return torch.from_numpy(table[features].to_numpy(np.float32, copy=True))
 
 
 def _fit(

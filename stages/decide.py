@@ -31,8 +31,8 @@ class DecideParams:
 def main() -> None:
     """Run the stage."""
     params, outline = load_params(DecideParams, "decide"), load_params(OutlineParams, "outline")
-    namers, meta = load_namers(NAMER)
     annotated, outlined = _unseen(read_slicks("annotated")), _unseen(read_slicks("outlined"))
+    namers, meta = load_namers(NAMER)
     start = DecisionRule(
         flips=outline.flips,
         threshold=outline.threshold,

@@ -12,7 +12,7 @@ import torch
 import yaml
 
 ROOT = Path(__file__).parents[1]
-STAGES = ("sample", "ingest", "split", "class_balance", "train", "name", "decide", "evaluate", "plot")
+STAGES = ("sample", "ingest", "split", "class_balance", "train", "outline", "name", "decide", "evaluate", "plot")
 
 # What makes the default small enough for a test.
 SMALL = {
@@ -21,10 +21,10 @@ SMALL = {
     "model": {"width": 4, "depth": 3},
     # Without amp, whose results depend on the CPU.
     "sampling": {"crop": 32, "crops_per_tile": 2},
-    "train": {"epochs": 3, "threads": 1, "batch_size": 4, "amp": False, "ema_decay": 0.9},
+    "train": {"networks": 2, "epochs": 3, "threads": 1, "batch_size": 4, "amp": False, "ema_decay": 0.9},
+    "outline": {"threads": 1, "amp": False},
     "name": {"members": 2, "hidden": 8, "epochs": 5},
-    "decide": {"threads": 1, "amp": False},
-    "evaluate": {"threads": 1, "bootstrap_samples": 50, "amp": False},
+    "evaluate": {"bootstrap_samples": 50},
     "plot": {"n_tiles": 2, "dpi": 40},
 }
 
@@ -105,7 +105,7 @@ def finished(tmp_path_factory):
 def prepared(finished, tmp_path):
     """A workspace of its own with everything that training needs."""
     for name, content in finished.files().items():
-        if name.startswith("data/") and not name.startswith(("data/sample", "data/predictions")):
+        if name.startswith("data/") and not name.startswith(("data/sample", "data/outlines", "data/predictions")):
             path = Path(tmp_path, name)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)

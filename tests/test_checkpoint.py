@@ -27,6 +27,7 @@ MODEL = ModelParams(
 )
 META = CheckpointMeta(
     model=MODEL,
+    networks=2,
     class_names=["seep", "slick"],
     normalization=Normalization(kind="dataset", mean=28921.123456789, std=11003.0),
     data_fingerprint="abc",
@@ -37,10 +38,14 @@ META = CheckpointMeta(
 @pytest.fixture
 def saved(tmp_path):
     torch.manual_seed(0)
-    model = build_model(MODEL, num_classes=3)
+    models = [build_model(MODEL, num_classes=3) for _ in range(2)]
     path = tmp_path / "models" / "model.safetensors"
-    save_checkpoint(path, model.state_dict(), META)
-    return path, model
+    save_checkpoint(path, states(models), META)
+    return path, models
+
+
+def states(models):
+    return [model.state_dict() for model in models]
 
 
 def rewrite(path, change_state=lambda state: state, change_meta=lambda document: document):
@@ -52,34 +57,36 @@ def rewrite(path, change_state=lambda state: state, change_meta=lambda document:
 
 
 def test_round_trip(saved):
-    path, model = saved
+    path, models = saved
     state, meta = load_checkpoint(path)
     assert meta == META
-    expected = model.state_dict()
+    expected = torch.nn.ModuleList(models).state_dict()
     assert state.keys() == expected.keys()
     assert all(state[name].equal(expected[name]) and state[name].dtype == expected[name].dtype for name in state)
     assert [file.name for file in path.parent.iterdir()] == ["model.safetensors"]
 
 
 def test_loaded_model_computes_the_same(saved):
-    path, model = saved
-    model(torch.randn(2, 1, 8, 8))  # running statistics, as training leaves them
-    save_checkpoint(path, model.state_dict(), META)
+    path, models = saved
+    for model in models:
+        model(torch.randn(2, 1, 8, 8))  # running statistics, as training leaves them
+    save_checkpoint(path, states(models), META)
     before = torch.get_rng_state()
     loaded, meta = load_model(path)
     assert torch.get_rng_state().equal(before)
     assert meta == META
     assert not loaded.training
     images = torch.randn(1, 1, 9, 7)
-    assert loaded(images).equal(model.eval()(images))
+    assert not loaded[0](images).equal(loaded[1](images))
+    assert all(one(images).equal(model.eval()(images)) for one, model in zip(loaded, models, strict=True))
     assert all(weight.requires_grad for weight in loaded.parameters())
 
 
 def test_loading_needs_no_encoder_weights(tmp_path):
     params = replace(MODEL, name="resnet_unet", stem=2)
     path = tmp_path / "model.safetensors"
-    meta = replace(META, model=replace(params, encoder_weights="gone.pth"))
-    save_checkpoint(path, build_model(params, num_classes=3).state_dict(), meta)
+    meta = replace(META, model=replace(params, encoder_weights="gone.pth"), networks=1)
+    save_checkpoint(path, states([build_model(params, num_classes=3)]), meta)
     assert load_model(path)[1].model.encoder_weights == "gone.pth"
 
 
@@ -88,9 +95,9 @@ import sys, torch
 from pathlib import Path
 from tests.test_checkpoint import META, MODEL, build_model, replace, save_checkpoint
 torch.manual_seed(0)
-state = build_model(MODEL, num_classes=3).state_dict()
+states = [build_model(MODEL, num_classes=3).state_dict() for _ in range(2)]
 meta = replace(META, info=dict(reversed(META.info.items())))
-save_checkpoint(Path(sys.argv[1]), dict(reversed(state.items())), meta)
+save_checkpoint(Path(sys.argv[1]), [dict(reversed(state.items())) for state in states], meta)
 """
 
 
@@ -104,17 +111,17 @@ def test_another_process_writes_the_same_bytes(saved, tmp_path, pytestconfig):
 def test_views_of_one_tensor_are_saved_each(tmp_path):
     path = tmp_path / "model.safetensors"
     tensor = torch.arange(6.0).view(2, 3)
-    save_checkpoint(path, {"a": tensor.T, "b": tensor}, META)
+    save_checkpoint(path, [{"a": tensor.T, "b": tensor}], META)
     state, _ = load_checkpoint(path)
-    assert state["a"].equal(tensor.T)
-    assert state["b"].equal(tensor)
+    assert state["0.a"].equal(tensor.T)
+    assert state["0.b"].equal(tensor)
 
 
 def test_nan_in_metadata_is_refused_and_keeps_the_old_file(saved):
-    path, model = saved
+    path, models = saved
     before = path.read_bytes()
     with pytest.raises(ValueError, match="not JSON compliant"):
-        save_checkpoint(path, model.state_dict(), replace(META, info={"loss": float("nan")}))
+        save_checkpoint(path, states(models), replace(META, info={"loss": float("nan")}))
     assert path.read_bytes() == before
 
 
@@ -153,7 +160,7 @@ def test_safetensors_of_another_program(tmp_path, metadata):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda document: document | {"version": 2, "new": 1}, "expected a model file of version 1, found 2"),
+        (lambda document: document | {"version": 1, "new": 1}, "expected a model file of version 2, found 1"),
         (lambda document: [document], "expected metadata with a version"),
         (lambda document: {}, "expected metadata with a version, found '{}'"),
         (lambda document: document | {"class_names": [1, 2]}, r"class_names\.0 is not as expected: .* valid string"),
@@ -171,12 +178,12 @@ def test_wrong_metadata(saved, change, message):
     ("change", "message"),
     [
         (
-            lambda state: {k: v for k, v in state.items() if k != "head.bias"},
-            r"head\.bias: expected \(3,\), found none",
+            lambda state: {k: v for k, v in state.items() if k != "1.head.bias"},
+            r"1\.head\.bias: expected \(3,\), found none",
         ),
         (lambda state: state | {"more": torch.zeros(2)}, r"more: expected no such tensor, found \(2,\)"),
-        (lambda state: state | {"head.bias": torch.zeros(1)}, r"head\.bias: expected \(3,\), found \(1,\)"),
-        (lambda state: {}, r"found none; .* and 35 more"),
+        (lambda state: state | {"1.head.bias": torch.zeros(1)}, r"1\.head\.bias: expected \(3,\), found \(1,\)"),
+        (lambda state: {k: v for k, v in state.items() if k.startswith("0.")}, r"found none; .* and 35 more"),
     ],
 )
 def test_weights_that_do_not_fit(saved, change, message):
@@ -185,7 +192,13 @@ def test_weights_that_do_not_fit(saved, change, message):
     refuses(path, f"the weights don't fit the model; .*{message}")
 
 
+def test_more_networks_than_the_file_can_hold_are_not_built(saved):
+    path, _ = saved
+    rewrite(path, change_meta=lambda document: document | {"networks": 10**9})
+    refuses(path, "expected 1000000000 networks, found 76 tensors")
+
+
 def test_number_of_classes_must_fit_the_head(saved):
     path, _ = saved
     rewrite(path, change_meta=lambda document: document | {"class_names": ["only one"]})
-    refuses(path, r"head\.bias: expected \(2,\), found \(3,\); head\.weight: expected \(2, 2, 1, 1\)")
+    refuses(path, r"0\.head\.bias: expected \(2,\), found \(3,\); 0\.head\.weight: expected \(2, 2, 1, 1\)")

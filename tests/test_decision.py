@@ -1,4 +1,4 @@
-"""Outlines by two thresholds, one name for each slick, and the fit of both."""
+"""Which outlines stay, what they are called, and the fit of both."""
 
 import json
 
@@ -6,133 +6,125 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from seepseg.decision import DecisionRule, decide_scene, describe_slicks, find_slicks, fit_rule, load_rule
+from seepseg.decision import DecisionRule, Outlined, fit_rule, judge_outlines, kept, load_rule, named, paint
 from seepseg.errors import InputError
-from seepseg.inference import SceneProbs
-from seepseg.scenes import Scene
+from seepseg.naming import Judgement
 
 RULE = {
     "flips": 1,
-    "low": 0.4,
-    "high": 0.7,
+    "threshold": 0.4,
     "min_area": 2,
-    "naming": "vote",
-    "vote_weight": 1.0,
+    "keep": "judged",
+    "object_cut": 0.5,
+    "pixel_cut": 0.6,
+    "mean_area": 100.0,
+    "peak": 0.8,
+    "naming": "properties",
     "class_weights": [1.0, 1.0],
 }
-
-FOREGROUND = np.array(
-    [
-        [0.9, 0.5, 0.0, 0.6, 0.6, 0.0],
-        [0.0, 0.0, 0.4, 0.0, 0.6, 0.0],
-        [0.0, 0.0, 0.0, 0.0, 0.0, 0.0],
-        [0.8, 0.0, 0.3, 0.0, 0.7, 0.4],
-    ],
-    dtype=np.float32,
-)
 
 
 def rule(**values):
     return DecisionRule(**RULE | values)
 
 
-def scene_of(foreground, class_probs=None, tiles=1):
-    """A scene of equal tiles side by side, all of it seen."""
-    height, width = foreground.shape
-    side = width // tiles
-    scene = Scene("s", np.arange(tiles), np.zeros(tiles, int), np.arange(tiles) * side, (height, side))
-    if class_probs is None:
-        class_probs = np.stack([foreground, 0 * foreground])
-    in_tiles = np.stack([class_probs[..., left : left + side] for left in scene.left])
-    return SceneProbs(scene, np.full(foreground.shape, 30000, np.uint16), foreground, in_tiles.astype(np.float32))
+def outlined(areas, found, share, classes=None, **columns):
+    """Slicks of one scene, all of class 1 where annotated."""
+    n = len(areas)
+    table = pd.DataFrame({"scene": 0, "slick": np.arange(1, n + 1), "area": areas, "match": np.arange(1, n + 1)})
+    table["iou"] = found
+    table["pixels_oil"], table["pixels_gas"] = np.array(areas) * np.array(share), 0.0
+    table["prob_peak"], table["vote_oil"], table["vote_gas"] = 0.9, np.log(0.7), np.log(0.3)
+    probs = np.tile([0.6, 0.4], (n, 1)) if classes is None else np.array(classes)
+    return Outlined(table.assign(**columns), Judgement(probs, np.array(found, float), np.array(share, float)))
 
 
-def test_hysteresis_keeps_weak_pixels_that_touch_a_strong_one():
-    labels, n = find_slicks(FOREGROUND, low=0.4, high=0.7, min_area=1)
-    # The corner at row 1, column 2 joins the first two groups; one pixel alone reaches 0.8; 0.3 is below both.
-    assert n == 3
-    assert labels.tolist() == [[1, 1, 0, 1, 1, 0], [0, 0, 1, 0, 1, 0], [0] * 6, [2, 0, 0, 0, 3, 3]]
+def test_an_outline_stays_where_it_is_expected_to_help():
+    # (2 p - 0.5) + (2 q - 0.6) A / 100, of which each row weighs one against the other.
+    slicks = outlined([10, 10, 100, 400, 1], [0.3, 0.2, 0.0, 0.9, 1.0], [0.3, 0.3, 0.6, 0.1, 1.0])
+    assert kept(slicks, rule()).tolist() == [True, False, True, False, False]  # the last one is too small
 
 
-def test_a_higher_low_threshold_splits_and_small_slicks_are_left_out():
-    labels, n = find_slicks(FOREGROUND, low=0.5, high=0.7, min_area=2)
-    assert n == 1 and np.flatnonzero(labels).tolist() == [0, 1]
-    assert find_slicks(FOREGROUND, low=0.4, high=0.95, min_area=1)[1] == 0
+def test_by_peak_and_area_alone():
+    slicks = outlined([10, 10, 1], [0, 0, 1], [0, 0, 1], prob_peak=[0.8, 0.7, 0.99])
+    assert kept(slicks, rule(keep="peak")).tolist() == [True, False, False]
 
 
-def test_no_data_is_never_a_slick_even_at_a_threshold_of_zero():
-    labels, n = find_slicks(FOREGROUND, low=0.0, high=0.0, min_area=1)
-    assert ((labels > 0) == (FOREGROUND > 0)).all() and n > 0
+def test_the_class_by_namers_or_votes_and_weights():
+    slicks = outlined([10, 10], [1, 1], [1, 1], classes=[[0.6, 0.4], [0.3, 0.7]])
+    assert named(slicks, rule()).tolist() == [1, 2]
+    assert named(slicks, rule(class_weights=[1.0, 2.0])).tolist() == [2, 2]
+    for naming in ("vote", "pixel"):
+        assert named(slicks, rule(naming=naming)).tolist() == [1, 1]
 
 
-def test_a_slick_across_tiles_gets_one_name_from_all_of_its_pixels():
-    foreground = np.full((2, 8), 0.9, np.float32)
-    class_probs = np.stack([np.full((2, 8), 0.4), np.full((2, 8), 0.5)])
-    class_probs[:, :, :4] = [[[0.6]], [[0.3]]]  # the left tile alone would be of class 1
-    probs = scene_of(foreground, class_probs, tiles=2)
-    assert decide_scene(probs, rule(naming="pixel"), None).tolist() == [[[1] * 4] * 2, [[2] * 4] * 2]
-    assert decide_scene(probs, rule(), None).tolist() == [[[1] * 4] * 2] * 2  # 4.8 + 3.2 against 2.4 + 4
-    assert decide_scene(probs, rule(class_weights=[1.0, 1.3]), None).tolist() == [[[2] * 4] * 2] * 2
+def test_a_scene_is_painted_by_slick_or_by_pixel():
+    labels = np.array([[1, 1, 0, 2], [0, 3, 3, 0]], np.int32)
+    stay, classes = np.array([True, False, True]), np.array([2, 1, 1], np.uint8)
+    assert paint(labels, stay, classes, None).tolist() == [[2, 2, 0, 0], [0, 1, 1, 0]]
+    by_pixel = np.array([[1, 2, 2, 2], [2, 1, 2, 2]], np.uint8)
+    assert paint(labels, stay, classes, by_pixel).tolist() == [[1, 2, 0, 0], [0, 1, 2, 0]]
+    empty = np.zeros(0, bool), np.zeros(0, np.uint8)
+    assert not paint(np.zeros((2, 2), np.int32), *empty, None).any()
 
 
-class Says:
-    """A namer that knows one answer."""
-
-    def __init__(self, *probs):
-        self.answer = np.array(probs, np.float32)
-
-    def probs(self, measured):
-        assert isinstance(measured, pd.DataFrame)
-        return np.tile(self.answer, (len(measured), 1))
-
-
-def test_properties_and_vote_are_weighed_against_each_other():
-    foreground = np.full((4, 4), 0.9, np.float32)
-    probs = scene_of(foreground, np.stack([np.full((4, 4), 0.8), np.full((4, 4), 0.1)]))
-    slicks = describe_slicks(probs, *find_slicks(foreground, 0.4, 0.7, 1), Says(0.2, 0.8))
-    np.testing.assert_allclose(slicks.votes, [[8 / 9, 1 / 9]], rtol=1e-6)
-    for vote_weight, expected in ((0.0, 2), (0.5, 2), (1.0, 1)):  # 0.8 / 0.2 = 4 against 1, 2.8 and 8
-        assert slicks.name(vote_weight, [1, 1]).tolist() == [expected]
-    assert (decide_scene(probs, rule(naming="properties", vote_weight=0.5), Says(0.2, 0.8)) == 2).all()
+def test_without_namers_the_mean_vote_of_the_networks_counts():
+    rows = pd.DataFrame(
+        {
+            "scene": [0, 0, 1],
+            "slick": [1, 1, 1],
+            "network": [0, 1, 0],
+            "area": [5, 5, 9],
+            "vote_oil": np.log([0.5, 0.5, 0.1]),
+            "vote_gas": np.log([0.1, 0.5, 0.9]),
+        }
+    )
+    judged = judge_outlines(rows, None)
+    assert judged.table[["scene", "slick", "area"]].to_numpy().tolist() == [[0, 1, 5], [1, 1, 9]]
+    assert judged.judgement.classes.argmax(axis=1).tolist() == [0, 1]
 
 
-def test_a_scene_without_a_slick():
-    probs = scene_of(np.zeros((4, 4), np.float32))
-    for naming in ("properties", "vote", "pixel"):
-        assert not decide_scene(probs, rule(naming=naming), Says(0.5, 0.5)).any()
+def annotations(*areas):
+    return pd.DataFrame({"pixels_oil": areas, "pixels_gas": 0})
 
 
-def made_scene():
-    """Slicks with a halo of 0.35 that is no slick, specks of 0.8, and class 2 rare and never the first choice."""
-    foreground, target = np.zeros((60, 60), np.float32), np.zeros((60, 60), np.uint8)
-    class_probs = np.zeros((2, 60, 60))
-    for number, top in enumerate(range(2, 58, 8)):
-        foreground[top - 1 : top + 4, 4:41] = 0.33
-        foreground[top : top + 3, 5:40] = 0.65
-        foreground[top, 5] = 0.95
-        target[top : top + 3, 5:40] = 2 if number == 0 else 1
-        class_probs[:, top - 1 : top + 4, 4:41] = [[[0.5]], [[0.45 if number == 0 else 0.1]]]
-        foreground[top, 50:53] = 0.93
-    return scene_of(foreground, class_probs), target
+def test_the_fit_keeps_slicks_and_drops_look_alikes():
+    # Judged with errors: slicks get 0.3 to 0.9, look-alikes 0.0 to 0.25.
+    found = np.concatenate([np.linspace(0.3, 0.9, 20), np.linspace(0, 0.25, 30)])
+    slicks = outlined([50] * 50, found, found)
+    truth = slicks.table["slick"] <= 20
+    slicks.table["iou"] = np.where(truth, 0.7, 0.0)
+    slicks.table["pixels_oil"] = np.where(truth, 45, 0)
+    fitted = fit_rule(slicks, annotations(*[50] * 22), rule(), 0.3)
+    assert kept(slicks, fitted).tolist() == truth.tolist()
+    assert fitted.mean_area == 50
+    assert (fitted.flips, fitted.threshold, fitted.naming) == (1, 0.4, "properties")
 
 
-def fitted(naming="vote", sizes=(1000, 10)):
-    probs, target = made_scene()
-    return fit_rule([probs], [target], None, np.array(sizes), flips=4, naming=naming, min_iou=0.3), probs, target
+def test_the_fit_of_peak_and_area():
+    peaks, areas = [0.99, 0.96, 0.6, 0.99], [40, 40, 40, 4]
+    slicks = outlined(areas, [0.8, 0.8, 0, 0], [0.9, 0.9, 0, 0], prob_peak=peaks)
+    fitted = fit_rule(slicks, annotations(40, 40), rule(keep="peak"), 0.3)
+    assert kept(slicks, fitted).tolist() == [True, True, False, False]
 
 
-def test_the_fit_finds_outlines_names_and_the_smallest_slick():
-    found, probs, target = fitted()
-    assert found.flips == 4 and found.naming == "vote"
-    assert 0.33 < found.low <= 0.65 and found.high >= found.low
-    assert 3 < found.min_area <= 105 or found.high > 0.93
-    assert found.class_weights[1] > found.class_weights[0] == 1  # the rare one needs it to win its slick
-    assert (decide_scene(probs, found, None)[0] == target).all()
+def test_two_outlines_of_one_slick_count_once():
+    """Else splitting slicks would pay: the fit prefers the one that is worth more."""
+    slicks = outlined([60, 40], [0.9, 0.2], [1.0, 1.0], match=[1, 1], iou=[0.55, 0.35])
+    slicks.table["pixels_oil"] = [60.0, 0.0]
+    fitted = fit_rule(slicks, annotations(100), rule(), 0.3)
+    assert kept(slicks, fitted)[0]
 
 
-def test_class_weights_stay_equal_where_they_do_not_help():
-    assert fitted(naming="pixel")[0].class_weights == [1.0, 1.0]
-    assert fitted(sizes=(10, 10))[0].class_weights == [1.0, 1.0]
+def test_rare_classes_get_more_weight_only_where_it_helps():
+    common, rare = [[0.6, 0.4]] * 8, [[0.55, 0.45]]
+    slicks = outlined([100] * 8 + [50], [1] * 9, [1] * 9, classes=common + rare)
+    slicks.table["pixels_oil"], slicks.table["pixels_gas"] = [100.0] * 8 + [0.0], [0.0] * 8 + [50.0]
+    target = pd.DataFrame({"pixels_oil": [100] * 8 + [0], "pixels_gas": [0] * 8 + [50]})
+    fitted = fit_rule(slicks, target, rule(), 0.3)
+    assert fitted.class_weights[1] >= 1.0
+    equal = fit_rule(outlined([100] * 9, [1] * 9, [1] * 9), annotations(*[100] * 9), rule(), 0.3)
+    assert named(equal_slicks := outlined([100] * 9, [1] * 9, [1] * 9), equal).tolist() == [1] * len(equal_slicks.table)
 
 
 def test_a_rule_survives_its_file(tmp_path):
@@ -146,8 +138,8 @@ def test_a_rule_survives_its_file(tmp_path):
     [
         (None, "is missing: write it anew with `dvc repro decide`"),
         ("{", "is not as expected"),
-        (json.dumps(RULE | {"low": 1.5}), "low is not as expected: Input should be less than or equal to 1"),
-        (json.dumps(RULE | {"lows": 1}), "lows is not as expected"),
+        (json.dumps(RULE | {"peak": 1.5}), "peak is not as expected: Input should be less than or equal to 1"),
+        (json.dumps(RULE | {"peaks": 1}), "peaks is not as expected"),
         (json.dumps(RULE | {"class_weights": [1.0]}), "expected weights of 2 classes, found 1"),
     ],
 )

@@ -5,8 +5,7 @@ import pandas as pd
 import pytest
 
 from seepseg.objects import label_objects
-from seepseg.packed import Packed
-from seepseg.slick_features import FEATURES, annotated_slicks, measure_slicks
+from seepseg.slick_features import FEATURES, measure_slicks
 
 
 def scene(*slicks, height=200, width=300, sea=30000, dark=20000, noise=1000.0):
@@ -86,18 +85,3 @@ def test_one_pixel_and_no_slick_at_all():
 def test_rows_are_in_the_order_of_the_numbers():
     table = measured(*scene((100, 200, 3, 50), (20, 30, 8, 8)))
     assert np.exp(table["log_area"]).round().tolist() == [64, 150]
-
-
-def test_an_annotated_slick_is_one_across_tiles_and_its_class_is_that_of_most_pixels():
-    image, mask = scene((10, 20, 4, 30), (40, 5, 4, 8), height=64, width=64)
-    target = np.where(mask, 2, 0).astype(np.uint8)
-    target[10:14, 20:26] = 1  # in the left tile, 24 of 120 pixels
-    image[40, 5] = 0  # no-data on the other slick
-    halves = [np.stack([array[:, :32], array[:, 32:]]) for array in (image, target)]
-    table = pd.DataFrame(
-        {"scene": ["s", "s"], "row": [0, 0], "col": [0, 1], "pixels_background": 1, "pixels_a": 1, "pixels_b": 1}
-    )
-    slicks = annotated_slicks(Packed(*halves, table), np.array([0, 1]))
-    assert slicks.pixels.tolist() == [[24, 96], [0, 31]]
-    assert slicks.classes.tolist() == [1, 1] and slicks.scenes == ["s", "s"]
-    assert np.exp(slicks.properties["log_area"]).round().tolist() == [120, 31]

@@ -10,7 +10,7 @@ import yaml
 from seepseg.errors import InputError
 from seepseg.files import read_json
 from seepseg.params import load_params
-from seepseg.splits import SPLITS, leakage, scene_folds, split_by_scene, split_by_tile
+from seepseg.splits import SPLITS, TEST, leakage, scene_folds, split_by_scene, split_by_tile, split_of
 from stages import split as stage
 
 PARAMS = {
@@ -95,18 +95,24 @@ def test_the_seed_decides_between_equal_scenes():
     assert folds[0] == tuple(sorted(scene_folds(scenes[::-1], pixels, 4, 0).items()))
 
 
-def test_every_fold_tests_once_and_the_next_one_validates():
+def test_every_fold_tests_once_and_those_after_it_are_the_parts():
     scenes, pixels = random_scenes(8)
     folds = scene_folds(scenes, pixels, 4, seed=1)
     for fold in range(4):
-        splits = split_by_scene(scenes, pixels, n_folds=4, fold=fold, seed=1)
-        roles = {fold: "test", (fold + 1) % 4: "val"}
-        assert splits == [roles.get(folds[scene], "train") for scene in scenes]
+        parts = split_by_scene(scenes, pixels, n_folds=4, fold=fold, seed=1)
+        number = {fold: TEST, (fold + 1) % 4: 0, (fold + 2) % 4: 1, (fold + 3) % 4: 2}
+        assert parts == [number[folds[scene]] for scene in scenes]
+
+
+def test_what_a_part_is_to_the_first_network():
+    assert [split_of(part) for part in (TEST, 0, 1, 2)] == ["test", "val", "train", "train"]
 
 
 def by_hand(**named):
     scenes, pixels = random_scenes(9, n_scenes=6)
-    splits = split_by_scene(scenes, pixels, n_folds=4, fold=0, seed=1, **named)
+    parts = split_by_scene(scenes, pixels, n_folds=4, fold=0, seed=1, **named)
+    assert set(parts) == {TEST, *range(max(parts) + 1)}  # no number is left out
+    splits = [split_of(part) for part in parts]
     assert set(splits) == set(SPLITS)
     return {split: sorted({s for s, x in zip(scenes, splits, strict=True) if x == split}) for split in SPLITS}
 
@@ -131,9 +137,19 @@ def test_one_list_by_hand_leaves_the_other_to_the_folds_of_the_rest():
 
 def test_scenes_named_by_hand_do_not_count_in_the_folds():
     scenes, pixels = random_scenes(10)
-    splits = split_by_scene(scenes, pixels, n_folds=3, fold=1, seed=1, test_scenes=["000000", "000001"])
+    parts = split_by_scene(scenes, pixels, n_folds=3, fold=1, seed=1, test_scenes=["000000", "000001"])
     folds = scene_folds(scenes[12:], pixels[12:], 3, seed=1)
-    assert splits == ["test"] * 12 + ["val" if folds[scene] == 2 else "train" for scene in scenes[12:]]
+    assert parts == [TEST] * 12 + [(folds[scene] - 2) % 3 for scene in scenes[12:]]
+
+
+def test_with_both_lists_by_hand_the_rest_is_divided():
+    scenes, pixels = random_scenes(10)
+    named = {"test_scenes": ["000000"], "val_scenes": ["000001", "000002"]}
+    parts = split_by_scene(scenes, pixels, n_folds=5, fold=3, seed=1, **named)
+    assert parts[:18] == [TEST] * 6 + [0] * 12
+    assert set(parts[18:]) == {1, 2, 3}
+    few = split_by_scene(list("abcd"), np.ones((4, 2), int), n_folds=9, fold=0, seed=1, test_scenes="a", val_scenes="b")
+    assert sorted(few) == [TEST, 0, 1, 2]  # no more parts than scenes
 
 
 @pytest.mark.parametrize(
@@ -168,24 +184,25 @@ def test_every_fault_in_the_scene_names_is_named_at_once():
 
 def test_by_tile_gives_the_fractions_and_ignores_the_order():
     tiles = [f"t{number:03d}" for number in range(50)]
-    splits = split_by_tile(tiles, val_fraction=0.2, test_fraction=0.1, seed=1)
-    assert {split: splits.count(split) for split in SPLITS} == {"train": 35, "val": 10, "test": 5}
-    assert split_by_tile(tiles[::-1], val_fraction=0.2, test_fraction=0.1, seed=1) == splits[::-1]
-    assert split_by_tile(tiles, val_fraction=0.2, test_fraction=0.1, seed=2) != splits
+    shares = {"n_folds": 4, "val_fraction": 0.2, "test_fraction": 0.1}
+    parts = split_by_tile(tiles, **shares, seed=1)
+    assert {part: parts.count(part) for part in set(parts)} == {TEST: 5, 0: 10, 1: 18, 2: 17}
+    assert split_by_tile(tiles[::-1], **shares, seed=1) == parts[::-1]
+    assert split_by_tile(tiles, **shares, seed=2) != parts
 
 
 def test_by_tile_draws_the_same_tiles_forever():
     """Golden: the draw rests on SHA-256 of seed and name, not on a library's random numbers."""
-    splits = split_by_tile(list("abcdefgh"), val_fraction=0.25, test_fraction=0.25, seed=1)
+    parts = split_by_tile(list("abcdefgh"), n_folds=3, val_fraction=0.25, test_fraction=0.25, seed=1)
     # In the order of the hashes of "1 a", "1 b", ...: c and g, then a and b, then the others.
-    assert splits == ["val", "val", "test", "train", "train", "train", "test", "train"]
+    assert parts == [0, 0, TEST, 1, 1, 1, TEST, 1]
 
 
 def test_by_tile_needs_tiles_in_train_and_val():
     with pytest.raises(InputError, match=r"found none in val; .* change split.val_fraction"):
-        split_by_tile(["a", "b"], val_fraction=0.1, test_fraction=0.0, seed=1)
+        split_by_tile(["a", "b"], n_folds=3, val_fraction=0.1, test_fraction=0.0, seed=1)
     with pytest.raises(InputError, match="found none in train and val"):
-        split_by_tile([], val_fraction=0.5, test_fraction=0.0, seed=1)
+        split_by_tile([], n_folds=3, val_fraction=0.5, test_fraction=0.0, seed=1)
 
 
 def grid(*rows, scene="s"):
@@ -257,7 +274,9 @@ def test_stage_writes_what_later_stages_read(folder):
     write_inputs(folder, manifest, test_scenes=["000001"], val_scenes=["000002"])
     stage.main()
     table = pd.read_csv(folder / "data/split.csv", dtype=str)
-    assert table.columns.tolist() == ["tile", "scene", "split"]
+    assert table.columns.tolist() == ["tile", "scene", "split", "part"]
+    assert table.groupby("scene")["part"].first().isna().tolist() == [False, True, False, False, False]
+    assert set(table["part"].dropna()) == {"0", "1"}
     assert table["tile"].tolist() == manifest["tile"].tolist()
     assert table.groupby("scene")["split"].first().tolist() == ["train", "test", "val", "train", "train"]
     share = 46 / (4 * 90 + 46)

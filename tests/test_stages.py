@@ -77,12 +77,13 @@ def test_the_history_of_training(finished):
 
 @pytest.mark.parametrize("keep", ["last", "best"])
 def test_the_epoch_that_is_kept(prepared, keep):
-    prepared.set("train", keep=keep, epochs=4, lr=3e-2, ema_decay=0.0)
+    prepared.set("train", networks=1, keep=keep, epochs=4, lr=3e-2, ema_decay=0.0)
     prepared.run("train")
     history = pd.read_csv(prepared.folder / "plots/history.csv")
     kept = history.iloc[-1] if keep == "last" else history.loc[history["val_macro_dice"].idxmax()]
     # Measured from the file, pixel by pixel, as training does: weights and normalisation came through.
-    model, meta = load_model(prepared.folder / "models/model.safetensors")
+    # One network, whose best epoch is that of the history.
+    (model,), meta = load_model(prepared.folder / "models/model.safetensors")
     packed = open_packed(prepared.folder / "data/packed")
     rows = read_split(packed, prepared.folder / "data/split.csv")["val"]
     loader = TileLoader(packed, rows, torch.device("cpu"))
@@ -94,22 +95,48 @@ def test_the_epoch_that_is_kept(prepared, keep):
     assert history["val_dice"].nunique() == 4
 
 
-def test_the_rule_is_fitted_on_validation_and_used_by_evaluate(finished, prepared):
+def copy_of(finished, workspace, *names):
+    for name, content in finished.files().items():
+        if name.startswith(names):
+            path = workspace.folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+
+
+def test_each_network_is_blind_to_its_part(finished, prepared):
+    """Other images of part 1 change network 0, which trains on them, and leave network 1 as it is."""
+    images = np.load(prepared.folder / "data/packed/images.npy")
+    part = pd.read_csv(prepared.folder / "data/split.csv")["part"].to_numpy()
+    images[part == 1] = np.where(images[part == 1] > 0, 65535 - images[part == 1] // 2, 0)
+    np.save(prepared.folder / "data/packed/images.npy", images)
+    prepared.run("train")
+    before, after = (load_model(each.folder / "models/model.safetensors")[0] for each in (finished, prepared))
+    weights = [[network.head.weight for network in model] for model in (before, after)]
+    assert torch.equal(weights[0][1], weights[1][1])
+    assert not torch.equal(weights[0][0], weights[1][0])
+
+
+def test_more_networks_than_parts(prepared):
+    prepared.set("train", networks=4)
+    result = prepared.command("train")
+    assert result.returncode == 1
+    assert "train.networks: expected at most 3, the parts that are not tested, found 4" in result.stderr
+    assert not (prepared.folder / "models").exists()
+
+
+def test_the_rule_is_fitted_without_the_test_scenes_and_used_by_evaluate(finished, prepared):
     rule = read(finished, "models/decision.json")
-    assert set(rule) == {"flips", "low", "high", "min_area", "naming", "vote_weight", "class_weights"}
-    assert 0 < rule["low"] <= rule["high"] <= 1 and len(rule["class_weights"]) == 7
-    for name in ("model.safetensors", "namer.safetensors", "decision.json"):
-        path = prepared.folder / "models" / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes((finished.folder / "models" / name).read_bytes())
-    # Other annotations of the test split change nothing of the rule.
+    assert rule["keep"] == "judged" and rule["threshold"] == 0.3 and len(rule["class_weights"]) == 7
+    copy_of(finished, prepared, "models")
+    # Other annotations of the test split change nothing of namers and rule.
     packed = prepared.folder / "data/packed"
     targets = np.load(packed / "targets.npy")
     test = (pd.read_csv(prepared.folder / "data/split.csv")["split"] == "test").to_numpy()
     targets[test] = 7 - targets[test]
     np.save(packed / "targets.npy", targets)
-    prepared.run("decide")
+    prepared.run("outline", "name", "decide")
     assert read(prepared, "models/decision.json") == rule
+    assert prepared.files()["models/namer.safetensors"] == finished.files()["models/namer.safetensors"]
     # A rule that lets nothing pass finds nothing.
     (prepared.folder / "models/decision.json").write_text(json.dumps(rule | {"min_area": 10**6}))
     prepared.run("evaluate")
@@ -117,16 +144,38 @@ def test_the_rule_is_fitted_on_validation_and_used_by_evaluate(finished, prepare
     assert not np.load(prepared.folder / "data/predictions/pred.npy").any()
 
 
+def test_the_tables_say_who_looked(finished):
+    outlined, annotated = (
+        pd.read_csv(finished.folder / f"data/outlines/{name}.csv") for name in ("outlined", "annotated")
+    )
+    for table in (outlined, annotated):
+        looked = table.groupby(["split", "scene", "slick"])["network"].nunique()
+        assert set(looked["val"]) == {1} and set(looked["test"]) == {2}
+    part = pd.read_csv(finished.folder / "data/split.csv")["part"]
+    targets = np.load(finished.folder / "data/packed/targets.npy")
+    valid = np.load(finished.folder / "data/packed/images.npy") != 0
+    for network in (0, 1):
+        counted = annotated[(annotated["split"] == "val") & (annotated["network"] == network)]["area"].sum()
+        rows = (part == network).to_numpy()
+        assert counted == ((targets[rows] > 0) & valid[rows]).sum() > 0
+
+
 @pytest.mark.parametrize("naming", ["vote", "pixel"])
 def test_every_way_of_naming(finished, prepared, naming):
-    prepared.set("decide", naming=naming, flips=8)
-    (prepared.folder / "models").mkdir()
-    (prepared.folder / "models/model.safetensors").write_bytes(
-        (finished.folder / "models/model.safetensors").read_bytes()
-    )
-    prepared.run("decide", "evaluate")  # neither needs a namer
+    prepared.set("decide", naming=naming, keep="peak")
+    prepared.set("outline", flips=8)
+    copy_of(finished, prepared, "models/model", "models/namer")
+    prepared.run("outline", "decide")
+    (prepared.folder / "models/namer.safetensors").unlink()
+    prepared.run("evaluate")  # the namers have no say
     assert read(prepared, "models/decision.json")["naming"] == naming
     assert 0 <= read(prepared, "metrics/evaluate.json")["val"]["binary_dice"] <= 1
+
+
+def test_one_network_is_warned_of(prepared, capsys):
+    prepared.set("train", networks=1)
+    prepared.run("train", "outline", "name")
+    assert "warning: with one network, slicks are judged by what was learnt from them" in capsys.readouterr().err
 
 
 def test_names_given_outlines_are_counted_once_each(finished):
@@ -155,10 +204,10 @@ def test_confusion_counts_every_valid_pixel_once(finished):
     confusion = pd.read_csv(finished.folder / "plots/confusion.csv")
     packed = finished.folder / "data/packed"
     valid = np.load(packed / "images.npy") != 0
-    splits = pd.read_csv(finished.folder / "data/split.csv")["split"]
-    for split in ("val", "test"):
+    table = pd.read_csv(finished.folder / "data/split.csv")
+    for split, chosen in (("val", table["part"] < 2), ("test", table["split"] == "test")):
         counted = confusion.loc[confusion["split"] == split, "count"].sum()
-        assert counted == valid[(splits == split).to_numpy()].sum()
+        assert counted == valid[chosen.to_numpy()].sum()
 
 
 def test_predictions_are_background_on_no_data(finished):
@@ -195,8 +244,7 @@ def test_every_model_and_head_trains_and_evaluates(prepared, name, head):
     prepared.set("loss", name="dicebce")
     prepared.set("train", epochs=1, warmup_epochs=0)
     prepared.set("augment", dihedral=True, resize=0.2, gain=0.1, speckle=0.1)
-    prepared.set("decide", naming="vote")
-    prepared.run("train", "decide", "evaluate")
+    prepared.run("train", "outline", "name", "decide", "evaluate")
     assert load_model(prepared.folder / "models/model.safetensors")[1].model.name == name
     assert 0 <= read(prepared, "metrics/evaluate.json")["val"]["binary_dice"] <= 1
 
@@ -249,9 +297,10 @@ def test_training_stops_early(prepared):
         ),
         ("train", "train", {"keep": "first"}, "train.keep: expected 'last' or 'best', found \"first\""),
         ("name", "name", {"members": 0}, "name.members: expected greater than or equal to 1, found 0"),
-        ("decide", "decide", {"flips": 2}, "decide.flips: expected 1, 4 or 8, found 2"),
+        ("outline", "outline", {"flips": 2}, "outline.flips: expected 1, 4 or 8, found 2"),
+        ("outline", "outline", {"object_iou": 0}, "outline.object_iou: expected greater than 0, found 0"),
+        ("train", "train", {"networks": 0}, "train.networks: expected greater than or equal to 1, found 0"),
         ("decide", "decide", {"naming": "properties_"}, "did you mean 'properties'?"),
-        ("evaluate", "evaluate", {"object_iou": 0}, "evaluate.object_iou: expected greater than 0, found 0"),
         ("plot", "plot", {"dpi": "high"}, 'plot.dpi: expected a valid integer, found "high"'),
     ],
 )
@@ -279,7 +328,7 @@ def test_two_processes_train_as_one_does(prepared):
     prepared.set("loss", schedule=[[name, 1] for name in names])
     prepared.set("augment", dihedral=True, gain=0.1, speckle=0.1)
     # Small steps: with large ones, rounding alone makes any two runs drift apart.
-    prepared.set("train", epochs=len(names), lr=1e-5, batch_size=4, ema_decay=0.5)
+    prepared.set("train", networks=1, epochs=len(names), lr=1e-5, batch_size=4, ema_decay=0.5)
     prepared.set("sampling", crop=0)
     histories = {}
     for devices in (1, 2):

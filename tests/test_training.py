@@ -8,7 +8,15 @@ from seepseg.dataset import Batch
 from seepseg.errors import InputError
 from seepseg.heads import class_probs
 from seepseg.optim import build_average, build_optimizer, build_schedule
-from seepseg.training import PIXELS_EVERY, Monitor, Optimization, binary_cross_entropy, is_better, train_epoch
+from seepseg.training import (
+    PIXELS_EVERY,
+    History,
+    Monitor,
+    Optimization,
+    binary_cross_entropy,
+    is_better,
+    train_epoch,
+)
 
 NAMES = ["thin", "broad"]
 
@@ -46,6 +54,24 @@ def test_monitor_pools_counts_and_averages_over_tiles(batch):
     # Of four slick pixels two were found, without a false alarm: Dice 2 * 2 / (2 * 2 + 2).
     assert row["val_dice"] == row["val_macro_dice"] == pytest.approx(2 / 3)
     assert monitor.class_dice() == {"thin": pytest.approx(2 / 3), "broad": pytest.approx(2 / 3)}
+
+
+def test_the_history_counts_the_tiles_of_all_networks_together(batch):
+    history = History()
+    right = nn.functional.one_hot(batch.target.long(), 3).permute(0, 3, 1, 2) * 6.0
+    rows = []
+    for logits, loss in ((right, 1.0), (0 * right, 3.0)):
+        train, val = Monitor(mean_logit, "softmax", NAMES), Monitor(mean_logit, "softmax", NAMES)
+        for monitor in (train, val):
+            monitor.add_loss(loss, tiles=1)
+            monitor.add_pixels(logits, batch)
+        rows.append(history.add(1, "dicece", 0.1, train, val))
+    assert [row["val_dice"] for row in rows] == [1, 0]  # each network alone
+    (row,) = history.epochs
+    assert row["val_loss"] == row["train_loss"] == 2
+    assert row["val_dice"] == pytest.approx(2 / 3)  # of all their pixels
+    assert [line["val_dice"] for line in history.classes] == [row["val_dice_thin"], row["val_dice_broad"]]
+    assert row | {"epoch": 1, "loss_name": "dicece", "lr": 0.1} == row
 
 
 def test_an_epoch_lowers_the_loss_and_updates_the_average(batch):
