@@ -28,7 +28,7 @@ from seepseg.models import ModelParams, build_model
 from seepseg.params import load_params
 
 CPU = torch.device("cpu")
-KEY = "evaluate.backend"
+KEY = "outline.backend"
 NUM_CLASSES = 8
 TILE_SIZE = 256
 TRAINED = "torch, as trained"
@@ -39,7 +39,7 @@ Predictor = Callable[[Tensor], Tensor]
 def measure(batch: int, threads: int, repeats: int, **changes: Any) -> dict[str, dict[str, float] | str]:
     """Measure every backend on the same tiles in turn, so that a slow second of the machine hits all alike.
 
-    Sets torch's threads and determinism, as the stage evaluate does. The weights are random, with the statistics of
+    Sets torch's threads and determinism, as the stage outline does. The weights are random, with the statistics of
     batch norm from a few batches: speed doesn't depend on them.
 
     Args:

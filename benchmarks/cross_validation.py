@@ -37,7 +37,7 @@ class Run:
     """One experiment.
 
     Attributes:
-        recipe: its name in benchmarks/recipes.yaml.
+        recipe: its name in benchmarks/recipes.yaml, after that of its base and a plus sign where it has one.
         fold: which scenes are held out, a number of docs/results/folds.csv; None for tiles at random.
         seed: of the network and of the namer.
         overrides: parameters that differ from params.yaml, as key and value.
@@ -77,9 +77,10 @@ def planned(plan: str) -> list[Run]:
         sys.exit(f"error: --plan: expected one of {', '.join(document['plans'])}, found {plan}")
     runs = []
     for entry in document["plans"][plan]:
-        overrides = document["recipes"][entry["recipe"]]["overrides"]
+        recipes = [entry[key] for key in ("base", "recipe") if key in entry]
+        overrides = {key: value for recipe in recipes for key, value in document["recipes"][recipe]["overrides"].items()}
         runs += [
-            Run(entry["recipe"], None if fold == "random" else fold, seed, overrides)
+            Run("+".join(recipes), None if fold == "random" else fold, seed, overrides)
             for fold in entry["folds"]
             for seed in entry["seeds"]
         ]

@@ -277,7 +277,7 @@ def _in_order(subjects: dict[str, Any]) -> list[tuple[str, Any]]:
 def _backends(results: Results) -> str:
     text = (
         "The default network on the CPU, normalised tiles in, logits out. `torch, as trained` is what the others are "
-        "compared with; `eager`, `compile` and `openvino` are those of `evaluate.backend`."
+        "compared with; `eager`, `compile` and `openvino` are those of `outline.backend`."
     )
     header = ["", "tiles/s", "range", "times eager", "seconds to the first batch", "difference of logits", "of probs"]
     rows = []

@@ -161,7 +161,7 @@ def page(document: dict[str, Result]) -> str:
         "| --- | --- |" + " --- |" * (len(HEADINGS) + 2),
     ]
     for key, pooled in document.items():
-        what = recipes[key.removesuffix("_tiles_at_random")]["what"]
+        what = ", ".join(recipes[name]["what"] for name in key.removesuffix("_tiles_at_random").split("+"))
         if key.endswith("_tiles_at_random"):
             what += f", tiles at random: {pooled['leakage']:.0%} of the test tiles touch a training tile"
         cells = [_with_interval(pooled, name) for name in HEADINGS]

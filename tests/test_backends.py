@@ -16,7 +16,7 @@ from seepseg.errors import InputError
 from seepseg.models import ModelParams, build_model
 
 CPU = torch.device("cpu")
-KEY = "evaluate.backend"
+KEY = "outline.backend"
 NETWORKS = ("unet", "attention_unet", "resnet_unet")
 
 
@@ -92,7 +92,7 @@ def test_compile_without_a_compiler_goes_on_with_one_line(monkeypatch, capsys, t
     model = network(depth=2, width=3)
     check_equal(prepare(model, "compile", CPU, KEY), model, (2, 1, 32, 32), (1, 1, 32, 32))
     notice = capsys.readouterr().err
-    assert notice.startswith("notice: evaluate.backend: compile failed, going on with eager: ")
+    assert notice.startswith("notice: outline.backend: compile failed, going on with eager: ")
     assert "no-such-compiler" in notice
     assert notice.count("\n") == 1
 
@@ -124,12 +124,12 @@ def test_openvino_that_is_not_installed_is_one_line(monkeypatch):
     with pytest.raises(InputError) as caught:
         prepare(network(), "openvino", CPU, KEY)
     assert str(caught.value) == (
-        f"evaluate.backend: openvino is not installed; run `pip install {OPENVINO}`, or set evaluate.backend to eager"
+        f"outline.backend: openvino is not installed; run `pip install {OPENVINO}`, or set outline.backend to eager"
     )
 
 
 def test_openvino_on_a_gpu_is_refused():
-    with pytest.raises(InputError, match=r"found device 'meta'; set evaluate\.device to cpu, or evaluate\.backend"):
+    with pytest.raises(InputError, match=r"found device 'meta'; set outline\.device to cpu, or outline\.backend"):
         prepare(network().to("meta"), "openvino", torch.device("meta"), KEY)
 
 
@@ -138,14 +138,14 @@ def test_the_version_named_is_that_of_the_extra():
     assert project["optional-dependencies"]["openvino"] == [OPENVINO]
 
 
-def test_evaluate_without_openvino_ends_in_one_line(prepared, finished, monkeypatch):
+def test_outline_without_openvino_ends_in_one_line(prepared, finished, monkeypatch):
     for name, content in finished.files().items():
         if name.startswith("models/"):
             (prepared.folder / name).parent.mkdir(exist_ok=True)
             (prepared.folder / name).write_bytes(content)
-    prepared.set("evaluate", backend="openvino", device="cpu")
+    prepared.set("outline", backend="openvino", device="cpu")
     monkeypatch.setitem(sys.modules, "openvino", None)
     before = prepared.files()
-    with pytest.raises(InputError, match=r"evaluate\.backend: openvino is not installed"):
-        prepared.run("evaluate")
+    with pytest.raises(InputError, match=r"outline\.backend: openvino is not installed"):
+        prepared.run("outline")
     assert prepared.files() == before
