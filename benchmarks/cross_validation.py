@@ -1,7 +1,7 @@
 """How good the default recipe and others are on scenes that they never saw: recorded experiments, fold by fold.
 
-    python -m benchmarks.cross_validation --data ../my_tiles            # what is missing of the five folds
-    python -m benchmarks.cross_validation --data ../my_tiles --plan all # also seeds, other recipes, tiles at random
+    python -m benchmarks.cross_validation --data ../my_tiles                  # what is missing of the five folds
+    python -m benchmarks.cross_validation --data ../my_tiles --plan leakage   # or seeds, original, networks, ablation
 
 Each run is a `dvc exp run` of what is committed, in a clone of the repository under benchmarks/local/runs, so that the
 working tree can be edited meanwhile. Its result goes to docs/results/runs as it ends; a run whose result is there
@@ -78,7 +78,9 @@ def planned(plan: str) -> list[Run]:
     runs = []
     for entry in document["plans"][plan]:
         recipes = [entry[key] for key in ("base", "recipe") if key in entry]
-        overrides = {key: value for recipe in recipes for key, value in document["recipes"][recipe]["overrides"].items()}
+        overrides = {
+            key: value for recipe in recipes for key, value in document["recipes"][recipe]["overrides"].items()
+        }
         runs += [
             Run("+".join(recipes), None if fold == "random" else fold, seed, overrides)
             for fold in entry["folds"]
