@@ -37,7 +37,7 @@ def write_inputs(folder, connectivity=8, images=None):
     # Wrong on purpose: the counts are taken from the arrays.
     manifest = manifest.assign(**{f"pixels_{name}": 0 for name in NAMES})
     manifest.to_csv(packed / "manifest.csv", index=False)
-    split = manifest[["tile", "scene"]].assign(split=["train", "val", "train"])
+    split = manifest[["tile", "scene"]].assign(split=["train", "val", "train"], part=[1, 0, 1])
     split.to_csv(folder / "data/split.csv", index=False)
     section = {"class_balance": {"connectivity": connectivity}}
     (folder / "params.yaml").write_text(yaml.safe_dump(section))

@@ -8,7 +8,7 @@ import torch
 from seepseg import dataset
 from seepseg.dataset import TileLoader, in_order
 from seepseg.errors import InputError
-from seepseg.packed import Packed, read_split
+from seepseg.packed import Packed, read_parts, read_split
 
 
 @pytest.fixture
@@ -41,14 +41,15 @@ def test_tiles_that_stay_on_the_device_are_the_same(packed, monkeypatch):
 
 def test_split_gives_indices_by_name(packed, tmp_path):
     path = tmp_path / "split.csv"
-    path.write_text("tile,scene,split\na.1,a,train\na.2,a,val\nb.1,b,train\n")
+    path.write_text("tile,scene,split,part\na.1,a,train,1\na.2,a,val,0\nb.1,b,test,\n")
     indices = {name: list(chosen) for name, chosen in read_split(packed, path).items()}
-    assert indices == {"train": [0, 2], "val": [1], "test": []}
+    assert indices == {"train": [0], "val": [1], "test": [2]}
+    assert [list(part) for part in read_parts(packed, path)] == [[1], [0]]
 
 
 def test_a_split_of_other_tiles_is_refused(packed, tmp_path):
     path = tmp_path / "split.csv"
-    path.write_text("tile,scene,split\na.1,a,train\n")
+    path.write_text("tile,scene,split,part\na.1,a,train,1\n")
     with pytest.raises(InputError, match="lists other tiles than the packed ones; run `dvc repro split`"):
         read_split(packed, path)
     with pytest.raises(InputError, match="is missing"):

@@ -54,7 +54,7 @@ def write_run(folder, splits=("train", "train", "train", "val", "test", "test", 
     for value, name in enumerate(["background", *NAMES]):
         manifest[f"pixels_{name}"] = (targets == value).sum(axis=(1, 2))
     manifest.to_csv(folder / "data/packed/manifest.csv", index=False)
-    split = manifest[["tile", "scene"]].assign(split=splits)
+    split = manifest[["tile", "scene"]].assign(split=splits, part=0)
     split.to_csv(folder / "data/split.csv", index=False)
     shown = split[split["split"] != "train"].reset_index(names="index")
     shown = shown.assign(binary_dice=0.9 - 0.1 * shown["index"], macro_dice=0.5, slick_pixels=64)
