@@ -76,7 +76,8 @@ def measure(slicks: pd.DataFrame, columns: list[str], names: list[str], params: 
         hidden=params.hidden,
     )
     namers = [
-        fit_namer(slicks[slicks["network"] != number], None, meta, params, min_iou=1.0) for number in range(meta.namers)
+        fit_namer(slicks[slicks["network"] != number], slicks[:0], meta, params, min_iou=1.0)
+        for number in range(meta.namers)
     ]
     pixels = slicks[[PIXELS + name for name in names]].to_numpy()
     return named_slick_scores(*name_tables(pixels, judge_all(namers, slicks).classes.argmax(axis=1)), names)

@@ -180,23 +180,23 @@ class Namer(nn.Module):
 
 
 def fit_namer(
-    annotated: pd.DataFrame, outlined: pd.DataFrame | None, meta: NamerMeta, params: NamingParams, min_iou: float
+    annotated: pd.DataFrame, outlined: pd.DataFrame, meta: NamerMeta, params: NamingParams, min_iou: float
 ) -> Namer:
     """Learn to judge slicks.
 
     Args:
         annotated: rows of `seepseg.outlines.slick_table`, of annotated slicks: what classes look like.
-        outlined: likewise, of those that networks outline: what look-alikes look like. None to learn classes alone.
+        outlined: likewise, of those that networks outline: what look-alikes look like. Without any, only classes are
+            learnt.
         meta: what to build.
         params: section `name`.
         min_iou: with an annotated slick, from which an outline matches it.
 
     Raises:
-        InputError: there is no slick to learn from.
+        InputError: there is no annotated slick to learn from.
     """
-    for table, which in ((annotated, "annotated"), (outlined, "outlined")):
-        if table is not None and not len(table):
-            raise InputError(f"name: expected {which} slicks in the training tiles, found none; see data/split.csv")
+    if not len(annotated):
+        raise InputError("name: expected annotated slicks in the training tiles, found none; see data/split.csv")
     torch.manual_seed(params.seed)  # of the first weights and of dropout
     namer = Namer(meta, params.dropout)
     generator = torch.Generator().manual_seed(params.seed)
@@ -207,7 +207,7 @@ def fit_namer(
     weight = sizes[classes] ** -params.class_power * pixels.sum(axis=1) ** params.area_power
     _fit(namer.classes, _values(annotated, meta.features), np.eye(pixels.shape[1])[classes], weight, params, generator)
 
-    if outlined is None:
+    if not len(outlined):
         return namer
     values, areas = _values(outlined, meta.features), outlined["area"].to_numpy(np.float64)
     found = (outlined["iou"] >= min_iou).to_numpy(np.float64)

@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pandas as pd
 from annotated_types import Ge
 
+from seepseg.checkpoint import check_classes
 from seepseg.decision import judge_outlines, kept, load_rule, named, paint
 from seepseg.errors import run_stage
 from seepseg.files import NpyStream, atomic_path, read_json, write_csv, write_json
@@ -103,7 +104,10 @@ def main() -> None:
     params, object_iou = load_params(EvaluateParams, "evaluate"), load_params(OutlineParams, "outline").object_iou
     packed = open_packed()
     rule = load_rule(RULE, len(packed.class_names))
-    namers = load_namers(NAMER)[0] if rule.needs_namers else None
+    namers = None
+    if rule.needs_namers:
+        namers, meta = load_namers(NAMER)
+        check_classes(NAMER, meta.class_names, packed.class_names, "name")
     views = find_views(packed, read_json(FOLDER / "views.json")["networks"])
     tiles = sum(len(view.scene.indices) for view in views)
     labels, foreground, by_pixel = (open_array(name, tiles) for name in ARRAYS)

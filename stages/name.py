@@ -65,6 +65,12 @@ def fit_namers(
 ) -> list[Namer]:
     """Fit the namer of each network, on what the others say of scenes that they never saw."""
     annotated, outlined = (table[table["split"] == "val"] for table in (annotated, outlined))
+    if not len(outlined):
+        print(
+            "warning: the networks outline nothing in scenes that they never saw, so slicks can't be told from "
+            "look-alikes; train longer, or lower outline.threshold",
+            file=sys.stderr,
+        )
     if meta.namers > 1:
         return [
             fit_namer(

@@ -172,6 +172,15 @@ def test_every_way_of_naming(finished, prepared, naming):
     assert 0 <= read(prepared, "metrics/evaluate.json")["val"]["binary_dice"] <= 1
 
 
+def test_networks_that_outline_nothing_are_warned_of(finished, prepared, capsys):
+    copy_of(finished, prepared, "models/model")
+    prepared.set("outline", threshold=0.999999)
+    prepared.run("outline", "name", "decide", "evaluate")
+    assert "warning: the networks outline nothing in scenes that they never saw" in capsys.readouterr().err
+    for split in ("val", "test"):
+        assert read(prepared, "metrics/evaluate.json")[split]["binary_recall"] == 0
+
+
 def test_one_network_is_warned_of(prepared, capsys):
     prepared.set("train", networks=1)
     prepared.run("train", "outline", "name")
