@@ -87,11 +87,17 @@ class Outlined:
     Attributes:
         table: a row per slick: `scene`, `slick`, `area`, `match`, `iou`, `pixels_<class>` as in
             `seepseg.outlines.slick_table`; features are the mean over the networks that look.
-        judgement: of each, without namers nothing but the networks' votes.
+        judgement: of each; None without namers.
     """
 
     table: pd.DataFrame
-    judgement: Judgement
+    judgement: Judgement | None
+
+    @property
+    def votes(self) -> npt.NDArray[np.float64]:
+        """Share of each class in the networks' probabilities over each slick, float64 (n, K)."""
+        shares: npt.NDArray[np.float64] = np.exp(self.table.filter(regex=f"^{VOTE}").to_numpy(np.float64))
+        return shares
 
 
 def load_rule(path: Path, num_classes: int) -> DecisionRule:
@@ -122,11 +128,8 @@ def load_rule(path: Path, num_classes: int) -> DecisionRule:
 
 def judge_outlines(table: pd.DataFrame, namers: list[Namer] | None) -> Outlined:
     """Ask the namers, if there are any, about the rows of `seepseg.outlines.slick_table`, with a column `scene`."""
-    by_slick = table.groupby(SLICK, sort=False)
-    merged = by_slick.mean().reset_index()
-    votes = np.exp(merged.filter(regex=f"^{VOTE}").to_numpy(np.float64))
-    unknown = np.ones(len(merged))
-    return Outlined(merged, judge_all(namers, table) if namers else Judgement(votes, unknown, unknown))
+    merged = table.groupby(SLICK, sort=False).mean().reset_index()
+    return Outlined(merged, judge_all(namers, table) if namers else None)
 
 
 def kept(outlined: Outlined, rule: DecisionRule) -> npt.NDArray[np.bool_]:
@@ -135,6 +138,7 @@ def kept(outlined: Outlined, rule: DecisionRule) -> npt.NDArray[np.bool_]:
     if rule.keep == "peak":
         gain = outlined.table["prob_peak"].to_numpy(np.float64) - rule.peak
     else:
+        assert outlined.judgement is not None, "the rule needs namers"
         found, share = outlined.judgement.found, outlined.judgement.share
         gain = (2 * found - rule.object_cut) + (2 * share - rule.pixel_cut) * area / rule.mean_area
     stay: npt.NDArray[np.bool_] = (gain >= 0) & (area >= rule.min_area)
@@ -143,10 +147,10 @@ def kept(outlined: Outlined, rule: DecisionRule) -> npt.NDArray[np.bool_]:
 
 def named(outlined: Outlined, rule: DecisionRule) -> npt.NDArray[np.uint8]:
     """The class of each slick, uint8 (n,), 1..K, whether it stays or not."""
+    probs = outlined.votes
     if rule.naming == "properties":
+        assert outlined.judgement is not None, "the rule needs namers"
         probs = outlined.judgement.classes
-    else:
-        probs = np.exp(outlined.table.filter(regex=f"^{VOTE}").to_numpy(np.float64))
     classes: npt.NDArray[np.uint8] = (1 + (probs * np.asarray(rule.class_weights)).argmax(axis=1)).astype(np.uint8)
     return classes
 

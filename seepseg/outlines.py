@@ -128,6 +128,7 @@ def slick_table(
     image: npt.NDArray[np.uint16],
     outlines: tuple[Labels, int],
     target: npt.NDArray[np.uint8],
+    annotated: Labels,
     probs: dict[int, SceneProbs],
     class_names: Sequence[str],
 ) -> pd.DataFrame:
@@ -137,6 +138,7 @@ def slick_table(
         image: uint16 (H, W), the stitched scene.
         outlines: int32 (H, W), 1..n on the slicks, and n.
         target: uint8 (H, W), the annotated classes.
+        annotated: int32 (H, W), their outlines, see `annotated_outlines`.
         probs: what each network says, by its number.
         class_names: the K classes.
 
@@ -147,13 +149,13 @@ def slick_table(
     """
     labels, n = outlines
     num_classes = len(class_names) + 1
-    target = np.where(image != NODATA, target, 0)
+    target = np.where(annotated > 0, target, 0)  # what lies on no-data does not count
     cells = labels[labels > 0].astype(np.int64) * num_classes + target[labels > 0]
     pixels = np.bincount(cells, minlength=(n + 1) * num_classes).reshape(n + 1, num_classes)[1:]
     match, iou = np.zeros(n, dtype=np.int64), np.zeros(n)
-    ours, annotated, overlap = overlapping_pairs(labels, annotated_outlines(image, target)[0])
+    ours, theirs, overlap = overlapping_pairs(labels, annotated)
     order = np.argsort(overlap, kind="stable")  # the last one written is the largest
-    match[ours[order] - 1], iou[ours[order] - 1] = annotated[order], overlap[order]
+    match[ours[order] - 1], iou[ours[order] - 1] = theirs[order], overlap[order]
     known = pd.DataFrame({"slick": np.arange(1, n + 1), "area": pixels.sum(axis=1)})
     known[[PIXELS + name for name in class_names]] = pixels[:, 1:]
     known = pd.concat([known, pd.DataFrame({"match": match, "iou": iou}), measure_slicks(image, labels, n)], axis=1)

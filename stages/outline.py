@@ -80,7 +80,7 @@ def main() -> None:
             outlined = find_slicks(foreground, params.threshold, params.min_area)
             annotated = annotated_outlines(image, target)
             for which, outlines in (("annotated", annotated), ("outlined", outlined)):
-                table = slick_table(image, outlines, target, probs, names)
+                table = slick_table(image, outlines, target, annotated[0], probs, names)
                 tables[which].append(table.assign(split=split, scene=number))
             curves[split].update(classes, packed.targets[scene.indices], packed.images[scene.indices] != NODATA)
             streams["labels"].append(scene.cut(outlined[0]))

@@ -90,7 +90,8 @@ def table():
     image[8, 69] = 0
     classes = np.stack([foreground * 0.25, foreground * 0.75])
     probs = {1: probs_of(foreground, classes, tiles=2), 2: probs_of(foreground / 2, classes, tiles=2)}
-    return slick_table(image, find_slicks(foreground, 0.5, 1), target, probs, NAMES)
+    annotated, _ = annotated_outlines(image, target)
+    return slick_table(image, find_slicks(foreground, 0.5, 1), target, annotated, probs, NAMES)
 
 
 def test_a_row_for_each_slick_and_network(table):
@@ -119,9 +120,9 @@ def test_what_each_network_says(table):
 
 def test_a_scene_without_an_outline():
     empty = np.zeros((8, 8), np.float32)
-    table = slick_table(
-        np.ones((8, 8), np.uint16), find_slicks(empty, 0.5, 1), empty.astype(np.uint8), {0: probs_of(empty)}, NAMES
-    )
+    image, target = np.ones((8, 8), np.uint16), empty.astype(np.uint8)
+    annotated, _ = annotated_outlines(image, target)
+    table = slick_table(image, find_slicks(empty, 0.5, 1), target, annotated, {0: probs_of(empty)}, NAMES)
     assert table.shape == (0, 7 + len(FEATURES) + len(PROB_FEATURES) + 2)
 
 
