@@ -55,7 +55,7 @@ def measure(batch: int, threads: int, repeats: int, **changes: Any) -> dict[str,
     """
     make_deterministic(1, threads, CPU)
     params = load_params(ModelParams, "model")
-    model = build_model(replace(params, **changes), NUM_CLASSES)
+    model = build_model(replace(params, **changes), 1, NUM_CLASSES)
     head = params.head
     images = torch.randn(batch, 1, TILE_SIZE, TILE_SIZE)
     with torch.no_grad():

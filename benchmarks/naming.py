@@ -45,7 +45,7 @@ def main() -> None:
     slicks = slicks[slicks["split"] == "val"]
     params = load_params(NamingParams, "name")
     names = [column.removeprefix(PIXELS) for column in slicks.columns if column.startswith(PIXELS)]
-    everything = slick_features(names)
+    everything = slick_features(names, recurrence=False)
     groups = GROUPS | {"votes": tuple(VOTE + name for name in names)}
     variants = {"all": everything}
     variants |= {f"without {group}": [c for c in everything if c not in left_out] for group, left_out in groups.items()}

@@ -16,14 +16,15 @@ from seepseg.dataset import Batch, TileLoader, in_order
 from seepseg.device import choose_device, make_deterministic
 from seepseg.heads import decide
 from seepseg.inference import predict
+from seepseg.inputs import InputMaker, InputParams, fit_input
 from seepseg.losses import LossParams, loss_name_at
-from seepseg.models import ModelParams, build_model
+from seepseg.models import ModelParams, UNet, build_model
 from seepseg.packed import Indices, open_packed, read_split
 from seepseg.parallel import World
 from seepseg.params import load_params
 from seepseg.sampling import SamplingParams
 from seepseg.training import PIXELS_EVERY, Monitor, prepare_batches, train_epoch
-from seepseg.transforms import AugmentParams, fit_normalization
+from seepseg.transforms import AugmentParams
 from stages import train as stage
 
 PARTS = ("data", "forward", "loss", "backward", "optimiser", "monitoring")
@@ -69,7 +70,7 @@ SAME_ARCHITECTURE: dict[str, dict[str, Any]] = {
         "warmup_epochs": 0,
         "grad_clip": 0.0,
         "ema_decay": 0.0,
-        "normalization": "tile",
+        "deep_supervision": False,
     },
 }
 
@@ -100,18 +101,20 @@ class OurLoop:
         packed = open_packed()
         self.train_tiles = read_split(packed)["train"]
         self.all_tiles: Indices = np.arange(len(packed.manifest), dtype=np.int64)
-        self.normalization = fit_normalization(params.normalization, packed.manifest.iloc[self.train_tiles])
+        spec = fit_input(load_params(InputParams, "input", params_file), packed.manifest.iloc[self.train_tiles])
+        self.make_input = InputMaker(spec, packed.manifest)
         losses = stage.build_losses(loss_params, model_params.head, packed, self.device)
         self.head = model_params.head
         self.new_monitor: Callable[[], Monitor] = partial(
             Monitor, losses[loss_name_at(loss_params, 0)], self.head, packed.class_names
         )
-        model = build_model(model_params, num_classes=len(packed.class_names) + 1)
-        self.model: nn.Module = model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        model = build_model(model_params, spec.channels, num_classes=len(packed.class_names) + 1)
+        network: UNet = model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model: nn.Module = network
         self.sampling = load_params(SamplingParams, "sampling", params_file)
         self.packed = packed
         sampler = stage.build_sampler(self.sampling, packed, self.train_tiles, params.batch_size)
-        self.optimization = stage.build_optimization(params, self.model, sampler.num_batches, self.world)
+        self.optimization = stage.build_optimization(params, network, sampler.num_batches, self.world)
         self.dtype = self.optimization.dtype
         self.loader = TileLoader(packed, self.all_tiles, self.device)
         self.generator = torch.Generator().manual_seed(params.seed)
@@ -133,7 +136,7 @@ class OurLoop:
                 self.optimization.average.module,
                 self.loader,
                 batches,
-                normalization=self.normalization,
+                make_input=self.make_input,
                 dtype=self.dtype,
             ):
                 decide(predicted.logits, self.head, predicted.batch.valid)
@@ -180,7 +183,7 @@ class OurLoop:
         o.scaler.step(o.optimizer)
         o.scaler.update()
         o.schedule.step()
-        o.average.update_parameters(o.model)
+        o.average.update_parameters(o.network)
         clock.lap("optimiser")
         return logits.detach(), value.detach()
 
@@ -189,7 +192,7 @@ class OurLoop:
         return prepare_batches(
             self.loader,
             sampler.epoch(self.generator),
-            self.normalization,
+            self.make_input,
             self.sampling.crop,
             self.augment_params,
             self.generator,

@@ -33,7 +33,7 @@ def prepare(model: nn.Module, backend: Backend, device: torch.device, key: str) 
         key: the parameter that `backend` comes from, for messages.
 
     Returns:
-        A network in evaluation mode, float32 (N, 1, H, W) -> logits (N, C, H, W), for any N, H and W; under torch's
+        A network in evaluation mode, float32 (N, C_in, H, W) -> logits (N, C, H, W), for any N, H and W; under torch's
         autocast it computes in that precision, and the difference is that of the precision.
 
     Raises:
@@ -122,10 +122,10 @@ class SizedNetwork(nn.Module):
 
     @abstractmethod
     def make_program(self, images: Tensor) -> Callable[[Tensor], Tensor]:
-        """Make what computes logits for images of the shape of these, (N, 1, H, W)."""
+        """Make what computes logits for images of the shape of these, (N, C_in, H, W)."""
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map (N, 1, H, W) to logits (N, C, H, W)."""
+        """Map (N, C_in, H, W) to logits (N, C, H, W)."""
         kind, num = (images.shape[1:], autocast_dtype(images.device.type)), len(images)
         if kind not in self.programs or self.programs[kind][0] < num:
             self.programs[kind] = num, self.make_program(images)

@@ -16,11 +16,11 @@ from torch import Tensor, nn
 
 from seepseg.errors import InputError
 from seepseg.files import write_bytes
+from seepseg.inputs import InputSpec
 from seepseg.models import ModelParams, build_model
 from seepseg.params import param_block
-from seepseg.transforms import Normalization
 
-VERSION = 2
+VERSION = 3
 # One key holds all metadata: safetensors writes several in an order that changes from process to process.
 KEY = "seepseg"
 REMEDY = "write it anew with `dvc repro train`"
@@ -35,7 +35,7 @@ class CheckpointMeta:
         networks: how many there are; what they say is averaged. None of them saw the part of the training tiles that
             has its number, see `seepseg.packed.read_parts`.
         class_names: names of the K classes, in the order of their target values, without background.
-        normalization: of the images it was trained on.
+        input: what the networks are given of a tile.
         data_fingerprint: says which data it was trained on.
         info: anything else worth keeping; plain JSON values.
     """
@@ -43,7 +43,7 @@ class CheckpointMeta:
     model: ModelParams
     networks: Annotated[int, Ge(1)]
     class_names: list[str]
-    normalization: Normalization
+    input: InputSpec
     data_fingerprint: str
     info: dict[str, Any] = field(default_factory=dict)
 
@@ -113,7 +113,10 @@ def load_model(path: Path) -> tuple[nn.ModuleList, CheckpointMeta]:
         raise InputError(f"{path}: expected {meta.networks} networks, found {len(state)} tensors; {REMEDY}")
     params = dataclasses.replace(meta.model, encoder_weights=None)
     with torch.device("meta"):  # no weights are drawn, only to be replaced
-        model = nn.ModuleList(build_model(params, num_classes=len(meta.class_names) + 1) for _ in range(meta.networks))
+        model = nn.ModuleList(
+            build_model(params, meta.input.channels, num_classes=len(meta.class_names) + 1)
+            for _ in range(meta.networks)
+        )
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     found = {name: tuple(tensor.shape) for name, tensor in state.items()}
     faults = [

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from seepseg.dataset import Batch, TileLoader, in_order
 from seepseg.heads import Head, class_probs, foreground_probs
+from seepseg.inputs import InputMaker
 from seepseg.packed import Indices, Packed
 from seepseg.scenes import Scene
-from seepseg.transforms import Normalization, normalize
 
 Flips = Literal[1, 4, 8]
 
@@ -38,7 +38,7 @@ def predict(
     loader: TileLoader,
     batches: Sequence[Indices],
     *,
-    normalization: Normalization,
+    make_input: InputMaker,
     dtype: torch.dtype | None = None,
     flips: Flips = 1,
 ) -> Iterator[Predicted]:
@@ -48,7 +48,7 @@ def predict(
         model: on the loader's device; set to evaluation mode here.
         loader: of the tiles.
         batches: of each, int64 (N,) rows of the packed arrays, among those that the loader was made for.
-        normalization: as in training.
+        make_input: as in training.
         dtype: reduced precision to compute in, `None` for float32.
         flips: average the logits of so many copies of each tile: 4 are mirrored or turned by 180 degrees, 8 also by
             quarter turns; 1 is the tile alone.
@@ -58,7 +58,7 @@ def predict(
     """
     model.eval()
     for indices, batch in zip(batches, loader.batches(batches), strict=True):
-        images = normalize(batch.images, batch.valid, normalization)
+        images = make_input(batch.images, batch.valid, indices)
         if not len(images):  # one process's share of a small batch; pixel-unshuffle takes no empty one
             images = images.new_zeros(1, *images.shape[1:])
         with torch.autocast(loader.device.type, dtype=dtype, enabled=dtype is not None):
@@ -105,7 +105,7 @@ def predict_scene(
     head: Head,
     batch_size: int,
     device: torch.device,
-    normalization: Normalization,
+    make_input: InputMaker,
     dtype: torch.dtype | None,
     flips: Flips,
 ) -> SceneProbs:
@@ -118,14 +118,14 @@ def predict_scene(
         head: what the channels of the logits mean.
         batch_size: tiles at a time.
         device: where to compute.
-        normalization: as in training.
+        make_input: as in training.
         dtype: see `predict`.
         flips: see `predict`.
     """
     foreground, classes = [], []
     batches = in_order(scene.indices, batch_size)
     loader = TileLoader(packed, np.sort(scene.indices), device)
-    for _, batch, logits in predict(model, loader, batches, normalization=normalization, dtype=dtype, flips=flips):
+    for _, batch, logits in predict(model, loader, batches, make_input=make_input, dtype=dtype, flips=flips):
         foreground.append((foreground_probs(logits, head) * batch.valid).cpu().numpy())
         classes.append(class_probs(logits, head).half().cpu().numpy())  # seven classes of a whole scene are large
     image = scene.stitch(packed.images[scene.indices])

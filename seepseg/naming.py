@@ -52,6 +52,7 @@ class NamingParams:
         class_power: a slick weighs its class's number of slicks to minus this power.
         area_power: times its area to this power: 1 is for pixels, 0 for slicks. So weighs, without the class, the share
             of an outline that is annotated.
+        recurrence: whether a slick is also judged by what was annotated at its place in other training scenes.
         seed: of the first weights and of all draws.
     """
 
@@ -65,6 +66,7 @@ class NamingParams:
     noise: Annotated[float, Ge(0)]
     class_power: Annotated[float, Ge(0), Le(1)]
     area_power: Annotated[float, Ge(0), Le(1)]
+    recurrence: bool
     seed: Annotated[int, Ge(0)]
 
 

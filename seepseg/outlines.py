@@ -5,7 +5,7 @@ networks together. So the table tells how the networks do on scenes that they ne
 and `seepseg.decision` learn, without a look at the test scenes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -21,6 +21,7 @@ from seepseg.inference import Flips, SceneProbs
 from seepseg.objects import Labels, label_objects, overlapping_pairs
 from seepseg.packed import NODATA, PIXELS, Packed, read_parts, read_split
 from seepseg.params import param_block
+from seepseg.recurrence import Recurrence
 from seepseg.scenes import Scene, find_scenes
 from seepseg.slick_features import CONNECTIVITY, FEATURES, measure_slicks
 
@@ -29,6 +30,7 @@ ARRAYS = {"labels": "i4", "foreground": "f2", "classes": "u1"}
 
 TINY = 1e-4  # a class that a network rules out may still be the right one
 ABOVE = (0.5, 0.7, 0.85, 0.95, 0.98)  # of the shares of a slick above these probabilities
+RECURRENCE = "recurrence_"  # prefix of the columns with the logarithm of what was annotated there before
 VOTE = "vote_"  # prefix of the columns with the logarithm of each class's share in the probabilities
 # Of one network, about the probability of any class on the slick.
 PROB_FEATURES = (
@@ -49,6 +51,7 @@ class OutlineParams:
     threshold: Annotated[float, Gt(0), Lt(1)]
     min_area: Annotated[int, Ge(1)]
     object_iou: Annotated[float, Gt(0), Le(1)]
+    origins: dict[str, tuple[int, int]]
 
 
 class View(NamedTuple):
@@ -77,9 +80,10 @@ def find_views(packed: Packed, networks: int) -> list[View]:
     return views + [View("test", scene, tuple(range(networks))) for scene in test]
 
 
-def slick_features(class_names: Sequence[str]) -> list[str]:
-    """Names of the columns of `slick_table` that a judgement may rest on."""
-    return [*FEATURES, *PROB_FEATURES, *(VOTE + name for name in class_names)]
+def slick_features(class_names: Sequence[str], recurrence: bool) -> list[str]:
+    """Names of the columns of `slick_table` that a judgement may rest on; `recurrence` says whether on the place."""
+    prefixes = (VOTE, RECURRENCE) if recurrence else (VOTE,)
+    return [*FEATURES, *PROB_FEATURES, *(prefix + name for prefix in prefixes for name in class_names)]
 
 
 def average(probs: Sequence[SceneProbs]) -> npt.NDArray[np.float32]:
@@ -129,7 +133,8 @@ def slick_table(
     outlines: tuple[Labels, int],
     target: npt.NDArray[np.uint8],
     annotated: Labels,
-    probs: dict[int, SceneProbs],
+    probs: Mapping[int, SceneProbs],
+    known: Sequence[Recurrence],
     class_names: Sequence[str],
 ) -> pd.DataFrame:
     """What is known of the outlined slicks of a scene.
@@ -140,12 +145,14 @@ def slick_table(
         target: uint8 (H, W), the annotated classes.
         annotated: int32 (H, W), their outlines, see `annotated_outlines`.
         probs: what each network says, by its number.
+        known: what was annotated in the scenes that each network was trained on.
         class_names: the K classes.
 
     Returns:
         A row for each slick and network, slick by slick: `slick` (1..n), `network`, `area` in pixels, `pixels_<class>`
         (how many of them are annotated as that), `match` (the annotated slick with which it overlaps most, numbered
-        as in `annotated_outlines`, 0 for none) and `iou` with that; then the columns of `slick_features`.
+        as in `annotated_outlines`, 0 for none) and `iou` with that; then the columns of `slick_features`, recurrence
+        among them.
     """
     labels, n = outlines
     num_classes = len(class_names) + 1
@@ -156,11 +163,20 @@ def slick_table(
     ours, theirs, overlap = overlapping_pairs(labels, annotated)
     order = np.argsort(overlap, kind="stable")  # the last one written is the largest
     match[ours[order] - 1], iou[ours[order] - 1] = theirs[order], overlap[order]
-    known = pd.DataFrame({"slick": np.arange(1, n + 1), "area": pixels.sum(axis=1)})
-    known[[PIXELS + name for name in class_names]] = pixels[:, 1:]
-    known = pd.concat([known, pd.DataFrame({"match": match, "iou": iou}), measure_slicks(image, labels, n)], axis=1)
+    slicks = pd.DataFrame({"slick": np.arange(1, n + 1), "area": pixels.sum(axis=1)})
+    slicks[[PIXELS + name for name in class_names]] = pixels[:, 1:]
+    slicks = pd.concat([slicks, pd.DataFrame({"match": match, "iou": iou}), measure_slicks(image, labels, n)], axis=1)
     tables = [
-        pd.concat([known.assign(network=number), _seen(each, labels, n, class_names)], axis=1)
+        pd.concat(
+            [
+                slicks.assign(network=number),
+                _seen(each, labels, n, class_names),
+                pd.DataFrame(
+                    known[number].measure(each.scene, labels, n), columns=[RECURRENCE + name for name in class_names]
+                ),
+            ],
+            axis=1,
+        )
         for number, each in probs.items()
     ]
     return pd.concat(tables).sort_values(["slick", "network"], kind="stable").reset_index(drop=True)

@@ -18,6 +18,7 @@ SECTIONS = (
     "data",
     "split",
     "class_balance",
+    "input",
     "model",
     "loss",
     "sampling",

@@ -18,15 +18,17 @@ from torch.optim.lr_scheduler import LRScheduler
 from torch.optim.swa_utils import AveragedModel
 
 from seepseg.dataset import Batch, TileLoader
+from seepseg.deep_supervision import Level, loss_of_levels
 from seepseg.errors import InputError
 from seepseg.files import write_csv
 from seepseg.heads import Head, class_probs, decide
 from seepseg.inference import Predicted
+from seepseg.inputs import InputMaker
 from seepseg.losses import Loss
 from seepseg.metrics import scores
 from seepseg.parallel import World
 from seepseg.sampling import Samples, crop
-from seepseg.transforms import AugmentParams, Draws, Normalization, augment, augment_intensity, normalize
+from seepseg.transforms import AugmentParams, Draws, augment, augment_intensity
 
 # In training, pixels are counted in one batch of so many: random tiles all the same, and counting them costs as much
 # as a tenth of the step.
@@ -142,7 +144,9 @@ class Optimization:
     """All that changes weights, stepped together once per batch.
 
     Attributes:
-        model: in training; of several processes, what `seepseg.parallel.distribute` made of it.
+        network: in training.
+        model: what runs it in training: itself, `seepseg.deep_supervision.DeeplySupervised` around it, and of several
+            processes what `seepseg.parallel.distribute` made of that.
         optimizer: of its weights.
         schedule: of the optimiser's learning rate, per step.
         average: of the weights, over steps.
@@ -151,6 +155,7 @@ class Optimization:
         device: where to compute.
     """
 
+    network: nn.Module
     model: nn.Module
     optimizer: Optimizer
     schedule: LRScheduler
@@ -172,8 +177,13 @@ class Optimization:
             The logits (N, C, H, W) before the step and their loss, both detached.
         """
         with torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype is not None):
-            logits = self.model(batch.images)
-        value = loss(logits.float(), batch.target, batch.valid)
+            outputs: Tensor | list[Level] = self.model(batch.images)
+        if isinstance(outputs, Tensor):
+            logits = outputs
+            value = loss(logits.float(), batch.target, batch.valid)
+        else:
+            logits = outputs[0].logits
+            value = loss_of_levels(loss, outputs, batch.target, batch.valid)
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(value).backward()  # type: ignore[no-untyped-call]
         self.scaler.unscale_(self.optimizer)
@@ -182,14 +192,14 @@ class Optimization:
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.schedule.step()
-        self.average.update_parameters(self.model)
+        self.average.update_parameters(self.network)
         return logits.detach().float(), value.detach()
 
 
 def prepare_batches(
     loader: TileLoader,
     order: list[Samples],
-    normalization: Normalization,
+    make_input: InputMaker,
     side: int,
     params: AugmentParams,
     generator: torch.Generator,
@@ -200,7 +210,7 @@ def prepare_batches(
     Args:
         loader: of the training tiles.
         order: the samples of each whole batch.
-        normalization: of intensity, over whole tiles.
+        make_input: of whole tiles.
         side: of the crops in pixels, 0 for whole tiles.
         params: section `augment`.
         generator: of the random numbers, in the same state in every process.
@@ -210,7 +220,7 @@ def prepare_batches(
     for samples, (recorded, targets, seen) in zip(order, shares, strict=True):
         target, valid = targets, seen
         draws = Draws(generator, len(samples.indices), world.rank, world.size)
-        images = normalize(augment_intensity(recorded, valid, params, draws), valid, normalization)
+        images = make_input(augment_intensity(recorded, valid, params, draws), valid, world.share(samples.indices))
         if side:
             images, target, valid = crop(
                 images, target, valid, world.share(samples.classes), side, draws.uniform(3).cpu()

@@ -1,30 +1,26 @@
-"""Normalisation and paired augmentation of whole batches.
+"""Paired augmentation of whole batches.
 
 A training batch goes through, in this order:
 
 1. `augment_intensity`, on intensity as it was recorded, which is what speckle multiplies;
-2. `normalize`, of the whole tile, so that training and prediction see the same statistics;
+2. `seepseg.inputs.InputMaker`, of the whole tile, so that training and prediction see the same statistics;
 3. `seepseg.sampling.crop`, where crops are trained on;
 4. `augment`: gain, which normalising a tile would undo, then flips and zoom of image, target and valid.
 
-Prediction uses `normalize` alone. Every random number comes from the `Draws` that the caller passes.
+Prediction uses the second alone. Every random number comes from the `Draws` that the caller passes.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
-import pandas as pd
 import torch
 import torch.nn.functional as F
-from annotated_types import Ge, Gt, Le
+from annotated_types import Ge, Le
 from torch import Tensor
 
 from seepseg.errors import InputError
 from seepseg.params import param_block
-
-# Intensities are whole numbers: below one step a deviation is rounding error, as in a constant tile.
-MIN_STD = 1.0
 
 
 @param_block
@@ -47,71 +43,6 @@ class AugmentParams:
     resize: Annotated[float, Ge(0), Le(4)]
     gain: Annotated[float, Ge(0)]
     speckle: Annotated[float, Ge(0)]
-
-
-@param_block
-class Normalization:
-    """How intensity becomes network input.
-
-    Attributes:
-        kind: tile takes each tile's own mean and deviation, dataset the two below for all tiles.
-        mean: of kind dataset, recorded intensity.
-        std: of kind dataset, recorded intensity.
-    """
-
-    kind: Literal["tile", "dataset"]
-    mean: float | None = None
-    std: Annotated[float, Gt(0)] | None = None
-
-    def __post_init__(self) -> None:
-        if (self.kind == "dataset") != (self.mean is not None and self.std is not None):
-            raise ValueError("a mean and a std with kind dataset, none with kind tile")
-
-
-def fit_normalization(kind: Literal["tile", "dataset"], manifest: pd.DataFrame) -> Normalization:
-    """Find the statistics that a kind of normalisation needs.
-
-    Args:
-        kind: see `Normalization`.
-        manifest: rows of the training tiles, all of one size; for their `mean`, `std` and `nodata_fraction`.
-
-    Returns:
-        For kind dataset, with mean and standard deviation over all valid pixels of those tiles together.
-
-    Raises:
-        InputError: kind dataset, and no tile has a valid pixel.
-    """
-    if kind == "tile":
-        return Normalization(kind=kind)
-    seen = manifest[manifest["nodata_fraction"] < 1]
-    if seen.empty:
-        raise InputError("train.normalization: dataset needs a training tile with data, found none; use tile")
-    weight = (1 - seen["nodata_fraction"]) / (1 - seen["nodata_fraction"]).sum()
-    mean = (weight * seen["mean"]).sum()
-    # Variance within the tiles, and between them.
-    variance = (weight * (seen["std"] ** 2 + (seen["mean"] - mean) ** 2)).sum()
-    return Normalization(kind=kind, mean=float(mean), std=max(float(variance) ** 0.5, MIN_STD))
-
-
-def normalize(images: Tensor, valid: Tensor, normalization: Normalization) -> Tensor:
-    """Subtract a mean and divide by a standard deviation, of valid pixels only.
-
-    Args:
-        images: recorded intensity, float32 (N, 1, H, W).
-        valid: bool (N, H, W), False on no-data.
-        normalization: whose mean and deviation; a deviation below 1 counts as 1.
-
-    Returns:
-        float32 (N, 1, H, W), 0 on no-data; all 0 for a tile that is constant or holds nothing valid.
-    """
-    seen = valid.unsqueeze(1)  # (N, 1, H, W)
-    if normalization.mean is not None and normalization.std is not None:
-        return torch.where(seen, images - normalization.mean, 0).div_(normalization.std)
-    count = seen.sum((1, 2, 3), keepdim=True).clamp(min=1)  # (N, 1, 1, 1)
-    mean = torch.where(seen, images, 0).sum((1, 2, 3), keepdim=True) / count
-    centred = torch.where(seen, images - mean, 0)
-    std = torch.linalg.vector_norm(centred, dim=(1, 2, 3), keepdim=True) / count.sqrt()
-    return centred.div_(std.clamp(min=MIN_STD))
 
 
 @dataclass(frozen=True)
@@ -184,7 +115,7 @@ def augment_geometry(
     """Flip, turn and zoom tiles at random, each in its own way, image, target and valid alike.
 
     Args:
-        images: normalised, 0 on no-data, float32 (N, 1, H, W).
+        images: normalised, 0 on no-data, float32 (N, C, H, W).
         target: classes, integer (N, H, W).
         valid: bool (N, H, W).
         params: what to do.
@@ -250,5 +181,5 @@ def _resize(images: Tensor, target: Tensor, valid: Tensor, share: float, draws: 
     smooth = F.grid_sample(torch.cat([images * seen, seen], 1), grid, mode="bilinear", align_corners=False)
     target, valid = exact[:, 0].to(target.dtype), exact[:, 1].bool()
     # The share of valid pixels in each mean is divided out, so that no-data and the outside don't bleed in.
-    images = torch.where(valid.unsqueeze(1), smooth[:, :1] / smooth[:, 1:], 0)
+    images = torch.where(valid.unsqueeze(1), smooth[:, :-1] / smooth[:, -1:], 0)
     return images, target, valid

@@ -13,11 +13,11 @@ from typing import Any
 import pandas as pd
 import torch
 
-from seepseg.errors import run_stage
+from seepseg.errors import InputError, run_stage
 from seepseg.files import read_json, write_csv, write_json
 from seepseg.metrics import name_tables, named_slick_scores
 from seepseg.naming import SLICK, Namer, NamerMeta, NamingParams, fit_namer, judge_all, save_namers
-from seepseg.outlines import FOLDER, OutlineParams, read_slicks, slick_features
+from seepseg.outlines import FOLDER, RECURRENCE, OutlineParams, read_slicks, slick_features
 from seepseg.packed import PIXELS, class_names, read_manifest
 from seepseg.params import load_params
 
@@ -33,9 +33,14 @@ def main() -> None:
     torch.set_num_threads(1)  # the layers are tiny: more threads only wait for each other
     names = class_names(read_manifest())
     annotated, outlined = read_slicks("annotated"), read_slicks("outlined")
+    if params.recurrence and annotated[[RECURRENCE + name for name in names]].nunique().max() <= 1:
+        raise InputError(
+            "name.recurrence: expected training scenes that share a ground with slicks on it, found none; "
+            "name the starts of their names in outline.origins, or set it to false"
+        )
     meta = NamerMeta(
         class_names=names,
-        features=slick_features(names),
+        features=slick_features(names, params.recurrence),
         namers=read_json(VIEWS)["networks"],
         members=params.members,
         hidden=params.hidden,

@@ -19,6 +19,7 @@ from seepseg.device import amp_dtype, choose_device, explain_full_memory, make_d
 from seepseg.errors import run_stage
 from seepseg.files import NpyStream, atomic_path, write_csv, write_json
 from seepseg.inference import predict_scene
+from seepseg.inputs import InputMaker
 from seepseg.metrics import PrHistogram
 from seepseg.outlines import (
     ARRAYS,
@@ -31,8 +32,9 @@ from seepseg.outlines import (
     find_views,
     slick_table,
 )
-from seepseg.packed import NODATA, open_packed
+from seepseg.packed import NODATA, open_packed, read_parts
 from seepseg.params import load_params
+from seepseg.recurrence import find_recurrence
 
 MODEL = Path("models/model.safetensors")
 
@@ -47,7 +49,9 @@ def main() -> None:
     model, meta = load_model(MODEL)
     check_classes(MODEL, meta.class_names, names, "train")
     networks = [prepare(network.to(device), params.backend, device, "outline.backend") for network in model]
+    make_input = InputMaker(meta.input, packed.manifest)
     views = find_views(packed, len(networks))
+    known = find_recurrence(packed, read_parts(packed), params.origins)
     curves = {view.split: PrHistogram(names) for view in views}
     tables: dict[str, list[pd.DataFrame]] = {"annotated": [], "outlined": []}
     dtype = amp_dtype(device, params.amp)
@@ -67,7 +71,7 @@ def main() -> None:
                     head=meta.model.head,
                     batch_size=params.batch_size,
                     device=device,
-                    normalization=meta.normalization,
+                    make_input=make_input,
                     dtype=dtype,
                     flips=params.flips,
                 )
@@ -80,7 +84,7 @@ def main() -> None:
             outlined = find_slicks(foreground, params.threshold, params.min_area)
             annotated = annotated_outlines(image, target)
             for which, outlines in (("annotated", annotated), ("outlined", outlined)):
-                table = slick_table(image, outlines, target, annotated[0], probs, names)
+                table = slick_table(image, outlines, target, annotated[0], probs, known, names)
                 tables[which].append(table.assign(split=split, scene=number))
             curves[split].update(classes, packed.targets[scene.indices], packed.images[scene.indices] != NODATA)
             streams["labels"].append(scene.cut(outlined[0]))

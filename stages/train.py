@@ -4,8 +4,8 @@ The part that a network never sees validates it. `train.networks` of them make o
 averaged, and together they tell of every training scene what a network says that never saw it. With one network, it
 trains on the split train and validates on val.
 
-Reads data/packed, data/split.csv and data/class_weights.json; takes the sections model, loss, sampling, augment and
-train of params.yaml. Writes models/model.safetensors (of each network the epoch that `train.keep` says),
+Reads data/packed, data/split.csv and data/class_weights.json; takes the sections input, model, loss, sampling,
+augment and train of params.yaml. Writes models/model.safetensors (of each network the epoch that `train.keep` says),
 plots/history.csv and plots/class_history.csv (measures by epoch, of all networks together) and metrics/train.json.
 """
 
@@ -20,18 +20,20 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import torch
 from annotated_types import Ge, Gt, Le, Lt
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
 from seepseg.checkpoint import CheckpointMeta, save_checkpoint
 from seepseg.dataset import Batch, TileLoader, in_order
+from seepseg.deep_supervision import DeeplySupervised
 from seepseg.device import DeviceName, amp_dtype, choose_device, explain_full_memory, make_deterministic
 from seepseg.errors import InputError
 from seepseg.files import read_json, write_json
 from seepseg.heads import Head
 from seepseg.inference import predict
+from seepseg.inputs import InputMaker, InputParams, fit_input
 from seepseg.losses import Loss, LossParams, build_loss, loss_name_at
-from seepseg.models import ModelParams, build_model
+from seepseg.models import ModelParams, UNet, build_model
 from seepseg.optim import OptimizerName, ScheduleName, build_average, build_optimizer, build_schedule
 from seepseg.packed import BACKGROUND, MANIFEST, Indices, Packed, class_pixels, open_packed, read_parts
 from seepseg.parallel import World, distribute
@@ -39,7 +41,7 @@ from seepseg.params import load_params, param_block
 from seepseg.processes import is_worker, join, launch, run_processes
 from seepseg.sampling import Sampler, SamplingParams
 from seepseg.training import History, Monitor, Optimization, is_better, prepare_batches, train_epoch, validate
-from seepseg.transforms import AugmentParams, Normalization, fit_normalization
+from seepseg.transforms import AugmentParams
 
 CLASS_WEIGHTS = Path("data/class_weights.json")
 MODEL = Path("models/model.safetensors")
@@ -72,7 +74,7 @@ class TrainParams:
     ema_decay: Annotated[float, Ge(0), Lt(1)]
     keep: Literal["last", "best"]
     early_stopping: Annotated[int, Ge(0)]
-    normalization: Literal["tile", "dataset"]
+    deep_supervision: bool
 
     def __post_init__(self) -> None:
         if self.warmup_epochs >= self.epochs:
@@ -86,6 +88,7 @@ class Settings:
     """The sections of params.yaml that the stage takes."""
 
     train: TrainParams
+    input: InputParams
     model: ModelParams
     loss: LossParams
     sampling: SamplingParams
@@ -96,6 +99,7 @@ def main() -> None:
     """Run the stage, or start the processes that run it together."""
     settings = Settings(
         load_params(TrainParams, "train"),
+        load_params(InputParams, "input"),
         load_params(ModelParams, "model"),
         load_params(LossParams, "loss"),
         load_params(SamplingParams, "sampling"),
@@ -138,18 +142,17 @@ def _folds(packed: Packed, networks: int) -> list[tuple[Indices, Indices]]:
 def _train_all(settings: Settings, packed: Packed, folds: list[tuple[Indices, Indices]], world: World) -> None:
     """Train one network after the other, and write what came of them."""
     trained_on = np.unique(np.concatenate([train for train, _ in folds]))
-    normalization = fit_normalization(settings.train.normalization, packed.manifest.iloc[trained_on])
+    spec = fit_input(settings.input, packed.manifest.iloc[trained_on])
+    make_input = InputMaker(spec, packed.manifest)
     history = History()
-    states = [
-        _train(settings, packed, fold, number, normalization, history, world) for number, fold in enumerate(folds)
-    ]
+    states = [_train(settings, packed, fold, number, make_input, history, world) for number, fold in enumerate(folds)]
     if world.is_main:
         meta = CheckpointMeta(
             # The encoder's first weights are in the weights now, and their path is a machine's.
             model=replace(settings.model, encoder_weights=None),
             networks=len(states),
             class_names=packed.class_names,
-            normalization=normalization,
+            input=spec,
             data_fingerprint=hashlib.sha256(MANIFEST.read_bytes()).hexdigest(),
         )
         save_checkpoint(MODEL, states, meta)
@@ -161,7 +164,7 @@ def _train(
     packed: Packed,
     fold: tuple[Indices, Indices],
     number: int,
-    normalization: Normalization,
+    make_input: InputMaker,
     history: History,
     world: World,
 ) -> dict[str, Tensor]:
@@ -169,7 +172,7 @@ def _train(
     params, head, (train_tiles, val_tiles) = settings.train, settings.model.head, fold
     losses = build_losses(settings.loss, head, packed, world.device)
     torch.manual_seed(params.seed + number)
-    model = build_model(settings.model, num_classes=len(packed.class_names) + 1)
+    model = build_model(settings.model, make_input.spec.channels, num_classes=len(packed.class_names) + 1)
     # Convolutions and norms are faster in this layout; mypy lacks the overload.
     model = model.to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     sampler = build_sampler(settings.sampling, packed, train_tiles, params.batch_size)
@@ -191,14 +194,14 @@ def _train(
         lr = float(optimization.schedule.get_last_lr()[0])
         side = settings.sampling.crop
         batches = prepare_batches(
-            train_loader, sampler.epoch(generator), normalization, side, settings.augment, generator, world
+            train_loader, sampler.epoch(generator), make_input, side, settings.augment, generator, world
         )
         train, speed = _train_with_bar(optimization, batches, monitor(), epoch, sampler.num_samples, world)
         predictions = predict(
             optimization.average.module,
             val_loader,
             val_batches,
-            normalization=normalization,
+            make_input=make_input,
             dtype=optimization.dtype,
         )
         val = validate(predictions, monitor()).pool(world)
@@ -239,9 +242,9 @@ def build_sampler(params: SamplingParams, packed: Packed, train: Indices, batch_
     return Sampler(params, train, class_pixels(packed.manifest.iloc[train]), batch_size)
 
 
-def build_optimization(params: TrainParams, model: nn.Module, steps_per_epoch: int, world: World) -> Optimization:
-    """All that changes the weights of a model, for epochs of so many batches."""
-    distributed = distribute(model, world)
+def build_optimization(params: TrainParams, network: UNet, steps_per_epoch: int, world: World) -> Optimization:
+    """All that changes the weights of a network, for epochs of so many batches."""
+    model = DeeplySupervised(network).to(world.device) if params.deep_supervision else network
     optimizer = build_optimizer(params.optimizer, model, params.lr, params.weight_decay)
     schedule = build_schedule(
         params.schedule,
@@ -252,9 +255,11 @@ def build_optimization(params: TrainParams, model: nn.Module, steps_per_epoch: i
         step_every=params.step_epochs * steps_per_epoch,
         step_factor=params.step_factor,
     )
-    average = build_average(model, params.ema_decay)
+    average = build_average(network, params.ema_decay)
     dtype = amp_dtype(world.device, params.amp)
-    return Optimization(distributed, optimizer, schedule, average, params.grad_clip, dtype, world.device)
+    return Optimization(
+        network, distribute(model, world), optimizer, schedule, average, params.grad_clip, dtype, world.device
+    )
 
 
 def _train_with_bar(

@@ -23,7 +23,7 @@ NETWORKS = ("unet", "attention_unet", "resnet_unet")
 def network(**values):
     """A small network whose batch norms have statistics, as after training."""
     torch.manual_seed(0)
-    model = build_model(ModelParams(**SMALL_MODEL | values), num_classes=8)
+    model = build_model(ModelParams(**SMALL_MODEL | values), 1, num_classes=8)
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             for tensor, low, high in (

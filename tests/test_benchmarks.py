@@ -27,7 +27,7 @@ def same_architecture(tmp_path_factory):
 
 
 def our_network(path):
-    return build_model(load_params(ModelParams, "model", path), num_classes=8).eval()
+    return build_model(load_params(ModelParams, "model", path), 1, num_classes=8).eval()
 
 
 def test_reference_is_the_original_network(same_architecture):

@@ -11,8 +11,8 @@ import torch
 
 from seepseg.checkpoint import KEY, CheckpointMeta, load_checkpoint, load_model, save_checkpoint
 from seepseg.errors import InputError
+from seepseg.inputs import InputSpec
 from seepseg.models import ModelParams, build_model
-from seepseg.transforms import Normalization
 
 MODEL = ModelParams(
     name="unet",
@@ -29,7 +29,7 @@ META = CheckpointMeta(
     model=MODEL,
     networks=2,
     class_names=["seep", "slick"],
-    normalization=Normalization(kind="dataset", mean=28921.123456789, std=11003.0),
+    input=InputSpec(normalization="dataset", extra="none", mean=28921.123456789, std=11003.0),
     data_fingerprint="abc",
     info={"epoch": 3, "best": None},
 )
@@ -38,7 +38,7 @@ META = CheckpointMeta(
 @pytest.fixture
 def saved(tmp_path):
     torch.manual_seed(0)
-    models = [build_model(MODEL, num_classes=3) for _ in range(2)]
+    models = [build_model(MODEL, 1, num_classes=3) for _ in range(2)]
     path = tmp_path / "models" / "model.safetensors"
     save_checkpoint(path, states(models), META)
     return path, models
@@ -86,7 +86,7 @@ def test_loading_needs_no_encoder_weights(tmp_path):
     params = replace(MODEL, name="resnet_unet", stem=2)
     path = tmp_path / "model.safetensors"
     meta = replace(META, model=replace(params, encoder_weights="gone.pth"), networks=1)
-    save_checkpoint(path, states([build_model(params, num_classes=3)]), meta)
+    save_checkpoint(path, states([build_model(params, 1, num_classes=3)]), meta)
     assert load_model(path)[1].model.encoder_weights == "gone.pth"
 
 
@@ -95,7 +95,7 @@ import sys, torch
 from pathlib import Path
 from tests.test_checkpoint import META, MODEL, build_model, replace, save_checkpoint
 torch.manual_seed(0)
-states = [build_model(MODEL, num_classes=3).state_dict() for _ in range(2)]
+states = [build_model(MODEL, 1, num_classes=3).state_dict() for _ in range(2)]
 meta = replace(META, info=dict(reversed(META.info.items())))
 save_checkpoint(Path(sys.argv[1]), [dict(reversed(state.items())) for state in states], meta)
 """
@@ -160,7 +160,7 @@ def test_safetensors_of_another_program(tmp_path, metadata):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda document: document | {"version": 1, "new": 1}, "expected a model file of version 2, found 1"),
+        (lambda document: document | {"version": 1, "new": 1}, "expected a model file of version 3, found 1"),
         (lambda document: [document], "expected metadata with a version"),
         (lambda document: {}, "expected metadata with a version, found '{}'"),
         (lambda document: document | {"class_names": [1, 2]}, r"class_names\.0 is not as expected: .* valid string"),

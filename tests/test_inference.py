@@ -8,11 +8,11 @@ from torch import nn
 
 from seepseg.dataset import TileLoader
 from seepseg.inference import predict, predict_scene
+from seepseg.inputs import InputMaker, InputSpec
 from seepseg.packed import Packed
 from seepseg.scenes import find_scenes
-from seepseg.transforms import Normalization
 
-DATASET = Normalization(kind="dataset", mean=0.0, std=1.0)
+AS_IS = InputMaker(InputSpec(normalization="dataset", extra="none", mean=0.0, std=1.0), pd.DataFrame())
 CPU = torch.device("cpu")
 
 
@@ -34,7 +34,7 @@ def packed(n=2, side=4):
 def logits(flips):
     tiles = packed()
     batches = [np.array([0, 1])]
-    (predicted,) = predict(Lopsided(), TileLoader(tiles, batches[0], CPU), batches, normalization=DATASET, flips=flips)
+    (predicted,) = predict(Lopsided(), TileLoader(tiles, batches[0], CPU), batches, make_input=AS_IS, flips=flips)
     return predicted.logits.numpy(), tiles.images.astype(np.float32)
 
 
@@ -63,7 +63,7 @@ def test_a_scene_is_put_together_and_no_data_has_no_slick():
         head="softmax",
         batch_size=1,
         device=CPU,
-        normalization=DATASET,
+        make_input=AS_IS,
         dtype=None,
         flips=1,
     )

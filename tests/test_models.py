@@ -22,7 +22,7 @@ NAMES = ("unet", "attention_unet", "resnet_unet")
 
 
 def build(num_classes=8, **values):
-    return build_model(ModelParams(**SMALL_MODEL | values), num_classes)
+    return build_model(ModelParams(**SMALL_MODEL | values), 1, num_classes)
 
 
 def num_weights(model):
@@ -113,7 +113,7 @@ def test_a_pixel_of_the_logits_belongs_to_its_pixel_of_the_image():
     # With the identity in place of encoder and decoder, unshuffle, head and shuffle must give the image back.
     model = build(stem=2, num_classes=1)
     model.encoder.forward = lambda images: [F.pixel_unshuffle(images, 2)]
-    model.decoder.forward = lambda features: features[0]
+    model.decoder.forward = lambda features: features
     nn.init.dirac_(model.head.weight)
     image = torch.randn(2, 1, 16, 24)
     assert model(image).equal(image)

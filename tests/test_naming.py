@@ -19,6 +19,7 @@ PARAMS = {
     "noise": 0.05,
     "class_power": 0.5,
     "area_power": 0.0,
+    "recurrence": False,
     "seed": 1,
 }
 NAMES = ["oil", "gas", "ship"]

@@ -19,6 +19,7 @@ from seepseg.outlines import (
     slick_table,
 )
 from seepseg.packed import Packed
+from seepseg.recurrence import Recurrence
 from seepseg.scenes import Scene
 from seepseg.slick_features import FEATURES
 
@@ -32,6 +33,7 @@ FOREGROUND = np.array(
     dtype=np.float32,
 )
 NAMES = ["oil", "gas"]
+NOTHING_KNOWN = [Recurrence(np.full((2, 2), -1), np.zeros((2, 4, 4)))] * 3  # of tiles, by each network
 
 
 def probs_of(foreground, class_probs=None, tiles=1):
@@ -91,13 +93,17 @@ def table():
     classes = np.stack([foreground * 0.25, foreground * 0.75])
     probs = {1: probs_of(foreground, classes, tiles=2), 2: probs_of(foreground / 2, classes, tiles=2)}
     annotated, _ = annotated_outlines(image, target)
-    return slick_table(image, find_slicks(foreground, 0.5, 1), target, annotated, probs, NAMES)
+    return slick_table(image, find_slicks(foreground, 0.5, 1), target, annotated, probs, NOTHING_KNOWN, NAMES)
 
 
 def test_a_row_for_each_slick_and_network(table):
     assert list(zip(table["slick"], table["network"], strict=True)) == [(1, 1), (1, 2), (2, 1), (2, 2)]
     assert list(table["area"]) == [240, 240, 16, 16]
-    assert set(slick_features(NAMES)) < set(table.columns)
+    assert set(slick_features(NAMES, recurrence=True)) < set(table.columns)
+    assert set(slick_features(NAMES, recurrence=True)) - set(slick_features(NAMES, recurrence=False)) == {
+        "recurrence_oil",
+        "recurrence_gas",
+    }
 
 
 def test_what_is_annotated_there(table):
@@ -122,8 +128,10 @@ def test_a_scene_without_an_outline():
     empty = np.zeros((8, 8), np.float32)
     image, target = np.ones((8, 8), np.uint16), empty.astype(np.uint8)
     annotated, _ = annotated_outlines(image, target)
-    table = slick_table(image, find_slicks(empty, 0.5, 1), target, annotated, {0: probs_of(empty)}, NAMES)
-    assert table.shape == (0, 7 + len(FEATURES) + len(PROB_FEATURES) + 2)
+    table = slick_table(
+        image, find_slicks(empty, 0.5, 1), target, annotated, {0: probs_of(empty)}, NOTHING_KNOWN, NAMES
+    )
+    assert table.shape == (0, 7 + len(FEATURES) + len(PROB_FEATURES) + 4)
 
 
 def test_views_show_each_part_to_the_network_that_is_blind_to_it(tmp_path, monkeypatch):

@@ -8,12 +8,16 @@ import pytest
 import torch
 import yaml
 from conftest import ROOT, STAGES
+from torch import nn
 
 from seepseg.checkpoint import load_model
 from seepseg.dataset import TileLoader, in_order
+from seepseg.errors import InputError
 from seepseg.heads import decide
 from seepseg.inference import predict
+from seepseg.inputs import InputMaker
 from seepseg.metrics import confusion_counts, scores
+from seepseg.naming import load_namers
 from seepseg.packed import open_packed, read_split
 from seepseg.scene_counts import SceneCounts, pooled_scores
 
@@ -88,7 +92,8 @@ def test_the_epoch_that_is_kept(prepared, keep):
     rows = read_split(packed, prepared.folder / "data/split.csv")["val"]
     loader = TileLoader(packed, rows, torch.device("cpu"))
     table = np.zeros((8, 8), dtype=np.int64)
-    for _, batch, logits in predict(model, loader, in_order(rows, 4), normalization=meta.normalization):
+    make_input = InputMaker(meta.input, packed.manifest)
+    for _, batch, logits in predict(model, loader, in_order(rows, 4), make_input=make_input):
         pred = decide(logits, meta.model.head, batch.valid)
         table += confusion_counts(batch.target.numpy(), pred.numpy(), batch.valid.numpy(), 8)
     assert scores(table, CLASSES)["binary_dice"] == pytest.approx(kept["val_dice"], abs=1e-5)
@@ -256,6 +261,35 @@ def test_every_model_and_head_trains_and_evaluates(prepared, name, head):
     prepared.run("train", "outline", "name", "decide", "evaluate")
     assert load_model(prepared.folder / "models/model.safetensors")[1].model.name == name
     assert 0 <= read(prepared, "metrics/evaluate.json")["val"]["binary_dice"] <= 1
+
+
+@pytest.mark.parametrize("name", ["unet", "resnet_unet"])
+@pytest.mark.parametrize(("normalization", "extra"), [("scene", "sea"), ("local", "lee"), ("dataset", "none")])
+def test_every_input_trains_and_predicts(prepared, name, normalization, extra):
+    prepared.set("input", normalization=normalization, extra=extra)
+    prepared.set("model", name=name)
+    prepared.set("train", epochs=1, warmup_epochs=0, deep_supervision=True)
+    prepared.run("train", "outline")
+    network, meta = load_model(prepared.folder / "models/model.safetensors")
+    assert (meta.input.normalization, meta.input.extra) == (normalization, extra)
+    first = next(module for module in network.modules() if isinstance(module, nn.Conv2d))
+    channels = 1 if extra == "none" else 2
+    assert first.in_channels == channels * (4 if name == "unet" else 1)
+    # The heads of coarser levels are gone.
+    assert sum(1 for key in network[0].state_dict() if "head" in key) == 2
+
+
+def test_slicks_are_judged_by_what_was_annotated_at_their_place(prepared):
+    prepared.run("train")
+    prepared.set("name", recurrence=True)
+    prepared.run("outline")
+    with pytest.raises(InputError, match=r"name\.recurrence: expected training scenes that share a ground"):
+        prepared.run("name")
+    prepared.set("outline", origins={"9": [0, 0]})
+    prepared.run("outline", "name", "decide", "evaluate")
+    assert "recurrence_class_1" in load_namers(prepared.folder / "models/namer.safetensors")[1].features
+    annotated = pd.read_csv(prepared.folder / "data/outlines/annotated.csv")
+    assert annotated["recurrence_class_1"].nunique() > 10
 
 
 def test_a_schedule_changes_the_loss_by_epoch(prepared):

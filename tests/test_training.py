@@ -30,7 +30,8 @@ def optimization(model, lr=0.1, grad_clip=0.0):
     schedule = build_schedule(
         "constant", optimizer, steps=10, warmup_steps=0, poly_power=1.0, step_every=1, step_factor=1.0
     )
-    return Optimization(model, optimizer, schedule, build_average(model, 0.0), grad_clip, None, torch.device("cpu"))
+    average = build_average(model, 0.0)
+    return Optimization(model, model, optimizer, schedule, average, grad_clip, None, torch.device("cpu"))
 
 
 @pytest.fixture

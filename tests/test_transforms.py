@@ -1,7 +1,6 @@
-"""Augmentation keeps image, target and valid together; normalisation knows only valid pixels."""
+"""Augmentation keeps image, target and valid together."""
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 import yaml
@@ -11,16 +10,12 @@ from seepseg.params import load_params
 from seepseg.transforms import (
     AugmentParams,
     Draws,
-    Normalization,
     augment,
     augment_geometry,
     augment_intensity,
-    fit_normalization,
-    normalize,
 )
 
 OFF = {"rot180": False, "hflip": False, "dihedral": False, "resize": 0.0, "gain": 0.0, "speckle": 0.0}
-TILE = Normalization(kind="tile")
 
 
 def params(**values):
@@ -235,74 +230,6 @@ def test_gain_is_one_factor_and_one_offset_per_tile():
     assert offset[:, 0].std().item() == pytest.approx(0.1, rel=0.15)
     assert changed[:, 0, 0].eq(0).all()
     assert all(map(torch.equal, rest, (target, valid)))
-
-
-# Normalisation
-
-
-def recorded():
-    rng = np.random.default_rng(0)
-    images = rng.integers(20_000, 40_000, (3, 1, 16, 16)).astype(np.float32)
-    images[1] *= 1.5
-    images[0, :, :5] = 0
-    tensor = torch.from_numpy(images)
-    return tensor, tensor[:, 0] != 0
-
-
-def test_each_tile_gets_mean_0_and_deviation_1_over_its_valid_pixels():
-    images, valid = recorded()
-    normalized = normalize(images, valid, TILE)
-    for tile in range(3):
-        seen = images[tile, 0][valid[tile]].double().numpy()
-        expected = (seen - seen.mean()) / seen.std()
-        np.testing.assert_allclose(normalized[tile, 0][valid[tile]], expected, atol=1e-4)
-    assert normalized[:, 0][~valid].eq(0).all()
-
-
-def test_nodata_has_no_say_in_normalisation():
-    images, valid = recorded()
-    other = torch.where(valid.unsqueeze(1), images, 9999.0)
-    assert normalize(images, valid, TILE).equal(normalize(other, valid, TILE))
-
-
-@pytest.mark.parametrize("value", [1.0, 28_921.0, 65_535.0])
-def test_constant_tile_becomes_zero(value):
-    images = torch.full((2, 1, 256, 256), value)
-    valid = torch.ones(2, 256, 256, dtype=torch.bool)
-    valid[1] = False
-    normalized = normalize(images, valid, TILE)
-    assert normalized.abs().max() < 0.1
-    assert normalized[1].eq(0).all()
-
-
-def test_dataset_normalisation_by_hand():
-    images = torch.tensor([[100.0, 300.0], [0.0, 200.0]]).view(1, 1, 2, 2)
-    normalized = normalize(images, images[:, 0] != 0, Normalization(kind="dataset", mean=200.0, std=50.0))
-    assert normalized.tolist() == [[[[-2.0, 2.0], [0.0, 0.0]]]]
-
-
-def test_dataset_statistics_are_those_of_all_valid_pixels():
-    images, valid = recorded()
-    tiles = [image[0][seen].double().numpy() for image, seen in zip(images, valid, strict=True)]
-    manifest = pd.DataFrame(
-        {
-            "nodata_fraction": [*(1 - len(tile) / 256 for tile in tiles), 1.0],
-            "mean": [*(tile.mean() for tile in tiles), np.nan],
-            "std": [*(tile.std() for tile in tiles), np.nan],
-        }
-    )
-    together = np.concatenate(tiles)
-    fitted = fit_normalization("dataset", manifest)
-    assert (fitted.mean, fitted.std) == pytest.approx((together.mean(), together.std()))
-    assert fit_normalization("tile", manifest) == TILE
-    with pytest.raises(InputError, match="dataset needs a training tile with data"):
-        fit_normalization("dataset", manifest.iloc[3:])
-
-
-@pytest.mark.parametrize("values", [{"kind": "dataset"}, {"kind": "tile", "mean": 1.0, "std": 1.0}])
-def test_normalisation_has_statistics_exactly_where_it_needs_them(values):
-    with pytest.raises(ValueError, match="a mean and a std with kind dataset"):
-        Normalization(**values)
 
 
 def test_params_are_checked(tmp_path):

@@ -1,6 +1,7 @@
 """Segmentation networks, built by name.
 
-Every network maps normalised images, float32 (N, 1, H, W), to logits (N, C, H, W), for any H and W.
+Every network maps what `seepseg.inputs` makes of tiles, float32 (N, C_in, H, W), to logits (N, C, H, W), for any H
+and W.
 """
 
 from pathlib import Path
@@ -14,6 +15,8 @@ from seepseg.models.blocks import Norm, Upsampling, init_weights
 from seepseg.models.resnet_unet import MAX_DEPTH, STEM, ResNetEncoder, ResNetName, load_encoder_weights
 from seepseg.models.unet import Decoder, Encoder, UNet, UNetEncoder
 from seepseg.params import param_block
+
+__all__ = ["ModelParams", "UNet", "build_model"]
 
 
 @param_block
@@ -53,11 +56,12 @@ class ModelParams:
             raise ValueError(f"stem {STEM} for resnet_unet, whose first convolution has stride {STEM}")
 
 
-def build_model(params: ModelParams, num_classes: int) -> UNet:
+def build_model(params: ModelParams, in_channels: int, num_classes: int) -> UNet:
     """Build a network with fresh weights, drawn from torch's global generator.
 
     Args:
         params: section `model`.
+        in_channels: C_in, of the images.
         num_classes: K + 1, background included.
 
     Returns:
@@ -70,9 +74,9 @@ def build_model(params: ModelParams, num_classes: int) -> UNet:
     widths = [params.width * 2**level for level in range(params.depth)]
     encoder: Encoder
     if params.name == "resnet_unet":
-        encoder = ResNetEncoder(params.encoder, params.depth)
+        encoder = ResNetEncoder(params.encoder, in_channels, params.depth)
     else:
-        encoder = UNetEncoder(widths, params.stem, params.norm)
+        encoder = UNetEncoder(in_channels, widths, params.stem, params.norm)
     decoder_type = AttentionDecoder if params.name == "attention_unet" else Decoder
     decoder = decoder_type(encoder.widths, widths[:-1], params.norm, params.upsampling)
     model = UNet(encoder, decoder, num_logits)

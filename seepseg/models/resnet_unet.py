@@ -50,14 +50,15 @@ class ResNetEncoder(Encoder):
 
     Args:
         name: which ResNet.
+        in_channels: C, of the images.
         depth: number of levels, 2 to 5; 5 is the whole network, fewer leave out the last layers.
     """
 
-    def __init__(self, name: ResNetName, depth: int) -> None:
+    def __init__(self, name: ResNetName, in_channels: int, depth: int) -> None:
         super().__init__()
         self.widths = WIDTHS[:depth]
         self.stem = STEM
-        self.conv1 = nn.Conv2d(1, WIDTHS[0], 7, stride=2, padding=3, bias=False)
+        self.conv1 = nn.Conv2d(in_channels, WIDTHS[0], 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(WIDTHS[0])
         for index in range(1, depth):
             # layer1 keeps the resolution, which the max-pooling before it has halved.
@@ -79,8 +80,9 @@ class ResNetEncoder(Encoder):
 def load_encoder_weights(encoder: ResNetEncoder, name: ResNetName, path: Path) -> None:
     """Load a torchvision state dict into an encoder.
 
-    conv1 becomes one-channel by summing its weights over red, green and blue, which gives what the three give
-    for a grey image repeated in three channels. `fc` and layers beyond the encoder's depth are ignored.
+    Weights of conv1 become their mean over red, green and blue, times 3 / C: that gives what the three give for a
+    grey image repeated in three channels where the C channels of ours are alike. `fc` and layers beyond the
+    encoder's depth are ignored.
 
     Args:
         encoder: changed in place.
@@ -95,7 +97,8 @@ def load_encoder_weights(encoder: ResNetEncoder, name: ResNetName, path: Path) -
     own = encoder.state_dict()
     conv1 = state.get("conv1.weight")
     if conv1 is not None and conv1.shape == (WIDTHS[0], 3, 7, 7):
-        state["conv1.weight"] = conv1.sum(dim=1, keepdim=True)  # (64, 3, 7, 7) -> (64, 1, 7, 7)
+        channels = own["conv1.weight"].shape[1]
+        state["conv1.weight"] = conv1.sum(dim=1, keepdim=True).repeat(1, channels, 1, 1) / channels  # (64, C, 7, 7)
     # Old files don't count batches; the count enters no computation here.
     missing = [key for key in own if key not in state and not key.endswith("num_batches_tracked")]
     beyond = tuple(f"layer{index}." for index in range(len(encoder.widths), MAX_DEPTH))

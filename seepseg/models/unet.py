@@ -12,7 +12,7 @@ from seepseg.models.blocks import ConvBlock, Norm, Upsampling, make_upsampling, 
 class Encoder(nn.Module):
     """What a network needs of an encoder.
 
-    Called with (N, 1, H, W), H and W multiples of `multiple`, it gives one feature map per level, finest
+    Called with (N, C, H, W), H and W multiples of `multiple`, it gives one feature map per level, finest
     first: level i is (N, widths[i], H / (stem * 2**i), W / (stem * 2**i)).
     """
 
@@ -29,22 +29,23 @@ class UNetEncoder(Encoder):
     """Two convolutions a level, 2x2 max-pooling between levels.
 
     Args:
+        in_channels: C, of the images.
         widths: channels of each level, finest first.
         stem: blocks of stem x stem pixels become channels first (pixel-unshuffle): nothing is lost, and every
             level works on stem**2 times fewer positions.
         norm: after each convolution.
     """
 
-    def __init__(self, widths: Sequence[int], stem: int, norm: Norm) -> None:
+    def __init__(self, in_channels: int, widths: Sequence[int], stem: int, norm: Norm) -> None:
         super().__init__()
         self.widths = tuple(widths)
         self.stem = stem
-        inputs = (stem**2, *widths[:-1])
+        inputs = (in_channels * stem**2, *widths[:-1])
         self.levels = nn.ModuleList(ConvBlock(i, o, norm) for i, o in zip(inputs, widths, strict=True))
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Return the feature maps, finest first."""
-        x = F.pixel_unshuffle(images, self.stem)  # (N, stem**2, H / stem, W / stem)
+        x = F.pixel_unshuffle(images, self.stem)  # (N, C * stem**2, H / stem, W / stem)
         features: list[Tensor] = []
         for index, level in enumerate(self.levels):
             x = level(F.max_pool2d(x, 2) if index else x)
@@ -85,15 +86,17 @@ class Decoder(nn.Module):
         """
         return skip
 
-    def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """Return the finest decoded map, (N, widths[0], H, W), of the encoder's maps, finest first."""
+    def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
+        """Return the decoded maps, (N, widths[i], H / 2**i, W / 2**i), of the encoder's maps, both finest first."""
         x = features[-1]
+        decoded: list[Tensor] = []
         for level in reversed(range(len(self.blocks))):
             skip = self.select(level, features[level], x)  # (N, skip, h, w)
             up = self.ups[level](x)  # (N, coarser, h / 2, w / 2) -> (N, up, h, w)
             joined = torch.cat([skip, up], dim=1)  # (N, skip + up, h, w)
             x = self.blocks[level](joined)  # (N, widths[level], h, w)
-        return x
+            decoded.insert(0, x)
+        return decoded
 
 
 class UNet(nn.Module):
@@ -115,13 +118,20 @@ class UNet(nn.Module):
         """Compute logits for images of any size.
 
         Args:
-            images: normalised, float32 (N, 1, H, W), H and W at least 1.
+            images: see `seepseg.inputs`, float32 (N, C_in, H, W), H and W at least 1.
 
         Returns:
             Logits, (N, C, H, W).
         """
+        return self.logits(self.decode(images)[0], images)
+
+    def decode(self, images: Tensor) -> list[Tensor]:
+        """Return the decoder's maps, (N, widths[i], h, w), finest first; level i is stem * 2**i times coarser."""
+        decoded: list[Tensor] = self.decoder(self.encoder(pad_to_multiple(images, self.encoder.multiple)))
+        return decoded
+
+    def logits(self, finest: Tensor, images: Tensor) -> Tensor:
+        """Compute the logits (N, C, H, W) of images (N, C_in, H, W) from the decoder's finest map."""
         height, width = images.shape[-2:]
-        padded = pad_to_multiple(images, self.encoder.multiple)  # (N, 1, H', W')
-        x = self.head(self.decoder(self.encoder(padded)))  # (N, C * stem**2, H' / stem, W' / stem)
-        logits = F.pixel_shuffle(x, self.encoder.stem)  # (N, C, H', W')
-        return logits[..., :height, :width]
+        x = self.head(finest)  # (N, C * stem**2, H' / stem, W' / stem)
+        return F.pixel_shuffle(x, self.encoder.stem)[..., :height, :width]
