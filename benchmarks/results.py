@@ -12,7 +12,7 @@ import yaml
 
 from seepseg import figures
 from seepseg.files import write_bytes, write_json
-from seepseg.metrics import ANY_CLASS, named_slick_scores
+from seepseg.metrics import PrHistogram, named_slick_scores
 from seepseg.packed import BACKGROUND
 from seepseg.scene_counts import (
     SceneCounts,
@@ -132,16 +132,9 @@ def pictures(results: list[Result]) -> dict[str, Any]:
 def any_class_curve(counts: list[SceneCounts]) -> pd.DataFrame:
     """Precision and recall of any class against background, by threshold."""
     pixels, slick, _ = np.sum([each.reliability for each in counts], axis=0).T
-    predicted, hits = pixels[::-1].cumsum()[::-1], slick[::-1].cumsum()[::-1]
-    filled = predicted > 0
-    return pd.DataFrame(
-        {
-            "class": ANY_CLASS,
-            "threshold": (np.arange(len(pixels)) / len(pixels))[filled],
-            "precision": (hits / np.maximum(predicted, 1))[filled],
-            "recall": (hits / max(slick.sum(), 1))[filled],
-        }
-    )
+    histogram = PrHistogram([])
+    histogram.counts[0] = pixels - slick, slick
+    return histogram.curve()
 
 
 def page(document: dict[str, Result]) -> str:

@@ -1,0 +1,39 @@
+"""Pictures for people: arrays and tables in, matplotlib figures out. No file, no path, no pyplot state."""
+
+from seepseg.figures.charts import (
+    class_balance_figure,
+    confusion_figure,
+    history_figure,
+    precision_recall_figure,
+    reliability_figure,
+)
+from seepseg.figures.style import PALETTE, palette, png_bytes
+from seepseg.figures.tiles import (
+    NODATA_STRIPES,
+    Tile,
+    choose_ranks,
+    choose_samples,
+    colour_classes,
+    predictions_figure,
+    samples_figure,
+    stretch_image,
+)
+
+__all__ = [
+    "NODATA_STRIPES",
+    "PALETTE",
+    "Tile",
+    "choose_ranks",
+    "choose_samples",
+    "class_balance_figure",
+    "colour_classes",
+    "confusion_figure",
+    "history_figure",
+    "palette",
+    "png_bytes",
+    "precision_recall_figure",
+    "predictions_figure",
+    "reliability_figure",
+    "samples_figure",
+    "stretch_image",
+]
