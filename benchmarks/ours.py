@@ -14,18 +14,21 @@ from torch.nn.utils import clip_grad_norm_
 from benchmarks.reference import BATCH_SIZE, EXPONENT, FALSE_NEGATIVES, FALSE_POSITIVES, LEARNING_RATE, SMOOTH, WIDTHS
 from seepseg.dataset import Batch, TileLoader, in_order
 from seepseg.device import choose_device, make_deterministic
+from seepseg.files import read_json
 from seepseg.heads import decide
 from seepseg.inference import predict
 from seepseg.inputs import InputMaker, InputParams, fit_input
 from seepseg.losses import LossParams, loss_name_at
 from seepseg.models import ModelParams, UNet, build_model
+from seepseg.monitoring import Monitor
 from seepseg.packed import Indices, open_packed, read_split
 from seepseg.parallel import World
 from seepseg.params import load_params
+from seepseg.recipe import TrainParams, build_losses, build_optimization, build_sampler
 from seepseg.sampling import SamplingParams
-from seepseg.training import PIXELS_EVERY, Monitor, prepare_batches, train_epoch
+from seepseg.training import PIXELS_EVERY, prepare_batches, train_epoch
 from seepseg.transforms import AugmentParams
-from stages import train as stage
+from stages.train import CLASS_WEIGHTS
 
 PARTS = ("data", "forward", "loss", "backward", "optimiser", "monitoring")
 
@@ -89,7 +92,7 @@ class OurLoop:
     """
 
     def __init__(self, params_file: Path) -> None:
-        params = load_params(stage.TrainParams, "train", params_file)
+        params = load_params(TrainParams, "train", params_file)
         model_params = load_params(ModelParams, "model", params_file)
         loss_params = load_params(LossParams, "loss", params_file)
         self.augment_params = load_params(AugmentParams, "augment", params_file)
@@ -103,7 +106,7 @@ class OurLoop:
         self.all_tiles: Indices = np.arange(len(packed.manifest), dtype=np.int64)
         spec = fit_input(load_params(InputParams, "input", params_file), packed.manifest.iloc[self.train_tiles])
         self.make_input = InputMaker(spec, packed.manifest)
-        losses = stage.build_losses(loss_params, model_params.head, packed, self.device)
+        losses = build_losses(loss_params, model_params.head, packed.class_names, read_json(CLASS_WEIGHTS), self.device)
         self.head = model_params.head
         self.new_monitor: Callable[[], Monitor] = partial(
             Monitor, losses[loss_name_at(loss_params, 0)], self.head, packed.class_names
@@ -113,8 +116,8 @@ class OurLoop:
         self.model: nn.Module = network
         self.sampling = load_params(SamplingParams, "sampling", params_file)
         self.packed = packed
-        sampler = stage.build_sampler(self.sampling, packed, self.train_tiles, params.batch_size)
-        self.optimization = stage.build_optimization(params, network, sampler.num_batches, self.world)
+        sampler = build_sampler(self.sampling, packed, self.train_tiles, params.batch_size)
+        self.optimization = build_optimization(params, network, sampler.num_batches, self.world)
         self.dtype = self.optimization.dtype
         self.loader = TileLoader(packed, self.all_tiles, self.device)
         self.generator = torch.Generator().manual_seed(params.seed)
@@ -188,7 +191,7 @@ class OurLoop:
         return logits.detach(), value.detach()
 
     def _batches(self, batch_size: int) -> Iterator[Batch]:
-        sampler = stage.build_sampler(self.sampling, self.packed, self.train_tiles, batch_size)
+        sampler = build_sampler(self.sampling, self.packed, self.train_tiles, batch_size)
         return prepare_batches(
             self.loader,
             sampler.epoch(self.generator),

@@ -171,7 +171,7 @@ def _introduction(results: Results) -> str:
         "lowest and highest.",
         f"**Reference** is the plain loop that this work grew from ([reference.py](reference.py)): U-Net of width 64, "
         f"float32, batches of {batch}, files read one by one. **Same network, our loop**: that network, loss and "
-        "optimiser through `stages.train`'s loop. **Default model**: params.yaml as it is.",
+        "optimiser through the train stage's loop. **Default model**: params.yaml as it is.",
         f"**Ceiling** is a square matrix product with the same threads: {products}. FLOPs are those of convolutions, "
         "counted by torch.",
     ]

@@ -11,6 +11,10 @@ class InputError(ValueError):
     """
 
 
+class StoppedError(Exception):
+    """A stage was asked to stop and has kept what it did so far; the message says how far it came."""
+
+
 def run_stage(main: Callable[[], None]) -> None:
     """Run a stage's main function; end with status 1 and one clear message where the user can mend the cause.
 
@@ -23,6 +27,9 @@ def run_stage(main: Callable[[], None]) -> None:
     except InputError as error:
         sys.stdout.flush()
         sys.exit(f"error: {error}")
+    except StoppedError as stop:
+        sys.stdout.flush()
+        sys.exit(f"stopped: {stop}")
     except OSError as error:
         sys.stdout.flush()
         where = f": {error.filename}" if error.filename else ""

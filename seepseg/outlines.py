@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from annotated_types import Ge, Gt, Le, Lt
+from annotated_types import Ge, Gt, Le, Len, Lt
 
 from seepseg.backends import Backend
 from seepseg.device import DeviceName
@@ -51,7 +51,7 @@ class OutlineParams:
     threshold: Annotated[float, Gt(0), Lt(1)]
     min_area: Annotated[int, Ge(1)]
     object_iou: Annotated[float, Gt(0), Le(1)]
-    origins: dict[str, tuple[int, int]]
+    origins: dict[str, Annotated[tuple[int, ...], Len(2, 2)]]
 
 
 class View(NamedTuple):

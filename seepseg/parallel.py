@@ -50,6 +50,14 @@ class World:
         totals: npt.NDArray[Any] = all_sum(torch.from_numpy(counts).to(self.device)).cpu().numpy()
         return totals
 
+    def of_main(self, value: Any) -> Any:
+        """What the main process gives, in each of them: anything that pickle takes, which goes to no one else."""
+        if self.size == 1:
+            return value
+        values = [value]
+        dist.broadcast_object_list(values, src=0, device=self.device)
+        return values[0]
+
 
 def all_sum(tensor: Tensor) -> Tensor:
     """Add up a tensor over the processes; the same bits in each of them, and itself where there is only one.

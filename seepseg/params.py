@@ -2,6 +2,8 @@
 
 import difflib
 import json
+from collections.abc import Iterator
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, dataclass_transform, get_type_hints
 
@@ -68,10 +70,23 @@ def load_params(kind: type[T], section: str, path: Path = PARAMS_FILE) -> T:
         raise InputError(f"{path}: section '{section}' is missing")
     try:
         # Through JSON, because in strict mode pydantic takes a mapping for a dataclass only from there.
-        return TypeAdapter(kind).validate_json(json.dumps(document[section], default=str), strict=True)
+        block = TypeAdapter(kind).validate_json(json.dumps(document[section], default=str), strict=True)
     except ValidationError as error:
         faults = [_describe(fault, kind, section) for fault in error.errors(include_url=False)]
         raise InputError("\n".join(f"{path}: {fault}" for fault in faults)) from None
+    if swallowed := list(_truth_as_number(document[section], block, section)):
+        raise InputError("\n".join(f"{path}: {fault}" for fault in swallowed))
+    return block
+
+
+def _truth_as_number(found: dict[str, Any], block: Any, key: str) -> Iterator[str]:
+    """Faults that pydantic lets pass: where the choice is among numbers, it takes true for 1."""
+    for name, value in found.items():
+        taken = getattr(block, name)
+        if isinstance(value, bool) and not isinstance(taken, bool):
+            yield f"{key}.{name}: expected a number, found {json.dumps(value)}"
+        elif isinstance(value, dict) and is_dataclass(taken):
+            yield from _truth_as_number(value, taken, f"{key}.{name}")
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -102,6 +117,9 @@ def _describe(fault: ErrorDetails, kind: type, section: str) -> str:
                 str(fault["input"]), allowed.replace("'", "").replace(" or ", ", ").split(", "), 1
             )
             return f"{key}: expected {allowed}, found {found}" + (f"; did you mean '{near[0]}'?" if near else "")
+        case "too_short" | "too_long":
+            bound = "at least {min_length}" if fault["type"] == "too_short" else "at most {max_length}"
+            return f"{key}: expected {bound.format(**fault['ctx'])} items, found {found}"
         case _:
             expected = fault["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
             expected = expected.replace("an object", "a block of keys")

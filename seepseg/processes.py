@@ -83,7 +83,7 @@ def launch(module: str, devices: int, device: torch.device) -> None:
         except ChildFailedError as error:
             sys.exit(describe_failure(error.failures, devices))
         except SignalException:
-            sys.exit("interrupted")
+            sys.exit("stopped; the same command goes on from the last checkpoint")
 
 
 @contextmanager

@@ -19,7 +19,7 @@ BLOCKS = 4  # places along each side of a tile; slicks drift with wind and curre
 AROUND = 3  # places along each side of the square over which shares are taken
 TINY = 1e-4  # where no slick was annotated there may still be one
 
-Origins = Mapping[str, tuple[int, int]]
+Origins = Mapping[str, tuple[int, ...]]
 """By the start of a scene's name, row and column on the common ground of the first tile of the scene's grid."""
 
 

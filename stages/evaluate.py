@@ -18,11 +18,11 @@ import numpy.typing as npt
 import pandas as pd
 from annotated_types import Ge
 
-from seepseg.checkpoint import check_classes
 from seepseg.decision import judge_outlines, kept, load_rule, named, paint
 from seepseg.errors import run_stage
 from seepseg.files import NpyStream, atomic_path, read_json, write_csv, write_json
 from seepseg.metrics import confusion_counts, scores
+from seepseg.model_file import check_classes
 from seepseg.naming import load_namers
 from seepseg.outlines import ARRAYS, FOLDER, OutlineParams, find_views, open_array, read_slicks
 from seepseg.packed import BACKGROUND, NODATA, Packed, open_packed

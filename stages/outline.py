@@ -14,13 +14,13 @@ from pathlib import Path
 import pandas as pd
 
 from seepseg.backends import prepare
-from seepseg.checkpoint import check_classes, load_model
 from seepseg.device import amp_dtype, choose_device, explain_full_memory, make_deterministic
 from seepseg.errors import run_stage
 from seepseg.files import NpyStream, atomic_path, write_csv, write_json
 from seepseg.inference import predict_scene
 from seepseg.inputs import InputMaker
 from seepseg.metrics import PrHistogram
+from seepseg.model_file import check_classes, load_model
 from seepseg.outlines import (
     ARRAYS,
     FOLDER,

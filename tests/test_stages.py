@@ -10,13 +10,13 @@ import yaml
 from conftest import ROOT, STAGES
 from torch import nn
 
-from seepseg.checkpoint import load_model
 from seepseg.dataset import TileLoader, in_order
 from seepseg.errors import InputError
 from seepseg.heads import decide
 from seepseg.inference import predict
 from seepseg.inputs import InputMaker
 from seepseg.metrics import confusion_counts, scores
+from seepseg.model_file import load_model
 from seepseg.naming import load_namers
 from seepseg.packed import open_packed, read_split
 from seepseg.scene_counts import SceneCounts, pooled_scores

@@ -7,14 +7,11 @@ from torch import nn
 from seepseg.dataset import Batch
 from seepseg.errors import InputError
 from seepseg.heads import class_probs
+from seepseg.monitoring import History, Monitor, binary_cross_entropy, is_better
 from seepseg.optim import build_average, build_optimizer, build_schedule
 from seepseg.training import (
     PIXELS_EVERY,
-    History,
-    Monitor,
     Optimization,
-    binary_cross_entropy,
-    is_better,
     train_epoch,
 )
 

@@ -9,9 +9,9 @@ import pytest
 import safetensors.torch
 import torch
 
-from seepseg.checkpoint import KEY, CheckpointMeta, load_checkpoint, load_model, save_checkpoint
 from seepseg.errors import InputError
 from seepseg.inputs import InputSpec
+from seepseg.model_file import KEY, ModelMeta, load_model, read_model, save_model
 from seepseg.models import ModelParams, build_model
 
 MODEL = ModelParams(
@@ -25,7 +25,7 @@ MODEL = ModelParams(
     encoder="resnet18",
     encoder_weights=None,
 )
-META = CheckpointMeta(
+META = ModelMeta(
     model=MODEL,
     networks=2,
     class_names=["seep", "slick"],
@@ -40,7 +40,7 @@ def saved(tmp_path):
     torch.manual_seed(0)
     models = [build_model(MODEL, 1, num_classes=3) for _ in range(2)]
     path = tmp_path / "models" / "model.safetensors"
-    save_checkpoint(path, states(models), META)
+    save_model(path, states(models), META)
     return path, models
 
 
@@ -58,7 +58,7 @@ def rewrite(path, change_state=lambda state: state, change_meta=lambda document:
 
 def test_round_trip(saved):
     path, models = saved
-    state, meta = load_checkpoint(path)
+    state, meta = read_model(path)
     assert meta == META
     expected = torch.nn.ModuleList(models).state_dict()
     assert state.keys() == expected.keys()
@@ -70,7 +70,7 @@ def test_loaded_model_computes_the_same(saved):
     path, models = saved
     for model in models:
         model(torch.randn(2, 1, 8, 8))  # running statistics, as training leaves them
-    save_checkpoint(path, states(models), META)
+    save_model(path, states(models), META)
     before = torch.get_rng_state()
     loaded, meta = load_model(path)
     assert torch.get_rng_state().equal(before)
@@ -86,18 +86,18 @@ def test_loading_needs_no_encoder_weights(tmp_path):
     params = replace(MODEL, name="resnet_unet", stem=2)
     path = tmp_path / "model.safetensors"
     meta = replace(META, model=replace(params, encoder_weights="gone.pth"), networks=1)
-    save_checkpoint(path, states([build_model(params, 1, num_classes=3)]), meta)
+    save_model(path, states([build_model(params, 1, num_classes=3)]), meta)
     assert load_model(path)[1].model.encoder_weights == "gone.pth"
 
 
 WRITE = """
 import sys, torch
 from pathlib import Path
-from tests.test_checkpoint import META, MODEL, build_model, replace, save_checkpoint
+from tests.test_model_file import META, MODEL, build_model, replace, save_model
 torch.manual_seed(0)
 states = [build_model(MODEL, 1, num_classes=3).state_dict() for _ in range(2)]
 meta = replace(META, info=dict(reversed(META.info.items())))
-save_checkpoint(Path(sys.argv[1]), [dict(reversed(state.items())) for state in states], meta)
+save_model(Path(sys.argv[1]), [dict(reversed(state.items())) for state in states], meta)
 """
 
 
@@ -111,8 +111,8 @@ def test_another_process_writes_the_same_bytes(saved, tmp_path, pytestconfig):
 def test_views_of_one_tensor_are_saved_each(tmp_path):
     path = tmp_path / "model.safetensors"
     tensor = torch.arange(6.0).view(2, 3)
-    save_checkpoint(path, [{"a": tensor.T, "b": tensor}], META)
-    state, _ = load_checkpoint(path)
+    save_model(path, [{"a": tensor.T, "b": tensor}], META)
+    state, _ = read_model(path)
     assert state["0.a"].equal(tensor.T)
     assert state["0.b"].equal(tensor)
 
@@ -121,7 +121,7 @@ def test_nan_in_metadata_is_refused_and_keeps_the_old_file(saved):
     path, models = saved
     before = path.read_bytes()
     with pytest.raises(ValueError, match="not JSON compliant"):
-        save_checkpoint(path, states(models), replace(META, info={"loss": float("nan")}))
+        save_model(path, states(models), replace(META, info={"loss": float("nan")}))
     assert path.read_bytes() == before
 
 

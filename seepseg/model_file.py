@@ -27,7 +27,7 @@ REMEDY = "write it anew with `dvc repro train`"
 
 
 @param_block
-class CheckpointMeta:
+class ModelMeta:
     """What belongs to a model's weights.
 
     Attributes:
@@ -48,7 +48,7 @@ class CheckpointMeta:
     info: dict[str, Any] = field(default_factory=dict)
 
 
-def save_checkpoint(path: Path, states: Sequence[Mapping[str, Tensor]], metadata: CheckpointMeta) -> None:
+def save_model(path: Path, states: Sequence[Mapping[str, Tensor]], metadata: ModelMeta) -> None:
     """Write a model file; the same content gives the same bytes.
 
     Args:
@@ -69,11 +69,11 @@ def save_checkpoint(path: Path, states: Sequence[Mapping[str, Tensor]], metadata
     write_bytes(path, safetensors.torch.save(tensors, metadata={KEY: text}))
 
 
-def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], CheckpointMeta]:
+def read_model(path: Path) -> tuple[dict[str, Tensor], ModelMeta]:
     """Read a model file.
 
     Args:
-        path: as written by `save_checkpoint`.
+        path: as written by `save_model`.
 
     Returns:
         The weights by name, on the CPU, and what belongs to them; a name starts with the network's number and a dot.
@@ -96,19 +96,19 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], CheckpointMeta]:
     return state, _parse(text, path)
 
 
-def load_model(path: Path) -> tuple[nn.ModuleList, CheckpointMeta]:
+def load_model(path: Path) -> tuple[nn.ModuleList, ModelMeta]:
     """Read a model file and build its networks.
 
     Args:
-        path: as written by `save_checkpoint`.
+        path: as written by `save_model`.
 
     Returns:
         The networks, on the CPU in evaluation mode, and what belongs to them.
 
     Raises:
-        InputError: as `load_checkpoint`, or the weights don't fit the networks that the file describes.
+        InputError: as `read_model`, or the weights don't fit the networks that the file describes.
     """
-    state, meta = load_checkpoint(path)
+    state, meta = read_model(path)
     if meta.networks > len(state):  # before so many are built
         raise InputError(f"{path}: expected {meta.networks} networks, found {len(state)} tensors; {REMEDY}")
     params = dataclasses.replace(meta.model, encoder_weights=None)
@@ -142,7 +142,7 @@ def check_classes(path: Path, found: list[str], expected: list[str], stage: str)
         raise InputError(f"{path}: expected the classes {expected}, found {found}; run `dvc repro {stage}`")
 
 
-def _parse(text: str, path: Path) -> CheckpointMeta:
+def _parse(text: str, path: Path) -> ModelMeta:
     """Check the metadata, version first, as another version may have other keys."""
     try:
         document = json.loads(text)
@@ -152,7 +152,7 @@ def _parse(text: str, path: Path) -> CheckpointMeta:
     if version != VERSION:
         raise InputError(f"{path}: expected a model file of version {VERSION}, found {version!r}; {REMEDY}")
     try:
-        return TypeAdapter(CheckpointMeta).validate_json(json.dumps(document), strict=True)
+        return TypeAdapter(ModelMeta).validate_json(json.dumps(document), strict=True)
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         where = ".".join(map(str, fault["loc"])) or "metadata"
