@@ -7,6 +7,7 @@
 # make bench-scale  how time and memory grow up to 100,000 tiles; needs 50 GB of disk
 # make cross-validation DATA=../my_tiles   the default recipe on scenes held out, fold by fold, into docs/results; goes on
 #              where it was interrupted. ARGS='--plan ablation' runs other recipes of benchmarks/recipes.yaml
+# make fuzz   give ingest 20,000 TIFF files that are damaged at random
 # make lock    compile requirements.txt anew from pyproject.toml
 # Each sets up .venv first, and reuses it while requirements.txt is unchanged.
 
@@ -16,7 +17,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro test lint bench bench-scale cross-validation lock clean
+.PHONY: repro test lint fuzz bench bench-scale cross-validation lock clean
 
 repro: $(READY)
 	$(BIN)/dvc repro
@@ -28,6 +29,9 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+fuzz: $(READY)
+	$(BIN)/python -m benchmarks.fuzz $(ARGS)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks.bench $(ARGS)
