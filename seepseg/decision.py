@@ -27,13 +27,13 @@ from annotated_types import Ge, Gt, Le
 from pydantic import TypeAdapter, ValidationError
 
 from seepseg.errors import InputError
-from seepseg.inference import Flips
 from seepseg.metrics import object_scores
 from seepseg.naming import SLICK, Judgement, Namer, judge_all
 from seepseg.objects import Labels
 from seepseg.outlines import VOTE
 from seepseg.packed import PIXELS
 from seepseg.params import param_block
+from seepseg.scene_inference import Looks
 
 Keep = Literal["judged", "peak"]
 Naming = Literal["properties", "vote", "pixel"]
@@ -50,7 +50,8 @@ class DecisionRule:
     """What is kept, and how classes are decided.
 
     Attributes:
-        flips: mirrored and turned copies of each tile over which a network's answers are averaged.
+        looks: at each pixel, over which a network's answers are averaged; see `seepseg.scene_inference`.
+        adapt_tiles: see there.
         threshold: probability of any class that all pixels of an outline reach.
         min_area: pixels of the smallest outline.
         keep: judged keeps what the namers take for slicks, peak what has a pixel that a network is sure of.
@@ -63,7 +64,8 @@ class DecisionRule:
         class_weights: w_c of the K classes.
     """
 
-    flips: Flips
+    looks: Looks
+    adapt_tiles: Annotated[int, Ge(0)]
     threshold: Share
     min_area: Annotated[int, Ge(1)]
     keep: Keep

@@ -17,11 +17,11 @@ from annotated_types import Ge, Gt, Le, Len, Lt
 from seepseg.backends import Backend
 from seepseg.device import DeviceName
 from seepseg.errors import InputError
-from seepseg.inference import Flips, SceneProbs
 from seepseg.objects import Labels, label_objects, overlapping_pairs
 from seepseg.packed import NODATA, PIXELS, Packed, read_parts, read_split
 from seepseg.params import param_block
 from seepseg.recurrence import Recurrence
+from seepseg.scene_inference import Looks, SceneProbs
 from seepseg.scenes import Scene, find_scenes
 from seepseg.slick_features import CONNECTIVITY, FEATURES, measure_slicks
 
@@ -47,7 +47,8 @@ class OutlineParams:
     device: DeviceName
     amp: bool
     backend: Backend
-    flips: Flips
+    looks: Looks
+    adapt_tiles: Annotated[int, Ge(0)]
     threshold: Annotated[float, Gt(0), Lt(1)]
     min_area: Annotated[int, Ge(1)]
     object_iou: Annotated[float, Gt(0), Le(1)]

@@ -34,7 +34,8 @@ def main() -> None:
     annotated, outlined = _unseen(read_slicks("annotated")), _unseen(read_slicks("outlined"))
     namers, meta = load_namers(NAMER)
     start = DecisionRule(
-        flips=outline.flips,
+        looks=outline.looks,
+        adapt_tiles=outline.adapt_tiles,
         threshold=outline.threshold,
         min_area=outline.min_area,
         keep=params.keep,

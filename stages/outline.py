@@ -13,11 +13,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from seepseg.backends import prepare
 from seepseg.device import amp_dtype, choose_device, explain_full_memory, make_deterministic
 from seepseg.errors import run_stage
 from seepseg.files import NpyStream, atomic_path, write_csv, write_json
-from seepseg.inference import predict_scene
 from seepseg.inputs import InputMaker
 from seepseg.metrics import PrHistogram
 from seepseg.model_file import check_classes, load_model
@@ -35,6 +33,7 @@ from seepseg.outlines import (
 from seepseg.packed import NODATA, open_packed, read_parts
 from seepseg.params import load_params
 from seepseg.recurrence import find_recurrence
+from seepseg.scene_inference import ScenePredictor
 
 MODEL = Path("models/model.safetensors")
 
@@ -48,13 +47,27 @@ def main() -> None:
     names = packed.class_names
     model, meta = load_model(MODEL)
     check_classes(MODEL, meta.class_names, names, "train")
-    networks = [prepare(network.to(device), params.backend, device, "outline.backend") for network in model]
-    make_input = InputMaker(meta.input, packed.manifest)
-    views = find_views(packed, len(networks))
+    make_input, dtype = InputMaker(meta.input, packed.manifest), amp_dtype(device, params.amp)
+    predictors = [
+        ScenePredictor(
+            network.to(device),
+            head=meta.model.head,
+            make_input=make_input,
+            packed=packed,
+            batch_size=params.batch_size,
+            device=device,
+            dtype=dtype,
+            backend=params.backend,
+            key="outline.backend",
+            looks=params.looks,
+            adapt_tiles=params.adapt_tiles,
+        )
+        for network in model
+    ]
+    views = find_views(packed, len(predictors))
     known = find_recurrence(packed, read_parts(packed), params.origins)
     curves = {view.split: PrHistogram(names) for view in views}
     tables: dict[str, list[pd.DataFrame]] = {"annotated": [], "outlined": []}
-    dtype = amp_dtype(device, params.amp)
     with ExitStack() as stack:
         stack.enter_context(explain_full_memory(device, f"lower outline.batch_size, {params.batch_size} tiles"))
         streams = {}
@@ -63,20 +76,7 @@ def main() -> None:
             streams[name] = NpyStream(stack.enter_context(partial.open("wb")), kind)
             streams[name].write_header(sum(len(view.scene.indices) for view in views), packed.targets.shape[1:])
         for number, (split, scene, seen_by) in enumerate(views):
-            probs = {
-                network: predict_scene(
-                    networks[network],
-                    packed,
-                    scene,
-                    head=meta.model.head,
-                    batch_size=params.batch_size,
-                    device=device,
-                    make_input=make_input,
-                    dtype=dtype,
-                    flips=params.flips,
-                )
-                for network in seen_by
-            }
+            probs = {network: predictors[network].predict(scene) for network in seen_by}
             image = scene.stitch(packed.images[scene.indices])
             target = scene.stitch(packed.targets[scene.indices])
             foreground = average(list(probs.values()))
@@ -99,7 +99,7 @@ def main() -> None:
             ["split", "class", "threshold", "precision", "recall"]
         ],
     )
-    write_json(FOLDER / "views.json", {"networks": len(networks)})
+    write_json(FOLDER / "views.json", {"networks": len(predictors)})
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ from seepseg.errors import InputError
 from seepseg.naming import Judgement
 
 RULE = {
-    "flips": 1,
+    "looks": 1,
+    "adapt_tiles": 8,
     "threshold": 0.4,
     "min_area": 2,
     "keep": "judged",
@@ -99,7 +100,7 @@ def test_the_fit_keeps_slicks_and_drops_look_alikes():
     fitted = fit_rule(slicks, annotations(*[50] * 22), rule(), 0.3)
     assert kept(slicks, fitted).tolist() == truth.tolist()
     assert fitted.mean_area == 50
-    assert (fitted.flips, fitted.threshold, fitted.naming) == (1, 0.4, "properties")
+    assert (fitted.looks, fitted.threshold, fitted.naming) == (1, 0.4, "properties")
 
 
 def test_the_fit_of_peak_and_area():

@@ -1,4 +1,4 @@
-"""Predictions over mirrored copies, and of whole scenes."""
+"""Predictions over mirrored copies."""
 
 import numpy as np
 import pandas as pd
@@ -7,10 +7,9 @@ import torch
 from torch import nn
 
 from seepseg.dataset import TileLoader
-from seepseg.inference import predict, predict_scene
+from seepseg.inference import predict
 from seepseg.inputs import InputMaker, InputSpec
 from seepseg.packed import Packed
-from seepseg.scenes import find_scenes
 
 AS_IS = InputMaker(InputSpec(normalization="dataset", extra="none", mean=0.0, std=1.0), pd.DataFrame())
 CPU = torch.device("cpu")
@@ -51,25 +50,3 @@ def test_logits_are_averaged_over_copies_that_are_turned_back(flips):
     found, images = logits(flips)
     np.testing.assert_array_equal(found[:, 1], images)
     np.testing.assert_allclose(found[:, 2], neighbours(images, flips), rtol=1e-6)
-
-
-def test_a_scene_is_put_together_and_no_data_has_no_slick():
-    tiles = packed()
-    (scene,) = find_scenes(tiles.manifest, np.array([0, 1]), (4, 4))
-    probs = predict_scene(
-        Lopsided(),
-        tiles,
-        scene,
-        head="softmax",
-        batch_size=1,
-        device=CPU,
-        make_input=AS_IS,
-        dtype=None,
-        flips=1,
-    )
-    assert probs.image.shape == probs.foreground.shape == (4, 8)
-    assert probs.class_probs.shape == (2, 2, 4, 4)
-    np.testing.assert_array_equal(probs.image, np.concatenate(tiles.images, axis=1))
-    assert probs.foreground[0, 0] == 0
-    together = scene.stitch(probs.class_probs).sum(axis=0)
-    np.testing.assert_allclose(probs.foreground[probs.image > 0], together[probs.image > 0], rtol=1e-3)

@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 
 from seepseg.errors import InputError
-from seepseg.inference import SceneProbs
 from seepseg.outlines import (
     PROB_FEATURES,
     annotated_outlines,
@@ -20,6 +19,7 @@ from seepseg.outlines import (
 )
 from seepseg.packed import Packed
 from seepseg.recurrence import Recurrence
+from seepseg.scene_inference import SceneProbs
 from seepseg.scenes import Scene
 from seepseg.slick_features import FEATURES
 
@@ -43,8 +43,7 @@ def probs_of(foreground, class_probs=None, tiles=1):
     scene = Scene("s", np.arange(tiles), np.zeros(tiles, int), np.arange(tiles) * side, (height, side))
     if class_probs is None:
         class_probs = np.stack([foreground, 0 * foreground])
-    image = np.full(foreground.shape, 30000, np.uint16)
-    return SceneProbs(scene, image, foreground.astype(np.float32), scene.cut(class_probs).astype(np.float16))
+    return SceneProbs(scene, foreground.astype(np.float32), scene.cut(class_probs).astype(np.float16))
 
 
 def test_outlines_by_eye():

@@ -168,7 +168,7 @@ def test_the_tables_say_who_looked(finished):
 @pytest.mark.parametrize("naming", ["vote", "pixel"])
 def test_every_way_of_naming(finished, prepared, naming):
     prepared.set("decide", naming=naming, keep="peak")
-    prepared.set("outline", flips=8)
+    prepared.set("outline", looks=8, adapt_tiles=0)
     copy_of(finished, prepared, "models/model", "models/namer")
     prepared.run("outline", "decide")
     (prepared.folder / "models/namer.safetensors").unlink()
@@ -340,7 +340,7 @@ def test_training_stops_early(prepared):
         ),
         ("train", "train", {"keep": "first"}, "train.keep: expected 'last' or 'best', found \"first\""),
         ("name", "name", {"members": 0}, "name.members: expected greater than or equal to 1, found 0"),
-        ("outline", "outline", {"flips": 2}, "outline.flips: expected 1, 4 or 8, found 2"),
+        ("outline", "outline", {"looks": 2}, "outline.looks: expected 1, 4 or 8, found 2"),
         ("outline", "outline", {"object_iou": 0}, "outline.object_iou: expected greater than 0, found 0"),
         ("train", "train", {"networks": 0}, "train.networks: expected greater than or equal to 1, found 0"),
         ("decide", "decide", {"naming": "properties_"}, "did you mean 'properties'?"),
