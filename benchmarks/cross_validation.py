@@ -1,7 +1,7 @@
 """How good the default recipe and others are on scenes that they never saw: recorded experiments, fold by fold.
 
     python -m benchmarks.cross_validation --data ../my_tiles                  # what is missing of the five folds
-    python -m benchmarks.cross_validation --data ../my_tiles --plan leakage   # or seeds, original, networks, ablation
+    python -m benchmarks.cross_validation --data ../my_tiles --plan leakage   # or seeds, original, judging, ablation
 
 Each run is a `dvc exp run` of what is committed, in a clone of the repository under benchmarks/local/runs, so that the
 working tree can be edited meanwhile. Its result goes to docs/results/runs as it ends; a run whose result is there
@@ -111,7 +111,7 @@ def execute(run: Run, data: Path) -> dict[str, Any]:
         assert process.stdout is not None, "it is a pipe"
         for line in process.stdout:
             print(line, end="", flush=True)
-            trained &= not line.startswith("Stage 'train' is cached")
+            trained &= not line.startswith(("Stage 'train' is cached", "going on after"))
     if process.returncode:
         sys.exit(f"error: the experiment {run.name} failed; its messages are above")
     seconds = time.monotonic() - started
@@ -123,7 +123,7 @@ def execute(run: Run, data: Path) -> dict[str, Any]:
         "seed": run.seed,
         "overrides": run.overrides,
         "commit": commit,
-        "seconds": round(seconds) if trained else None,  # a training that DVC had done before takes none
+        "seconds": round(seconds) if trained else None,  # of the whole training, in one piece
         "epochs": len(pd.read_csv(CLONE / "plots/history.csv")),
         "leakage": metrics["split"]["split"]["leakage"]["test"],
         "rule": json.loads((CLONE / "models/decision.json").read_text()),

@@ -33,7 +33,7 @@ def test_a_plan_crosses_folds_and_seeds():
 
 def test_a_base_lends_its_changes():
     run = next(run for run in planned("ablation") if run.recipe == "short+dicebce")
-    assert run.overrides == {"train.epochs": 7, "loss.name": "dicebce"}
+    assert run.overrides == {"train.epochs": 7, "train.networks": 2, "loss.name": "dicebce"}
     assert run.name == "short+dicebce-fold0-seed1"
 
 
