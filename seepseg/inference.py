@@ -1,21 +1,14 @@
-"""Run a model over tiles, or over the tiles of whole scenes."""
+"""Run a model over tiles."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from seepseg.dataset import Batch, TileLoader, in_order
-from seepseg.heads import Head, class_probs, foreground_probs
+from seepseg.dataset import Batch, TileLoader
 from seepseg.inputs import InputMaker
-from seepseg.packed import Indices, Packed
-from seepseg.scenes import Scene
-
-Flips = Literal[1, 4, 8]
+from seepseg.packed import Indices
 
 
 class Predicted(NamedTuple):
@@ -40,7 +33,6 @@ def predict(
     *,
     make_input: InputMaker,
     dtype: torch.dtype | None = None,
-    flips: Flips = 1,
 ) -> Iterator[Predicted]:
     """Run a model over tiles, in order, without gradients.
 
@@ -50,8 +42,6 @@ def predict(
         batches: of each, int64 (N,) rows of the packed arrays, among those that the loader was made for.
         make_input: as in training.
         dtype: reduced precision to compute in, `None` for float32.
-        flips: average the logits of so many copies of each tile: 4 are mirrored or turned by 180 degrees, 8 also by
-            quarter turns; 1 is the tile alone.
 
     Yields:
         One `Predicted` per batch.
@@ -62,71 +52,5 @@ def predict(
         if not len(images):  # one process's share of a small batch; pixel-unshuffle takes no empty one
             images = images.new_zeros(1, *images.shape[1:])
         with torch.autocast(loader.device.type, dtype=dtype, enabled=dtype is not None):
-            logits = _over_flips(model, images, flips)[: len(indices)]
+            logits = model(images).float()[: len(indices)]
         yield Predicted(indices, batch, logits)
-
-
-def _over_flips(model: nn.Module, images: Tensor, flips: Flips) -> Tensor:
-    """Mean of the logits, float32, over copies whose rows or columns are reversed, or exchanged, and turned back."""
-    total: Tensor | None = None
-    for number in range(flips):
-        reversed_dims = [dim for bit, dim in ((1, -1), (2, -2)) if number & bit]
-        swap = number >= 4
-        copy = images.flip(reversed_dims)
-        logits = model(copy.transpose(-2, -1) if swap else copy).float()
-        logits = (logits.transpose(-2, -1) if swap else logits).flip(reversed_dims)
-        total = logits if total is None else total + logits
-    assert total is not None, "there is at least one copy"
-    return total / flips
-
-
-@dataclass(frozen=True)
-class SceneProbs:
-    """What a model says of a scene.
-
-    Attributes:
-        scene: where its N tiles lie.
-        image: uint16 (H, W), the stitched scene.
-        foreground: float32 (H, W), probability of any class, stitched; 0 where nothing was seen.
-        class_probs: float16 (N, K, h, w), probability of each class, tile by tile.
-    """
-
-    scene: Scene
-    image: npt.NDArray[np.uint16]
-    foreground: npt.NDArray[np.float32]
-    class_probs: npt.NDArray[np.float16]
-
-
-def predict_scene(
-    model: nn.Module,
-    packed: Packed,
-    scene: Scene,
-    *,
-    head: Head,
-    batch_size: int,
-    device: torch.device,
-    make_input: InputMaker,
-    dtype: torch.dtype | None,
-    flips: Flips,
-) -> SceneProbs:
-    """Run a model over the tiles of a scene.
-
-    Args:
-        model: on `device`.
-        packed: holds the tiles.
-        scene: whose tiles.
-        head: what the channels of the logits mean.
-        batch_size: tiles at a time.
-        device: where to compute.
-        make_input: as in training.
-        dtype: see `predict`.
-        flips: see `predict`.
-    """
-    foreground, classes = [], []
-    batches = in_order(scene.indices, batch_size)
-    loader = TileLoader(packed, np.sort(scene.indices), device)
-    for _, batch, logits in predict(model, loader, batches, make_input=make_input, dtype=dtype, flips=flips):
-        foreground.append((foreground_probs(logits, head) * batch.valid).cpu().numpy())
-        classes.append(class_probs(logits, head).half().cpu().numpy())  # seven classes of a whole scene are large
-    image = scene.stitch(packed.images[scene.indices])
-    return SceneProbs(scene, image, scene.stitch(np.concatenate(foreground)), np.concatenate(classes))

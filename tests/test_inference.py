@@ -1,4 +1,4 @@
-"""Predictions over mirrored copies."""
+"""Predictions of tiles."""
 
 import numpy as np
 import pandas as pd
@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from seepseg.dataset import TileLoader
+from seepseg.dataset import TileLoader, in_order
 from seepseg.inference import predict
 from seepseg.inputs import InputMaker, InputSpec
 from seepseg.packed import Packed
@@ -30,23 +30,20 @@ def packed(n=2, side=4):
     return Packed(images, np.zeros(images.shape, np.uint8), table)
 
 
-def logits(flips):
+@pytest.mark.parametrize("batch_size", [1, 2])
+def test_logits_of_each_tile_in_order(batch_size):
     tiles = packed()
-    batches = [np.array([0, 1])]
-    (predicted,) = predict(Lopsided(), TileLoader(tiles, batches[0], CPU), batches, make_input=AS_IS, flips=flips)
-    return predicted.logits.numpy(), tiles.images.astype(np.float32)
+    batches = in_order(np.array([0, 1]), batch_size)
+    predicted = list(predict(Lopsided(), TileLoader(tiles, np.array([0, 1]), CPU), batches, make_input=AS_IS))
+    assert [each.indices.tolist() for each in predicted] == [batch.tolist() for batch in batches]
+    logits = torch.cat([each.logits for each in predicted])
+    np.testing.assert_array_equal(logits[:, 1], tiles.images)
+    np.testing.assert_array_equal(logits[:, 2, :, :-1], tiles.images[:, :, 1:])
+    assert not logits.requires_grad
 
 
-def neighbours(images, flips):
-    """Mean of the pixels right, left, and of eight also below and above; 0 beyond the edge."""
-    padded = np.pad(images, ((0, 0), (1, 1), (1, 1)))
-    right, left = padded[:, 1:-1, 2:], padded[:, 1:-1, :-2]
-    below, above = padded[:, 2:, 1:-1], padded[:, :-2, 1:-1]
-    return {1: right, 4: (right + left) / 2, 8: (right + left + below + above) / 4}[flips]
-
-
-@pytest.mark.parametrize("flips", [1, 4, 8])
-def test_logits_are_averaged_over_copies_that_are_turned_back(flips):
-    found, images = logits(flips)
-    np.testing.assert_array_equal(found[:, 1], images)
-    np.testing.assert_allclose(found[:, 2], neighbours(images, flips), rtol=1e-6)
+def test_the_share_of_a_batch_may_be_empty():
+    tiles = packed()
+    loader = TileLoader(tiles, np.array([0, 1]), CPU)
+    (predicted,) = predict(Lopsided(), loader, [np.array([], dtype=np.int64)], make_input=AS_IS)
+    assert predicted.logits.shape == (0, 3, 4, 4)
