@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from seepseg.objects import Labels
 from seepseg.packed import NODATA, Indices, Packed, class_pixels
-from seepseg.scenes import Scene
+from seepseg.scenes import Scene, of_longest_start
 
 BLOCKS = 4  # places along each side of a tile; slicks drift with wind and current
 AROUND = 3  # places along each side of the square over which shares are taken
@@ -82,12 +82,9 @@ def find_recurrence(packed: Packed, parts: Sequence[Indices], origins: Origins) 
 
 def _cells(manifest: pd.DataFrame, origins: Origins) -> npt.NDArray[np.int64]:
     """See `Recurrence.cells`."""
-    fitting = {
-        scene: max((start for start in origins if scene.startswith(start)), key=len, default=None)
-        for scene in manifest["scene"].unique()
-    }
     missing = (np.nan, np.nan)
-    origin = np.array([missing if (start := fitting[scene]) is None else origins[start] for scene in manifest["scene"]])
+    of_scene = {scene: of_longest_start(scene, origins) or missing for scene in manifest["scene"].unique()}
+    origin = np.array([of_scene[scene] for scene in manifest["scene"]])
     cells = manifest[["row", "col"]].astype("float64").to_numpy() + origin.reshape(-1, 2)
     known = ~np.isnan(cells).any(axis=1)
     if known.any():

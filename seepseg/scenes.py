@@ -1,6 +1,6 @@
 """Tiles put together again to the scenes they were cut from, so that a slick is seen whole, with its surroundings."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -11,6 +11,7 @@ import pandas as pd
 from seepseg.packed import Indices
 
 Pixel = TypeVar("Pixel", bound=np.generic)
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,12 @@ class Scene:
         height, width = self.tile_shape
         for top, left in zip(self.top.tolist(), self.left.tolist(), strict=True):
             yield slice(top, top + height), slice(left, left + width)
+
+
+def of_longest_start(scene: str, table: Mapping[str, Value]) -> Value | None:
+    """What a table holds under the longest start of a scene's name that is in it; None if none fits."""
+    fitting = [start for start in table if scene.startswith(start)]
+    return table[max(fitting, key=len)] if fitting else None
 
 
 def find_scenes(manifest: pd.DataFrame, indices: Indices, tile_shape: tuple[int, int]) -> list[Scene]:

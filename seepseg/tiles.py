@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from seepseg.errors import InputError
 from seepseg.faults import BAD_NAME, FOLDER, NO_IMAGE, NO_TARGET, NOT_A_FILE, TWO_NAMES, Kind, Report
+from seepseg.scenes import of_longest_start
 
 
 class Tile(NamedTuple):
@@ -141,8 +142,7 @@ def _add_all(report: Report, kind: Kind, paths: list[str]) -> None:
 
 def grid_columns_of(scene: str, grid_columns: Mapping[str, int]) -> int | None:
     """Number of columns of a scene's grid, by the longest listed start of its name; None if none fits."""
-    fitting = [start for start in grid_columns if scene.startswith(start)]
-    return grid_columns[max(fitting, key=len)] if fitting else None
+    return of_longest_start(scene, grid_columns)
 
 
 def grid_cell(position: int, columns: int | None) -> tuple[int, int] | tuple[None, None]:
