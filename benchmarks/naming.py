@@ -19,7 +19,7 @@ import pandas as pd
 from benchmarks.data_path import spread
 from seepseg.files import write_bytes, write_json
 from seepseg.metrics import name_tables, named_slick_scores
-from seepseg.naming import NamerMeta, NamingParams, fit_namer, judge_all
+from seepseg.naming import NamersMeta, NamingParams, fit_namer, judge_all
 from seepseg.outlines import FOLDER as OUTLINES
 from seepseg.outlines import PROB_FEATURES, VOTE, read_slicks, slick_features
 from seepseg.packed import PIXELS
@@ -68,7 +68,7 @@ def main() -> None:
 
 def measure(slicks: pd.DataFrame, columns: list[str], names: list[str], params: NamingParams) -> dict[str, Any]:
     """Scores of names by some of the properties, over all parts together."""
-    meta = NamerMeta(
+    meta = NamersMeta(
         class_names=names,
         features=columns,
         namers=int(slicks["network"].max()) + 1,

@@ -16,17 +16,15 @@ References:
 """
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from annotated_types import Ge, Gt, Le
-from pydantic import TypeAdapter, ValidationError
 
-from seepseg.errors import InputError
 from seepseg.metrics import object_scores
 from seepseg.naming import SLICK, Judgement, Namer, judge_all
 from seepseg.objects import Labels
@@ -102,33 +100,7 @@ class Outlined:
         return shares
 
 
-def load_rule(path: Path, num_classes: int) -> DecisionRule:
-    """Read a rule.
-
-    Args:
-        path: the JSON file that the stage decide wrote.
-        num_classes: K, which it must have weights for.
-
-    Raises:
-        InputError: the file is missing, damaged or for another number of classes.
-    """
-    remedy = "write it anew with `dvc repro decide`"
-    if not path.is_file():
-        raise InputError(f"{path} is missing: {remedy}")
-    try:
-        rule = TypeAdapter(DecisionRule).validate_json(path.read_bytes(), strict=True)
-    except ValidationError as error:
-        fault = error.errors(include_url=False)[0]
-        where = ".".join(map(str, fault["loc"])) or "the file"
-        raise InputError(f"{path}: {where} is not as expected: {fault['msg']}; {remedy}") from None
-    if len(rule.class_weights) != num_classes:
-        raise InputError(
-            f"{path}: expected weights of {num_classes} classes, found {len(rule.class_weights)}; {remedy}"
-        )
-    return rule
-
-
-def judge_outlines(table: pd.DataFrame, namers: list[Namer] | None) -> Outlined:
+def judge_outlines(table: pd.DataFrame, namers: Sequence[Namer] | None) -> Outlined:
     """Ask the namers, if there are any, about the rows of `seepseg.outlines.slick_table`, with a column `scene`."""
     merged = table.groupby(SLICK, sort=False).mean().reset_index()
     return Outlined(merged, judge_all(namers, table) if namers else None)

@@ -1,7 +1,16 @@
 """Errors that a user can mend, and how a stage ends on one."""
 
+import errno
 import sys
 from collections.abc import Callable
+
+REMEDIES = {
+    errno.ENOSPC: "make room there",
+    errno.EDQUOT: "make room there, or have the quota raised",
+    errno.EROFS: "have it mounted for writing, or work elsewhere",
+    errno.EACCES: "let this user read and write there",
+    errno.EPERM: "let this user read and write there",
+}
 
 
 class InputError(ValueError):
@@ -33,6 +42,7 @@ def run_stage(main: Callable[[], None]) -> None:
     except OSError as error:
         sys.stdout.flush()
         where = f": {error.filename}" if error.filename else ""
-        sys.exit(f"error: {error.strerror or error}{where}")
+        remedy = REMEDIES.get(error.errno or 0)
+        sys.exit(f"error: {error.strerror or error}{where}" + (f"; {remedy} and run this again" if remedy else ""))
     except KeyboardInterrupt:
         sys.exit("interrupted")

@@ -2,10 +2,11 @@
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -23,14 +24,55 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
     Yields:
         The temporary path, in the same folder, so that the rename is atomic.
+
+    Raises:
+        OSError: it can't be written, say, on a full disk; with `path` as its file, and what is there stays.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield partial
         partial.replace(path)
+    except OSError as error:
+        raise _naming(path, partial, error) from None
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # what hindered the writing may hinder this, too, and is already said
+            partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """Give an empty folder to fill, which takes the place of `folder` when the block ends well, else goes.
+
+    Args:
+        folder: to write; missing parent folders are made.
+
+    Yields:
+        The temporary folder, beside it.
+
+    Raises:
+        OSError: it can't be written; with `folder` as its file, and what is there stays.
+    """
+    partial = folder.with_name(f".{folder.name}.partial")
+    # What a killed run left.
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir(parents=True)
+        yield partial
+        if folder.exists():
+            shutil.rmtree(folder)
+        partial.rename(folder)
+    except OSError as error:
+        raise _naming(folder, partial, error) from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _naming(path: Path, partial: Path, error: OSError) -> OSError:
+    """The error, with a name that the user knows: a full disk shows in a write, which knows none."""
+    if error.filename is None or partial in (at := Path(error.filename), *at.parents):
+        return OSError(error.errno, error.strerror, str(path))
+    return error
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -71,14 +113,42 @@ class NpyStream:
         self.file = file
         self.dtype = np.dtype(dtype)
 
+    @classmethod
+    @contextmanager
+    def open(cls, path: Path, dtype: str) -> Iterator[Self]:
+        """Open a file to write; it is flushed to disk when the block ends well.
+
+        Raises:
+            OSError: it can't be written, say, on a full disk; with `path` as its file.
+        """
+        stream = cls(path.open("wb"), dtype)
+        try:
+            yield stream
+            with stream._naming():
+                stream.file.flush()
+                os.fsync(stream.file.fileno())
+        finally:
+            with suppress(OSError):  # what could not be written can't be now, and has been said with its name
+                stream.file.close()
+
     def write_header(self, count: int, shape: tuple[int, ...]) -> None:
         """Begin an array of `count` tiles of a shape."""
         header = {"descr": self.dtype.str, "fortran_order": False, "shape": (count, *shape)}
-        np.lib.format.write_array_header_1_0(self.file, header)
+        with self._naming():
+            np.lib.format.write_array_header_1_0(self.file, header)
 
     def append(self, tiles: npt.NDArray[Any]) -> None:
         """Write the next tile, or several: (H, W) or (N, H, W)."""
-        self.file.write(np.ascontiguousarray(tiles, self.dtype).data)
+        with self._naming():
+            self.file.write(np.ascontiguousarray(tiles, self.dtype).data)
+
+    @contextmanager
+    def _naming(self) -> Iterator[None]:
+        """Say in errors which of several files it is that can't be written."""
+        try:
+            yield
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, self.file.name) from None
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -1,159 +1,93 @@
-"""Model files: weights, and all that is needed to use them, in one safetensors file that executes nothing."""
+"""Model files: networks, namers and decision rule in one file, all that it takes to name the slicks of a new scene."""
 
-import dataclasses
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import safetensors
-import safetensors.torch
-import torch
-from annotated_types import Ge
-from pydantic import TypeAdapter, ValidationError
-from torch import Tensor, nn
+from torch import nn
 
-from seepseg.errors import InputError
-from seepseg.files import write_bytes
-from seepseg.inputs import InputSpec
-from seepseg.models import ModelParams, build_model
+from seepseg.decision import DecisionRule
+from seepseg.naming import Namer, NamersMeta, build_namers
+from seepseg.network_file import NetworksMeta, build_networks
 from seepseg.params import param_block
+from seepseg.tensor_file import Kind, open_tensors, write_tensors
 
-VERSION = 3
-# One key holds all metadata: safetensors writes several in an order that changes from process to process.
-KEY = "seepseg"
-REMEDY = "write it anew with `dvc repro train`"
+MODEL = Kind("model", 1, "write it anew with `dvc repro decide`")
+
+
+@dataclass(frozen=True)
+class Model:
+    """What outlines the slicks of a scene and names them.
+
+    Attributes:
+        networks: outline.
+        meta: what belongs to them: class names, input, and more.
+        namers: judge the outlines, each blind to what the network of its number is blind to.
+        rule: decides which of them stay, and what they are called.
+    """
+
+    networks: nn.ModuleList
+    meta: NetworksMeta
+    namers: Sequence[Namer]
+    rule: DecisionRule
 
 
 @param_block
 class ModelMeta:
-    """What belongs to a model's weights.
+    """What belongs to the weights of a model.
 
     Attributes:
-        model: how to build each network.
-        networks: how many there are; what they say is averaged. None of them saw the part of the training tiles that
-            has its number, see `seepseg.packed.read_parts`.
-        class_names: names of the K classes, in the order of their target values, without background.
-        input: what the networks are given of a tile.
-        data_fingerprint: says which data it was trained on.
-        info: anything else worth keeping; plain JSON values.
+        networks: how to build and feed the networks; class names and data.
+        namers: how to build the namers.
+        rule: for their judgements.
     """
 
-    model: ModelParams
-    networks: Annotated[int, Ge(1)]
-    class_names: list[str]
-    input: InputSpec
-    data_fingerprint: str
-    info: dict[str, Any] = field(default_factory=dict)
+    networks: NetworksMeta
+    namers: NamersMeta
+    rule: DecisionRule
+
+    def __post_init__(self) -> None:
+        names, count = self.networks.class_names, self.networks.networks
+        if self.namers.class_names != names:
+            raise ValueError(f"namers of the networks' classes {names}, found {self.namers.class_names}")
+        if self.namers.namers != count:
+            raise ValueError(f"a namer for each of {count} networks, found {self.namers.namers}")
+        if len(self.rule.class_weights) != len(names):
+            raise ValueError(f"a rule with weights of {len(names)} classes, found {len(self.rule.class_weights)}")
 
 
-def save_model(path: Path, states: Sequence[Mapping[str, Tensor]], metadata: ModelMeta) -> None:
-    """Write a model file; the same content gives the same bytes.
+def save_model(path: Path, model: Model, namers: NamersMeta) -> None:
+    """Write a model file; the same model gives the same bytes.
 
     Args:
         path: ends in `.safetensors`.
-        states: the state dict of each network, on any device.
-        metadata: what belongs to it.
+        model: the whole.
+        namers: what belongs to its namers.
 
     Raises:
-        ValueError: a number in the metadata is NaN or infinite.
+        ValueError: its parts don't belong together.
     """
-    document = {"version": VERSION, **dataclasses.asdict(metadata)}
-    text = json.dumps(document, sort_keys=True, allow_nan=False)
-    tensors = {
-        f"{number}.{name}": tensor.detach().cpu().contiguous()
-        for number, state in enumerate(states)
-        for name, tensor in state.items()
-    }
-    write_bytes(path, safetensors.torch.save(tensors, metadata={KEY: text}))
+    meta = ModelMeta(networks=model.meta, namers=namers, rule=model.rule)
+    modules = nn.ModuleDict({"networks": model.networks, "namers": nn.ModuleList(model.namers)})
+    write_tensors(path, MODEL, modules.state_dict(), asdict(meta))
 
 
-def read_model(path: Path) -> tuple[dict[str, Tensor], ModelMeta]:
+def load_model(path: Path) -> Model:
     """Read a model file.
 
-    Args:
-        path: as written by `save_model`.
-
     Returns:
-        The weights by name, on the CPU, and what belongs to them; a name starts with the network's number and a dot.
+        The model, on the CPU in evaluation mode.
 
     Raises:
-        InputError: the file is missing, damaged, or not a model of this program and version.
+        InputError: the file is missing, damaged, of another kind or version, or not what it says of itself.
     """
-    if not path.is_file():
-        raise InputError(f"{path} is missing: {REMEDY}")
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get(KEY)
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
-    except safetensors.SafetensorError as error:
-        raise InputError(
-            f"{path}: expected a safetensors file, found another or a damaged one ({error}); {REMEDY}"
-        ) from None
-    if text is None:
-        raise InputError(f"{path}: expected a model of this program, found no '{KEY}' in its metadata; {REMEDY}")
-    return state, _parse(text, path)
+    with open_tensors(path, MODEL) as file:
+        meta = file.parse(ModelMeta)
+        file.check_count("networks", meta.networks.networks)
 
+        def build() -> nn.ModuleDict:
+            return nn.ModuleDict({"networks": build_networks(meta.networks), "namers": build_namers(meta.namers)})
 
-def load_model(path: Path) -> tuple[nn.ModuleList, ModelMeta]:
-    """Read a model file and build its networks.
-
-    Args:
-        path: as written by `save_model`.
-
-    Returns:
-        The networks, on the CPU in evaluation mode, and what belongs to them.
-
-    Raises:
-        InputError: as `read_model`, or the weights don't fit the networks that the file describes.
-    """
-    state, meta = read_model(path)
-    if meta.networks > len(state):  # before so many are built
-        raise InputError(f"{path}: expected {meta.networks} networks, found {len(state)} tensors; {REMEDY}")
-    params = dataclasses.replace(meta.model, encoder_weights=None)
-    with torch.device("meta"):  # no weights are drawn, only to be replaced
-        model = nn.ModuleList(
-            build_model(params, meta.input.channels, num_classes=len(meta.class_names) + 1)
-            for _ in range(meta.networks)
-        )
-    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    found = {name: tuple(tensor.shape) for name, tensor in state.items()}
-    faults = [
-        f"{name}: expected {expected.get(name, 'no such tensor')}, found {found.get(name, 'none')}"
-        for name in sorted(expected.keys() | found.keys())
-        if expected.get(name) != found.get(name)
-    ]
-    if faults:
-        more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
-        raise InputError(f"{path}: the weights don't fit the model; {'; '.join(faults[:3])}{more}; {REMEDY}")
-    model.to_empty(device="cpu")
-    model.load_state_dict(state)
-    return model.eval(), meta
-
-
-def check_classes(path: Path, found: list[str], expected: list[str], stage: str) -> None:
-    """Refuse a file made for other classes than those of the data.
-
-    Raises:
-        InputError: the names or their order differ; it says to run `stage`.
-    """
-    if found != expected:
-        raise InputError(f"{path}: expected the classes {expected}, found {found}; run `dvc repro {stage}`")
-
-
-def _parse(text: str, path: Path) -> ModelMeta:
-    """Check the metadata, version first, as another version may have other keys."""
-    try:
-        document = json.loads(text)
-        version = document.pop("version")
-    except (ValueError, AttributeError, KeyError, TypeError):
-        raise InputError(f"{path}: expected metadata with a version, found {text[:80]!r}; {REMEDY}") from None
-    if version != VERSION:
-        raise InputError(f"{path}: expected a model file of version {VERSION}, found {version!r}; {REMEDY}")
-    try:
-        return TypeAdapter(ModelMeta).validate_json(json.dumps(document), strict=True)
-    except ValidationError as error:
-        fault = error.errors(include_url=False)[0]
-        where = ".".join(map(str, fault["loc"])) or "metadata"
-        raise InputError(f"{path}: {where} is not as expected: {fault['msg']}; {REMEDY}") from None
+        modules: Any = file.read_module(build)
+        return Model(modules["networks"], meta.networks, list(modules["namers"]), meta.rule)

@@ -6,31 +6,25 @@ there is one network, see `seepseg.packed.read_parts`.
 """
 
 import itertools
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import safetensors
-import safetensors.torch
 import torch
 import torch.nn.functional as F
 from annotated_types import Ge, Gt, Le, Lt
-from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
 from seepseg.errors import InputError
-from seepseg.files import write_bytes
 from seepseg.packed import PIXELS
 from seepseg.params import param_block
+from seepseg.tensor_file import Kind, open_tensors, write_tensors
 
-VERSION = 2
-KEY = "seepseg"
-REMEDY = "write it anew with `dvc repro name`"
+NAMERS = Kind("namers", 3, "write it anew with `dvc repro name`")
 CLIP = 4.0  # standard deviations; a property farther out than in training tells nothing more
 MIN_STD = 1e-6
 SLICK = ["scene", "slick"]  # columns that say which slick a row is of
@@ -121,7 +115,7 @@ class Ensemble(nn.Module):
 
 
 @param_block
-class NamerMeta:
+class NamersMeta:
     """What belongs to the weights of namers.
 
     Attributes:
@@ -162,7 +156,7 @@ class Namer(nn.Module):
         dropout: in training.
     """
 
-    def __init__(self, meta: NamerMeta, dropout: float = 0.0) -> None:
+    def __init__(self, meta: NamersMeta, dropout: float = 0.0) -> None:
         super().__init__()
         self.features = meta.features
         self.classes, self.found, self.share = (
@@ -182,7 +176,7 @@ class Namer(nn.Module):
 
 
 def fit_namer(
-    annotated: pd.DataFrame, outlined: pd.DataFrame, meta: NamerMeta, params: NamingParams, min_iou: float
+    annotated: pd.DataFrame, outlined: pd.DataFrame, meta: NamersMeta, params: NamingParams, min_iou: float
 ) -> Namer:
     """Learn to judge slicks.
 
@@ -281,34 +275,24 @@ def judge_all(namers: Sequence[Namer], table: pd.DataFrame) -> Judgement:
     return Judgement(classes, found, share)
 
 
-def save_namers(path: Path, namers: Sequence[Namer], meta: NamerMeta) -> None:
-    """Write namers as safetensors, which executes nothing; the same namers give the same bytes."""
-    text = json.dumps({"version": VERSION, **asdict(meta)}, sort_keys=True, allow_nan=False)
-    state = nn.ModuleList(namers).state_dict()
-    tensors = {name: tensor.detach().contiguous() for name, tensor in state.items()}
-    write_bytes(path, safetensors.torch.save(tensors, metadata={KEY: text}))
+def save_namers(path: Path, namers: Sequence[Namer], meta: NamersMeta) -> None:
+    """Write namers; the same namers give the same bytes."""
+    write_tensors(path, NAMERS, nn.ModuleList(namers).state_dict(), asdict(meta))
 
 
-def load_namers(path: Path) -> tuple[list[Namer], NamerMeta]:
+def load_namers(path: Path) -> tuple[list[Namer], NamersMeta]:
     """Read namers.
 
     Raises:
-        InputError: the file is missing, damaged, or holds no namers of this program and version.
+        InputError: the file is missing, damaged, of another kind or version, or not what it says of itself.
     """
-    if not path.is_file():
-        raise InputError(f"{path} is missing: {REMEDY}")
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            document = json.loads((file.metadata() or {})[KEY])
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
-        if document.pop("version") != VERSION:
-            raise ValueError("another version")
-        meta = TypeAdapter(NamerMeta).validate_json(json.dumps(document), strict=True)
-        namers = [Namer(meta) for _ in range(meta.namers)]
-        nn.ModuleList(namers).load_state_dict(state)
-    except (safetensors.SafetensorError, ValidationError, ValueError, KeyError, AttributeError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            f"{path}: expected namers of slicks, found another or a damaged file ({reason}); {REMEDY}"
-        ) from None
-    return namers, meta
+    with open_tensors(path, NAMERS) as file:
+        meta = file.parse(NamersMeta)
+        file.check_count("namers", meta.namers)
+        namers: Any = file.read_module(lambda: build_namers(meta))
+        return list(namers), meta
+
+
+def build_namers(meta: NamersMeta) -> nn.ModuleList:
+    """The namers, with any weights."""
+    return nn.ModuleList(Namer(meta) for _ in range(meta.namers))

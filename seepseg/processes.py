@@ -22,6 +22,7 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from seepseg.errors import InputError, run_stage
 from seepseg.files import write_bytes
+from seepseg.interrupts import STARTED_BY_DVC
 from seepseg.parallel import World
 
 # In the environment of processes whose failures `launch` shows.
@@ -66,6 +67,8 @@ def launch(module: str, devices: int, device: torch.device) -> None:
     check_devices(devices, device)
     logging.disable()  # the launcher's own long reports; nothing else happens in this process from here on
     os.environ[LAUNCHED] = "1"
+    if STARTED_BY_DVC in os.environ:  # which, once gone, may start the next run beside this one
+        _when_parent_ends(lambda: os.kill(os.getpid(), signal.SIGTERM))
     with tempfile.TemporaryDirectory(prefix="seepseg-") as folder:
         config = LaunchConfig(
             min_nodes=1,
@@ -114,23 +117,23 @@ def join(devices: int, device: torch.device) -> Iterator[World]:
     if on_gpu:
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)
-    _end_with_parent()
+    _when_parent_ends(lambda: os._exit(1))  # lest it trains on unseen beside the next run
     dist.init_process_group("nccl" if on_gpu else "gloo", timeout=TIMEOUT, device_id=device if on_gpu else None)
     yield World(dist.get_rank(), size, device)
     # Not after an exception: what it is must be on record before the others notice that they are alone.
     dist.destroy_process_group()
 
 
-def _end_with_parent() -> None:
-    """End this process soon after the one that started it, lest it trains on unseen beside the next run."""
+def _when_parent_ends(act: Callable[[], None]) -> None:
+    """Do something soon after the process that started this one has ended."""
     parent = os.getppid()
 
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(1)
-        os._exit(1)
+        act()
 
-    threading.Thread(target=watch, name="end-with-parent", daemon=True).start()
+    threading.Thread(target=watch, name="watch-parent", daemon=True).start()
 
 
 def run_processes(main: Callable[[], None]) -> None:

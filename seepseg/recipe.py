@@ -95,6 +95,7 @@ def build_sampler(params: SamplingParams, packed: Packed, train: Indices, batch_
 def build_optimization(params: TrainParams, network: UNet, steps_per_epoch: int, world: World) -> Optimization:
     """All that changes the weights of a network, for epochs of so many batches."""
     model = DeeplySupervised(network).to(world.device) if params.deep_supervision else network
+    distributed = distribute(model, world)  # first, as it may exchange modules of the network
     optimizer = build_optimizer(params.optimizer, model, params.lr, params.weight_decay)
     schedule = build_schedule(
         params.schedule,
@@ -107,6 +108,4 @@ def build_optimization(params: TrainParams, network: UNet, steps_per_epoch: int,
     )
     average = build_average(network, params.ema_decay)
     dtype = amp_dtype(world.device, params.amp)
-    return Optimization(
-        network, distribute(model, world), optimizer, schedule, average, params.grad_clip, dtype, world.device
-    )
+    return Optimization(network, distributed, optimizer, schedule, average, params.grad_clip, dtype, world.device)

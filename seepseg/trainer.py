@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
@@ -258,7 +259,7 @@ class Trainer:
                     self._save(number, run)
                     where = f"{_progress(run)} of network {number + 1}"
                     raise StoppedError(f"after {where}; the same command goes on from there")
-        tiles = world.sum(torch.tensor([monitor.tiles - already]).numpy())[0]
+        tiles = world.sum(np.array([monitor.tiles - already]))[0]
         what = "crops" if self.settings.sampling.crop else "tiles"
         return monitor.pool(world), before.lr, f"{tiles / (time.monotonic() - started):.1f} {what}/s"
 

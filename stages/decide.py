@@ -1,7 +1,8 @@
 """Decide: fit the rule that makes named slicks of outlines, on training scenes through networks that never saw them.
 
-Reads data/outlines and models/namer.safetensors; takes the sections decide and outline of params.yaml. Writes
-models/decision.json, which evaluate and every later prediction use.
+Reads data/outlines, models/networks.safetensors and models/namers.safetensors; takes the sections decide and outline of
+params.yaml. Writes models/decision.json, the rule, for people, and models/model.safetensors, networks, namers and rule
+in one file, which evaluate and every later prediction use.
 """
 
 from dataclasses import asdict
@@ -12,11 +13,15 @@ import pandas as pd
 from seepseg.decision import DecisionRule, Keep, Naming, fit_rule, judge_outlines
 from seepseg.errors import run_stage
 from seepseg.files import write_json
+from seepseg.model_file import Model, save_model
 from seepseg.naming import SLICK, load_namers
+from seepseg.network_file import check_classes, load_networks
 from seepseg.outlines import OutlineParams, read_slicks
 from seepseg.params import load_params, param_block
 
-NAMER = Path("models/namer.safetensors")
+NETWORKS = Path("models/networks.safetensors")
+NAMERS = Path("models/namers.safetensors")
+MODEL = Path("models/model.safetensors")
 RULE = Path("models/decision.json")
 
 
@@ -32,7 +37,9 @@ def main() -> None:
     """Run the stage."""
     params, outline = load_params(DecideParams, "decide"), load_params(OutlineParams, "outline")
     annotated, outlined = _unseen(read_slicks("annotated")), _unseen(read_slicks("outlined"))
-    namers, meta = load_namers(NAMER)
+    networks, networks_meta = load_networks(NETWORKS)
+    namers, meta = load_namers(NAMERS)
+    check_classes(NAMERS, meta.class_names, networks_meta.class_names, "name")
     start = DecisionRule(
         looks=outline.looks,
         adapt_tiles=outline.adapt_tiles,
@@ -48,6 +55,7 @@ def main() -> None:
     )
     judged = judge_outlines(outlined, namers if start.needs_namers else None)
     rule = fit_rule(judged, annotated.drop_duplicates(SLICK), start, outline.object_iou)
+    save_model(MODEL, Model(networks, networks_meta, namers, rule), meta)
     write_json(RULE, asdict(rule))
     what = (
         f"cuts of {rule.object_cut} for objects and {rule.pixel_cut} for pixels"

@@ -3,9 +3,9 @@
 Under val, those are the training scenes of all networks, each judged by a network and a namer that are blind to it;
 with the rule, which was fitted on them. Under test, they are the test scenes, judged by all together.
 
-Reads data/packed, data/split.csv, data/outlines, models/namer.safetensors and models/decision.json; takes the sections
-evaluate and outline of params.yaml. Writes metrics/evaluate.json; plots/confusion.csv, plots/pr.csv and
-plots/reliability.csv, counts and curves per split; data/predictions/scenes.json, the counts of each scene; and, for
+Reads data/packed, data/split.csv, data/outlines and models/model.safetensors; takes the sections evaluate and outline
+of params.yaml. Writes metrics/evaluate.json; plots/confusion.csv, plots/pr.csv and plots/reliability.csv, counts and
+curves per split; data/predictions/scenes.json, the counts of each scene; and, for
 the pictures, data/predictions/pred.npy (uint8 classes) with data/predictions/tiles.csv (which tile each is, and its
 scores).
 """
@@ -18,12 +18,12 @@ import numpy.typing as npt
 import pandas as pd
 from annotated_types import Ge
 
-from seepseg.decision import judge_outlines, kept, load_rule, named, paint
+from seepseg.decision import judge_outlines, kept, named, paint
 from seepseg.errors import run_stage
-from seepseg.files import NpyStream, atomic_path, read_json, write_csv, write_json
+from seepseg.files import NpyStream, atomic_path, write_csv, write_json
 from seepseg.metrics import confusion_counts, scores
-from seepseg.model_file import check_classes
-from seepseg.naming import load_namers
+from seepseg.model_file import load_model
+from seepseg.network_file import check_classes
 from seepseg.outlines import ARRAYS, FOLDER, OutlineParams, find_views, open_array, read_slicks
 from seepseg.packed import BACKGROUND, NODATA, Packed, open_packed
 from seepseg.params import load_params, param_block
@@ -37,8 +37,7 @@ from seepseg.scene_counts import (
 )
 from seepseg.scenes import Scene
 
-NAMER = Path("models/namer.safetensors")
-RULE = Path("models/decision.json")
+MODEL = Path("models/model.safetensors")
 METRICS = Path("metrics/evaluate.json")
 CONFUSION = Path("plots/confusion.csv")
 PR = Path("plots/pr.csv")
@@ -103,21 +102,20 @@ def main() -> None:
     """Run the stage."""
     params, object_iou = load_params(EvaluateParams, "evaluate"), load_params(OutlineParams, "outline").object_iou
     packed = open_packed()
-    rule = load_rule(RULE, len(packed.class_names))
-    namers = None
-    if rule.needs_namers:
-        namers, meta = load_namers(NAMER)
-        check_classes(NAMER, meta.class_names, packed.class_names, "name")
-    views = find_views(packed, read_json(FOLDER / "views.json")["networks"])
+    model = load_model(MODEL)
+    check_classes(MODEL, model.meta.class_names, packed.class_names, "train")
+    rule = model.rule
+    views = find_views(packed, len(model.networks))
     tiles = sum(len(view.scene.indices) for view in views)
     labels, foreground, by_pixel = (open_array(name, tiles) for name in ARRAYS)
-    outlined = judge_outlines(read_slicks("outlined").drop(columns="split"), namers)
+    outlined = judge_outlines(
+        read_slicks("outlined").drop(columns="split"), model.namers if rule.needs_namers else None
+    )
     stay, classes, scenes = kept(outlined, rule), named(outlined, rule), outlined.table["scene"].to_numpy()
 
     measures: dict[str, SplitMeasures] = {}
     first = 0
-    with atomic_path(PRED) as partial, partial.open("wb") as file:
-        stream = NpyStream(file, "u1")
+    with atomic_path(PRED) as partial, NpyStream.open(partial, "u1") as stream:
         stream.write_header(tiles, packed.targets.shape[1:])
         for number, (split, scene, _) in enumerate(views):
             rows = slice(first, first + len(scene.indices))

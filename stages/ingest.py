@@ -75,8 +75,8 @@ def main() -> None:
         images, targets, manifest, metrics = (
             stack.enter_context(atomic_path(path)) for path in (IMAGES, TARGETS, MANIFEST, METRICS)
         )
-        with images.open("wb") as image_file, targets.open("wb") as target_file:
-            packer = Packer(params, NpyStream(image_file, "<u2"), NpyStream(target_file, "u1"))
+        with NpyStream.open(images, "<u2") as image_stream, NpyStream.open(targets, "u1") as target_stream:
+            packer = Packer(params, image_stream, target_stream)
             packer.pack(tiles, report)
         if report.has_errors:
             raise InputError(f"{root} can't be used, nothing was written\n{report}")

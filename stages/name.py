@@ -2,7 +2,7 @@
 
 Reads data/outlines and the manifest of data/packed; takes the sections name and outline of params.yaml. For each
 network there is a namer, which learns from the slicks of the scenes that the other networks never saw, and so never
-meets those of its own part. Writes models/namer.safetensors and, of the annotated slicks, that is, given perfect
+meets those of its own part. Writes models/namers.safetensors and, of the annotated slicks, that is, given perfect
 outlines, metrics/name.json (how well they are named) and plots/names.csv (what they are called).
 """
 
@@ -16,12 +16,12 @@ import torch
 from seepseg.errors import InputError, run_stage
 from seepseg.files import read_json, write_csv, write_json
 from seepseg.metrics import name_tables, named_slick_scores
-from seepseg.naming import SLICK, Namer, NamerMeta, NamingParams, fit_namer, judge_all, save_namers
+from seepseg.naming import SLICK, Namer, NamersMeta, NamingParams, fit_namer, judge_all, save_namers
 from seepseg.outlines import FOLDER, RECURRENCE, OutlineParams, read_slicks, slick_features
 from seepseg.packed import PIXELS, class_names, read_manifest
 from seepseg.params import load_params
 
-NAMER = Path("models/namer.safetensors")
+NAMERS = Path("models/namers.safetensors")
 METRICS = Path("metrics/name.json")
 NAMES = Path("plots/names.csv")
 VIEWS = FOLDER / "views.json"
@@ -38,7 +38,7 @@ def main() -> None:
             "name.recurrence: expected training scenes that share a ground with slicks on it, found none; "
             "name the starts of their names in outline.origins, or set it to false"
         )
-    meta = NamerMeta(
+    meta = NamersMeta(
         class_names=names,
         features=slick_features(names, params.recurrence),
         namers=read_json(VIEWS)["networks"],
@@ -46,7 +46,7 @@ def main() -> None:
         hidden=params.hidden,
     )
     namers = fit_namers(annotated, outlined, meta, params, min_iou)
-    save_namers(NAMER, namers, meta)
+    save_namers(NAMERS, namers, meta)
     document: dict[str, Any] = {"slicks": {}}
     rows = []
     for split in annotated["split"].unique():
@@ -66,7 +66,7 @@ def main() -> None:
 
 
 def fit_namers(
-    annotated: pd.DataFrame, outlined: pd.DataFrame, meta: NamerMeta, params: NamingParams, min_iou: float
+    annotated: pd.DataFrame, outlined: pd.DataFrame, meta: NamersMeta, params: NamingParams, min_iou: float
 ) -> list[Namer]:
     """Fit the namer of each network, on what the others say of scenes that they never saw."""
     annotated, outlined = (table[table["split"] == "val"] for table in (annotated, outlined))

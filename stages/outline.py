@@ -1,6 +1,6 @@
 """Outline: run the networks over scenes that they never saw, and measure what they outline and what is annotated.
 
-Reads data/packed, data/split.csv and models/model.safetensors; takes the section outline of params.yaml. Looks at
+Reads data/packed, data/split.csv and models/networks.safetensors; takes the section outline of params.yaml. Looks at
 every view of `seepseg.outlines.find_views`: the training scenes, each through a network that never saw it, which are
 called val, and the test scenes through all networks. Writes into data/outlines: labels.npy (int32, numbers of the
 outlined slicks of a scene), foreground.npy (float16, probability of any class) and classes.npy (uint8, the network's
@@ -18,7 +18,7 @@ from seepseg.errors import run_stage
 from seepseg.files import NpyStream, atomic_path, write_csv, write_json
 from seepseg.inputs import InputMaker
 from seepseg.metrics import PrHistogram
-from seepseg.model_file import check_classes, load_model
+from seepseg.network_file import check_classes, load_networks
 from seepseg.outlines import (
     ARRAYS,
     FOLDER,
@@ -35,7 +35,7 @@ from seepseg.params import load_params
 from seepseg.recurrence import find_recurrence
 from seepseg.scene_inference import ScenePredictor
 
-MODEL = Path("models/model.safetensors")
+NETWORKS = Path("models/networks.safetensors")
 
 
 def main() -> None:
@@ -45,8 +45,8 @@ def main() -> None:
     make_deterministic(0, params.threads, device)
     packed = open_packed()
     names = packed.class_names
-    model, meta = load_model(MODEL)
-    check_classes(MODEL, meta.class_names, names, "train")
+    networks, meta = load_networks(NETWORKS)
+    check_classes(NETWORKS, meta.class_names, names, "train")
     make_input, dtype = InputMaker(meta.input, packed.manifest), amp_dtype(device, params.amp)
     predictors = [
         ScenePredictor(
@@ -62,7 +62,7 @@ def main() -> None:
             looks=params.looks,
             adapt_tiles=params.adapt_tiles,
         )
-        for network in model
+        for network in networks
     ]
     views = find_views(packed, len(predictors))
     known = find_recurrence(packed, read_parts(packed), params.origins)
@@ -70,11 +70,10 @@ def main() -> None:
     tables: dict[str, list[pd.DataFrame]] = {"annotated": [], "outlined": []}
     with ExitStack() as stack:
         stack.enter_context(explain_full_memory(device, f"lower outline.batch_size, {params.batch_size} tiles"))
-        streams = {}
-        for name, kind in ARRAYS.items():
-            partial = stack.enter_context(atomic_path(FOLDER / f"{name}.npy"))
-            streams[name] = NpyStream(stack.enter_context(partial.open("wb")), kind)
-            streams[name].write_header(sum(len(view.scene.indices) for view in views), packed.targets.shape[1:])
+        partials = {name: stack.enter_context(atomic_path(FOLDER / f"{name}.npy")) for name in ARRAYS}
+        streams = {name: stack.enter_context(NpyStream.open(partials[name], kind)) for name, kind in ARRAYS.items()}
+        for stream in streams.values():
+            stream.write_header(sum(len(view.scene.indices) for view in views), packed.targets.shape[1:])
         for number, (split, scene, seen_by) in enumerate(views):
             probs = {network: predictors[network].predict(scene) for network in seen_by}
             image = scene.stitch(packed.images[scene.indices])

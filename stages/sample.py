@@ -4,9 +4,6 @@ Reads nothing; takes the section sample of params.yaml. Writes data/sample/train
 (uint16) and data/sample/train_masks_256/<scene>.<tile>.tif (uint8), named and laid out like the real set.
 """
 
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +13,7 @@ import tifffile
 from annotated_types import Ge, Le
 
 from seepseg.errors import run_stage
+from seepseg.files import new_folder
 from seepseg.params import load_params, param_block
 from seepseg.synthetic import make_scene
 
@@ -47,22 +45,6 @@ def main() -> None:
                 write_tiff(folder / IMAGES / name, image)
                 write_tiff(folder / TARGETS / name, target)
     print(f"{SAMPLE_DIR}: {params.n_scenes} scenes of {params.tiles_per_scene} tiles")
-
-
-@contextmanager
-def new_folder(folder: Path) -> Iterator[Path]:
-    """Give an empty folder to fill, which takes the place of `folder` when the block ends well, else goes."""
-    partial = folder.with_name(f".{folder.name}.partial")
-    # What a killed run left.
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
-        yield partial
-        if folder.exists():
-            shutil.rmtree(folder)
-        partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def write_tiff(path: Path, pixels: npt.NDArray[np.uint16] | npt.NDArray[np.uint8]) -> None:

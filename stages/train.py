@@ -5,7 +5,7 @@ averaged, and together they tell of every training scene what a network says tha
 trains on the split train and validates on val.
 
 Reads data/packed, data/split.csv and data/class_weights.json; takes the sections input, model, loss, sampling,
-augment and train of params.yaml. Writes models/model.safetensors (of each network the epoch that `train.keep` says),
+augment and train of params.yaml. Writes models/networks.safetensors (of each network the epoch that `train.keep` says),
 plots/history.csv and plots/class_history.csv (measures by epoch, of all networks together) and metrics/train.json.
 
 Leaves a checkpoint in .checkpoints after each epoch, and on SIGTERM; run again with the same parameters, data and code,
@@ -27,9 +27,9 @@ from seepseg.files import read_json, write_json
 from seepseg.inputs import InputMaker, InputParams, fit_input
 from seepseg.interrupts import stop_requests
 from seepseg.losses import LossParams
-from seepseg.model_file import ModelMeta, save_model
 from seepseg.models import ModelParams
 from seepseg.monitoring import History, is_better
+from seepseg.network_file import NetworksMeta, save_networks
 from seepseg.packed import IMAGES, MANIFEST, SPLIT_FILE, TARGETS, Packed, open_packed, read_parts
 from seepseg.parallel import World
 from seepseg.params import load_params
@@ -40,7 +40,7 @@ from seepseg.trainer import Fold, Trainer
 from seepseg.transforms import AugmentParams
 
 CLASS_WEIGHTS = Path("data/class_weights.json")
-MODEL = Path("models/model.safetensors")
+NETWORKS = Path("models/networks.safetensors")
 HISTORY = Path("plots/history.csv")
 CLASS_HISTORY = Path("plots/class_history.csv")
 METRICS = Path("metrics/train.json")
@@ -103,7 +103,7 @@ def _train_all(settings: Settings, packed: Packed, folds: list[Fold], world: Wor
         states = [trainer.train(number, fold) for number, fold in enumerate(folds)]
         if checkpoints is None:
             return
-        meta = ModelMeta(
+        meta = NetworksMeta(
             # The encoder's first weights are in the weights now, and their path is a machine's.
             model=replace(settings.model, encoder_weights=None),
             networks=len(states),
@@ -111,7 +111,7 @@ def _train_all(settings: Settings, packed: Packed, folds: list[Fold], world: Wor
             input=spec,
             data_fingerprint=hashlib.sha256(MANIFEST.read_bytes()).hexdigest(),
         )
-        save_model(MODEL, states, meta)
+        save_networks(NETWORKS, states, meta)
         trainer.history.write(*curves)
         write_json(METRICS, {"train": _summary(trainer.history)})
         checkpoints.remove()

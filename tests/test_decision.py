@@ -1,13 +1,9 @@
 """Which outlines stay, what they are called, and the fit of both."""
 
-import json
-
 import numpy as np
 import pandas as pd
-import pytest
 
-from seepseg.decision import DecisionRule, Outlined, fit_rule, judge_outlines, kept, load_rule, named, paint
-from seepseg.errors import InputError
+from seepseg.decision import DecisionRule, Outlined, fit_rule, judge_outlines, kept, named, paint
 from seepseg.naming import Judgement
 
 RULE = {
@@ -127,28 +123,3 @@ def test_rare_classes_get_more_weight_only_where_it_helps():
     assert fitted.class_weights[1] >= 1.0
     equal = fit_rule(outlined([100] * 9, [1] * 9, [1] * 9), annotations(*[100] * 9), rule(), 0.3)
     assert named(equal_slicks := outlined([100] * 9, [1] * 9, [1] * 9), equal).tolist() == [1] * len(equal_slicks.table)
-
-
-def test_a_rule_survives_its_file(tmp_path):
-    path = tmp_path / "decision.json"
-    path.write_text(json.dumps(RULE))
-    assert load_rule(path, 2) == rule()
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (None, "is missing: write it anew with `dvc repro decide`"),
-        ("{", "is not as expected"),
-        (json.dumps(RULE | {"peak": 1.5}), "peak is not as expected: Input should be less than or equal to 1"),
-        (json.dumps(RULE | {"peaks": 1}), "peaks is not as expected"),
-        (json.dumps(RULE | {"class_weights": [1.0]}), "expected weights of 2 classes, found 1"),
-    ],
-)
-def test_a_wrong_rule_is_one_clear_line(tmp_path, content, message):
-    path = tmp_path / "decision.json"
-    if content is not None:
-        path.write_text(content)
-    with pytest.raises(InputError, match=message) as error:
-        load_rule(path, 2)
-    assert len(str(error.value).splitlines()) == 1

@@ -21,7 +21,8 @@ def test_input_errors_become_one_message():
 def test_a_full_disk_names_the_file():
     with pytest.raises(SystemExit) as stop:
         run_stage(failing(OSError(28, "No space left on device", "models/model.safetensors")))
-    assert stop.value.code == "error: No space left on device: models/model.safetensors"
+    expected = "error: No space left on device: models/model.safetensors; make room there and run this again"
+    assert stop.value.code == expected
 
 
 def test_defects_keep_their_traceback():

@@ -1,5 +1,8 @@
 """Writers: byte-stable, and whole or not at all."""
 
+import errno
+import os
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -28,8 +31,7 @@ def test_csv_has_unix_lines_rounded_floats_and_empty_gaps(tmp_path):
 
 def test_npy_round_trip(tmp_path):
     array = np.arange(24, dtype=np.uint16).reshape(4, 2, 3)
-    with (tmp_path / "a.npy").open("wb") as file:
-        stream = NpyStream(file, "<u2")
+    with NpyStream.open(tmp_path / "a.npy", "<u2") as stream:
         stream.write_header(4, (2, 3))
         stream.append(array[0])  # one tile ...
         stream.append(array[1:])  # ... and several
@@ -46,3 +48,25 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
         raise RuntimeError
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
+def test_a_write_that_fails_names_the_file_and_leaves_the_old_one(tmp_path, monkeypatch, number):
+    path = tmp_path / "a.txt"
+    write_bytes(path, b"old")
+
+    def failing(_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", failing)
+    with pytest.raises(OSError, match=os.strerror(number)) as error:
+        write_bytes(path, b"new")
+    assert (error.value.errno, error.value.filename) == (number, str(path))
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_fails_to_be_read_meanwhile_keeps_its_name(tmp_path):
+    with pytest.raises(FileNotFoundError) as error, atomic_path(tmp_path / "a.txt"):
+        (tmp_path / "missing").read_bytes()
+    assert error.value.filename == str(tmp_path / "missing")

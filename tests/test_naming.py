@@ -1,12 +1,15 @@
 """The ensembles that judge slicks by their properties."""
 
+from dataclasses import asdict
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
 from seepseg.errors import InputError
-from seepseg.naming import Ensemble, NamerMeta, NamingParams, fit_namer, judge_all, load_namers, save_namers
+from seepseg.naming import NAMERS, Ensemble, NamersMeta, NamingParams, fit_namer, judge_all, load_namers, save_namers
+from seepseg.tensor_file import write_tensors
 
 PARAMS = {
     "members": 3,
@@ -27,7 +30,7 @@ NAMES = ["oil", "gas", "ship"]
 
 def meta(**values):
     fixed = {"class_names": NAMES, "features": ["a", "b", "noise"], "namers": 1, "members": 3, "hidden": 16}
-    return NamerMeta(**fixed | values)
+    return NamersMeta(**fixed | values)
 
 
 def slicks(n=240, seed=0):
@@ -129,8 +132,8 @@ def test_same_seed_same_bytes(tmp_path):
 
 def test_namers_survive_their_file(tmp_path):
     namers, table = [fit(epochs=3, seed=seed) for seed in (1, 2)], slicks()
-    save_namers(tmp_path / "namer.safetensors", namers, meta(namers=2))
-    loaded, described = load_namers(tmp_path / "namer.safetensors")
+    save_namers(tmp_path / "namers.safetensors", namers, meta(namers=2))
+    loaded, described = load_namers(tmp_path / "namers.safetensors")
     assert described == meta(namers=2)
     for one, other in zip(loaded, namers, strict=True):
         shuffled = table[["noise", "b", "a"]]  # by name, not by place
@@ -143,23 +146,35 @@ def test_nothing_annotated_to_learn_from():
         fit_namer(slicks().iloc[:0], outlines(), meta(), NamingParams(**PARAMS), 0.3)
 
 
-@pytest.mark.parametrize("damage", ["missing", "empty", "truncated", "model", "version"])
-def test_a_wrong_file_is_one_clear_line(tmp_path, damage):
-    path = tmp_path / "namer.safetensors"
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda content: b"", "damaged"),
+        (lambda content: content[:-5], "damaged"),
+        (lambda content: content.replace(b'\\"hidden\\"', b'\\"hidten\\"'), "hid.en is not as expected"),
+        (
+            lambda content: content.replace(b'\\"version\\": 3', b'\\"version\\": 7'),
+            "version 3, found namers, version 7",
+        ),
+        (
+            lambda content: content.replace(b'\\"members\\": 3', b'\\"members\\": 5'),
+            r"expected float32 \(5, .* found float32 \(3,",
+        ),
+    ],
+)
+def test_a_wrong_file_is_one_clear_line(tmp_path, damage, message):
+    path = tmp_path / "namers.safetensors"
     save_namers(path, [fit(epochs=1)], meta())
-    content = path.read_bytes()
-    match damage:
-        case "missing":
-            path.unlink()
-        case "empty":
-            path.write_bytes(b"")
-        case "truncated":
-            path.write_bytes(content[:-5])
-        case "model":
-            path.write_bytes(content.replace(b'\\"hidden\\"', b'\\"hidten\\"'))
-        case "version":
-            path.write_bytes(content.replace(b'\\"version\\": 2', b'\\"version\\": 7'))
-    with pytest.raises(InputError, match=r"namer\.safetensors") as error:
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(InputError, match=message) as error:
         load_namers(path)
-    assert "dvc repro name" in str(error.value)
+    assert str(error.value).endswith("write it anew with `dvc repro name`")
     assert len(str(error.value).splitlines()) == 1
+
+
+def test_namers_beyond_all_bounds_take_no_memory(tmp_path):
+    tensors = fit(epochs=1).state_dict()
+    for key in ("hidden", "members", "namers"):
+        write_tensors(tmp_path / "huge", NAMERS, tensors, asdict(meta()) | {key: 10**9})
+        with pytest.raises(InputError, match=r"the weights don't fit|can't be built|expected 1000000000 namers"):
+            load_namers(tmp_path / "huge")

@@ -137,8 +137,8 @@ def test_the_cause_is_told_from_its_consequences(failures, message):
 
 def test_a_process_ends_with_the_one_that_started_it():
     child = (
-        "import time; from seepseg.processes import _end_with_parent;"
-        "_end_with_parent(); print('ready', flush=True); time.sleep(60)"
+        "import os, time; from seepseg.processes import _when_parent_ends;"
+        "_when_parent_ends(lambda: os._exit(1)); print('ready', flush=True); time.sleep(60)"
     )
     parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
     with subprocess.Popen([sys.executable, "-c", parent], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:

@@ -101,7 +101,8 @@ def server(tmp_path_factory):
     server.kill()
 
 
-def dvc(folder, *arguments, secret=SECRET, wait=True):
+def start(folder, *arguments, secret=SECRET):
+    """Start Python in a repository, as a user who has the key."""
     env = os.environ | {
         "AWS_ACCESS_KEY_ID": KEY,
         "AWS_SECRET_ACCESS_KEY": secret,
@@ -109,16 +110,13 @@ def dvc(folder, *arguments, secret=SECRET, wait=True):
         "AWS_EC2_METADATA_DISABLED": "true",
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }
-    process = subprocess.Popen(
-        [sys.executable, "-m", "dvc", *arguments],
-        cwd=folder,
-        env=env,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
+    return subprocess.Popen(
+        [sys.executable, *arguments], cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
-    if not wait:
-        return process
+
+
+def dvc(folder, *arguments, secret=SECRET):
+    process = start(folder, "-m", "dvc", *arguments, secret=secret)
     said, _ = process.communicate()
     return subprocess.CompletedProcess(process.args, process.returncode, said)
 
@@ -169,6 +167,21 @@ def test_what_one_machine_ran_is_there_on_another(shared, server, tmp_path):
     subprocess.run(["git", "pull", "--quiet", first], cwd=second, check=True)
     succeed(second, "pull")
     assert "Data and pipelines are up to date." in succeed(second, "repro")
+
+
+def test_a_run_of_one_machine_is_not_repeated_on_another(shared, server, tmp_path):
+    first, second = (clone(shared, tmp_path / name, server) for name in ("first", "second"))
+    for folder in (first, second):
+        succeed(folder, "pull", "--run-cache")
+        set_params(folder / "params.yaml", {"train": {"seed": 3}})
+        if folder is first:
+            assert "Running stage 'train'" in succeed(folder, "repro")
+            pushed = start(folder, "-m", "seepseg.run_cache")
+            said, _ = pushed.communicate()
+            assert pushed.returncode == 0 and "runs of stages are in the remote" in said, said
+    said = succeed(second, "repro", "--pull")
+    assert "Stage 'train' is cached - skipping run" in said and "Running stage" not in said
+    assert (first / "dvc.lock").read_bytes() == (second / "dvc.lock").read_bytes()
 
 
 def test_only_the_address_is_committed(shared):

@@ -1,10 +1,13 @@
 """The stages end to end, on a small sample in a temporary folder."""
 
 import json
+import re
+from dataclasses import asdict, replace
 
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 import torch
 import yaml
 from conftest import ROOT, STAGES
@@ -16,8 +19,9 @@ from seepseg.heads import decide
 from seepseg.inference import predict
 from seepseg.inputs import InputMaker
 from seepseg.metrics import confusion_counts, scores
-from seepseg.model_file import load_model
+from seepseg.model_file import load_model, save_model
 from seepseg.naming import load_namers
+from seepseg.network_file import load_networks
 from seepseg.packed import open_packed, read_split
 from seepseg.scene_counts import SceneCounts, pooled_scores
 
@@ -87,7 +91,7 @@ def test_the_epoch_that_is_kept(prepared, keep):
     kept = history.iloc[-1] if keep == "last" else history.loc[history["val_macro_dice"].idxmax()]
     # Measured from the file, pixel by pixel, as training does: weights and normalisation came through.
     # One network, whose best epoch is that of the history.
-    (model,), meta = load_model(prepared.folder / "models/model.safetensors")
+    (model,), meta = load_networks(prepared.folder / "models/networks.safetensors")
     packed = open_packed(prepared.folder / "data/packed")
     rows = read_split(packed, prepared.folder / "data/split.csv")["val"]
     loader = TileLoader(packed, rows, torch.device("cpu"))
@@ -115,7 +119,7 @@ def test_each_network_is_blind_to_its_part(finished, prepared):
     images[part == 1] = np.where(images[part == 1] > 0, 65535 - images[part == 1] // 2, 0)
     np.save(prepared.folder / "data/packed/images.npy", images)
     prepared.run("train")
-    before, after = (load_model(each.folder / "models/model.safetensors")[0] for each in (finished, prepared))
+    before, after = (load_networks(each.folder / "models/networks.safetensors")[0] for each in (finished, prepared))
     weights = [[network.head.weight for network in model] for model in (before, after)]
     assert torch.equal(weights[0][1], weights[1][1])
     assert not torch.equal(weights[0][0], weights[1][0])
@@ -141,9 +145,13 @@ def test_the_rule_is_fitted_without_the_test_scenes_and_used_by_evaluate(finishe
     np.save(packed / "targets.npy", targets)
     prepared.run("outline", "name", "decide")
     assert read(prepared, "models/decision.json") == rule
-    assert prepared.files()["models/namer.safetensors"] == finished.files()["models/namer.safetensors"]
+    assert prepared.files()["models/namers.safetensors"] == finished.files()["models/namers.safetensors"]
     # A rule that lets nothing pass finds nothing.
-    (prepared.folder / "models/decision.json").write_text(json.dumps(rule | {"min_area": 10**6}))
+    path = prepared.folder / "models/model.safetensors"
+    namers = load_namers(prepared.folder / "models/namers.safetensors")[1]
+    model = load_model(path)
+    assert asdict(model.rule) == rule
+    save_model(path, replace(model, rule=replace(model.rule, min_area=10**6)), namers)
     prepared.run("evaluate")
     assert read(prepared, "metrics/evaluate.json")["test"]["binary_recall"] == 0
     assert not np.load(prepared.folder / "data/predictions/pred.npy").any()
@@ -169,16 +177,14 @@ def test_the_tables_say_who_looked(finished):
 def test_every_way_of_naming(finished, prepared, naming):
     prepared.set("decide", naming=naming, keep="peak")
     prepared.set("outline", looks=8, adapt_tiles=0)
-    copy_of(finished, prepared, "models/model", "models/namer")
-    prepared.run("outline", "decide")
-    (prepared.folder / "models/namer.safetensors").unlink()
-    prepared.run("evaluate")  # the namers have no say
+    copy_of(finished, prepared, "models/networks", "models/namers")
+    prepared.run("outline", "decide", "evaluate")
     assert read(prepared, "models/decision.json")["naming"] == naming
     assert 0 <= read(prepared, "metrics/evaluate.json")["val"]["binary_dice"] <= 1
 
 
 def test_networks_that_outline_nothing_are_warned_of(finished, prepared, capsys):
-    copy_of(finished, prepared, "models/model")
+    copy_of(finished, prepared, "models/networks")
     prepared.set("outline", threshold=0.999999)
     prepared.run("outline", "name", "decide", "evaluate")
     assert "warning: the networks outline nothing in scenes that they never saw" in capsys.readouterr().err
@@ -242,13 +248,13 @@ def test_two_runs_with_one_seed_are_identical_to_the_last_bit(prepared, amp):
         prepared.run("train")
         written.append({name: content for name, content in prepared.files().items() if not name.startswith("data/")})
     assert written[0] == written[1]
-    assert "models/model.safetensors" in written[0]
+    assert "models/networks.safetensors" in written[0]
 
 
 def test_another_seed_gives_other_weights(finished, prepared):
     prepared.set("train", seed=2, epochs=1, warmup_epochs=0)
     prepared.run("train")
-    assert prepared.files()["models/model.safetensors"] != finished.files()["models/model.safetensors"]
+    assert prepared.files()["models/networks.safetensors"] != finished.files()["models/networks.safetensors"]
 
 
 @pytest.mark.parametrize("name", ["attention_unet", "resnet_unet"])
@@ -259,7 +265,7 @@ def test_every_model_and_head_trains_and_evaluates(prepared, name, head):
     prepared.set("train", epochs=1, warmup_epochs=0)
     prepared.set("augment", dihedral=True, resize=0.2, gain=0.1, speckle=0.1)
     prepared.run("train", "outline", "name", "decide", "evaluate")
-    assert load_model(prepared.folder / "models/model.safetensors")[1].model.name == name
+    assert load_networks(prepared.folder / "models/networks.safetensors")[1].model.name == name
     assert 0 <= read(prepared, "metrics/evaluate.json")["val"]["binary_dice"] <= 1
 
 
@@ -270,7 +276,7 @@ def test_every_input_trains_and_predicts(prepared, name, normalization, extra):
     prepared.set("model", name=name)
     prepared.set("train", epochs=1, warmup_epochs=0, deep_supervision=True)
     prepared.run("train", "outline")
-    network, meta = load_model(prepared.folder / "models/model.safetensors")
+    network, meta = load_networks(prepared.folder / "models/networks.safetensors")
     assert (meta.input.normalization, meta.input.extra) == (normalization, extra)
     first = next(module for module in network.modules() if isinstance(module, nn.Conv2d))
     channels = 1 if extra == "none" else 2
@@ -287,9 +293,38 @@ def test_slicks_are_judged_by_what_was_annotated_at_their_place(prepared):
         prepared.run("name")
     prepared.set("outline", origins={"9": [0, 0]})
     prepared.run("outline", "name", "decide", "evaluate")
-    assert "recurrence_class_1" in load_namers(prepared.folder / "models/namer.safetensors")[1].features
+    assert "recurrence_class_1" in load_namers(prepared.folder / "models/namers.safetensors")[1].features
     annotated = pd.read_csv(prepared.folder / "data/outlines/annotated.csv")
     assert annotated["recurrence_class_1"].nunique() > 10
+
+
+def test_a_class_that_no_tile_shows_and_a_scene_of_one_tile(finished, workspace, capsys):
+    copy_of(finished, workspace, "data/sample")
+    masks = workspace.folder / "data/sample/train_masks_256"
+    images = workspace.folder / "data/sample/train_images_256"
+    for path in masks.iterdir():
+        mask = tifffile.imread(path)
+        tifffile.imwrite(path, np.where(mask == 7, 0, mask).astype(np.uint8))
+    last = sorted(masks.glob("900004.*"))
+    for path in last[1:]:
+        path.unlink()
+        (images / path.name).unlink()
+    workspace.run(*STAGES[1:])
+    assert "class_7 has no pixel in train: it can't be learnt" in capsys.readouterr().err
+    measured = read(workspace, "metrics/evaluate.json")["val"]
+    assert measured["dice"]["class_7"] is None and measured["macro_dice"] is not None
+
+
+def test_a_single_tile_is_refused_where_it_would_be_split(finished, workspace):
+    copy_of(
+        finished, workspace, "data/sample/train_images_256/900001.000001.", "data/sample/train_masks_256/900001.000001."
+    )
+    workspace.run("ingest")
+    before = workspace.files()
+    result = workspace.command("split")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert re.fullmatch("error: .* found 4 folds for 1 scenes; lower split.n_folds .*\n", result.stderr)
+    assert workspace.files() == before
 
 
 def test_a_schedule_changes_the_loss_by_epoch(prepared):

@@ -237,7 +237,7 @@ def test_a_failure_leaves_the_old_folder_and_nothing_half_written(write_sample, 
     before = write_sample()
 
     def fail(*_):
-        raise OSError("disk full")
+        raise OSError(28, "disk full")
 
     monkeypatch.setattr(sample, "write_tiff", fail)
     with pytest.raises(OSError, match="disk full"):

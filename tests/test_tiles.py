@@ -208,6 +208,62 @@ FAULTS = {
         lambda d: tifffile.imwrite(d.targets / name(2), TARGET.astype(np.uint16)),
         ["wrong type of target: 1", "expected: uint8", f"{name(2)}: found uint16"],
     ),
+    "signed image": (
+        lambda d: tifffile.imwrite(d.images / name(2), IMAGE.astype(np.int16)),
+        ["wrong type of image: 1", f"{name(2)}: found int16"],
+    ),
+    "NaN": (
+        lambda d: tifffile.imwrite(d.images / name(2), np.full((H, W), np.nan, np.float32)),
+        ["wrong type of image: 1", f"{name(2)}: found float32"],
+    ),
+    "image of 8 bits": (
+        lambda d: tifffile.imwrite(d.images / name(2), IMAGE.astype(np.uint8)),
+        ["wrong type of image: 1", f"{name(2)}: found uint8"],
+    ),
+    "image of 32 bits": (
+        lambda d: tifffile.imwrite(d.images / name(2), IMAGE.astype(np.uint32)),
+        ["wrong type of image: 1", f"{name(2)}: found uint32"],
+    ),
+    "complex image": (
+        lambda d: tifffile.imwrite(d.images / name(2), IMAGE.astype(np.complex64)),
+        ["wrong type of image: 1", f"{name(2)}: found complex64"],
+    ),
+    "signed target": (
+        lambda d: tifffile.imwrite(d.targets / name(2), TARGET.astype(np.int8)),
+        ["wrong type of target: 1", f"{name(2)}: found int8"],
+    ),
+    "target of one bit": (
+        lambda d: tifffile.imwrite(d.targets / name(2), TARGET > 0),
+        ["wrong type of target: 1", f"{name(2)}: found bool"],
+    ),
+    "alpha channel": (
+        lambda d: tifffile.imwrite(
+            d.targets / name(2), np.dstack([TARGET] * 2), photometric="minisblack", extrasamples=["unassalpha"]
+        ),
+        ["several pages or channels: 1", f"{name(2)}: found pixels of shape 6 x 5 x 2"],
+    ),
+    "bands one after the other": (
+        lambda d: tifffile.imwrite(
+            d.images / name(2), np.stack([IMAGE] * 3), photometric="rgb", planarconfig="separate"
+        ),
+        ["several pages or channels: 1", f"{name(2)}: found pixels of shape 3 x 6 x 5"],
+    ),
+    "byte order": (
+        lambda d: (d.images / name(2)).write_bytes(b"MM\0*" + (d.images / name(2)).read_bytes()[4:]),
+        ["truncated or damaged files: 1", f"{name(2)}: found "],
+    ),
+    "header alone": (
+        lambda d: truncate(d.images / name(2), 8),
+        ["truncated or damaged files: 1", f"{name(2)}: found "],
+    ),
+    "class 8": (
+        lambda d: tifffile.imwrite(d.targets / name(2), np.where(TARGET, np.uint8(8), np.uint8(0))),
+        ["wrong values in targets: 1", f"{name(2)}: found 8 (3 px)"],
+    ),
+    "another size than its target": (
+        lambda d: tifffile.imwrite(d.targets / name(2), np.repeat(np.repeat(TARGET, 2, 0), 2, 1)),
+        ["wrong sizes: 1", f"masks/{name(2)}: found 12 x 10"],
+    ),
     "pages": (
         lambda d: tifffile.imwrite(d.images / name(2), np.stack([IMAGE, IMAGE]), photometric="minisblack"),
         ["several pages or channels: 1", "one page of one channel", f"{name(2)}: found 2 pages"],
@@ -285,6 +341,35 @@ def test_a_claim_of_many_pixels_takes_no_memory(delivery, monkeypatch):
     monkeypatch.setattr(tifffile.TiffPage, "asarray", spy)
     assert delivery.check()[0].has_errors
     assert set(shapes) == {(H, W)}
+
+
+def test_an_image_exchanged_with_its_target_is_seen_on_both(delivery):
+    image, target = delivery.images / name(2), delivery.targets / name(2)
+    image.rename(delivery.images / "x")
+    target.rename(image)
+    (delivery.images / "x").rename(target)
+    report = delivery.report()
+    assert "wrong type of image: 1\n  expected: uint16\n" in report and f"images/{name(2)}: found uint8" in report
+    assert "wrong type of target: 1\n  expected: uint8\n" in report and f"masks/{name(2)}: found uint16" in report
+
+
+def test_a_palette_is_passed_over_and_the_numbers_below_it_are_the_classes(delivery):
+    colours = np.random.default_rng(0).integers(2**16, size=(3, 256), dtype=np.uint16)
+    tifffile.imwrite(delivery.targets / name(2), TARGET, photometric="palette", colormap=colours)
+    report, contents = delivery.check()
+    assert str(report) == ""
+    np.testing.assert_array_equal(contents["900001.000002"].target, TARGET)
+
+
+def test_spaces_and_letters_of_any_alphabet_may_be_in_names(delivery):
+    pattern = re.compile(r"(?P<scene>.+) (?P<tile>\d+)\.tif")
+    for folder, pixels in ((delivery.images, IMAGE), (delivery.targets, TARGET)):
+        for old in folder.iterdir():
+            old.unlink()
+        tifffile.imwrite(folder / "Golfe du Lion é 湾 3.tif", pixels)
+    report = Report()
+    (tile,) = find_tiles(delivery.images, delivery.targets, pattern, report)
+    assert (tile.scene, tile.position, str(report)) == ("Golfe du Lion é 湾", 3, "")
 
 
 def test_unreadable_files_and_folders_are_listed(delivery, monkeypatch):

@@ -7,7 +7,7 @@ and W.
 from pathlib import Path
 from typing import Annotated, Literal
 
-from annotated_types import Ge
+from annotated_types import Ge, Le
 
 from seepseg.heads import Head
 from seepseg.models.attention_unet import MIN_DEPTH, AttentionDecoder
@@ -40,7 +40,7 @@ class ModelParams:
     name: Literal["unet", "attention_unet", "resnet_unet"]
     head: Head
     width: Annotated[int, Ge(1)]
-    depth: Annotated[int, Ge(2)]
+    depth: Annotated[int, Ge(2), Le(10)]
     stem: Literal[1, 2, 4]
     norm: Norm
     upsampling: Upsampling
