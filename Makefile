@@ -10,7 +10,7 @@
 # make cross-validation DATA=../my_tiles   the default recipe on scenes held out, fold by fold, into docs/results; goes on
 #              where it was interrupted. ARGS='--plan ablation' runs other recipes of benchmarks/recipes.yaml
 # make verify  run the pipeline in two fresh clones: do they give the same bytes?
-# make kills   kill trainings at random moments, however DVC runs them: is anything lost?
+# make kills   kill trainings at random moments, however DVC runs them, and then every stage: is anything lost?
 # make fuzz   give ingest 20,000 TIFF files that are damaged at random
 # make audit   check the licences of everything that is installed, then ask PyPI for known vulnerabilities
 # make lock    compile requirements.txt anew from pyproject.toml
@@ -49,6 +49,7 @@ verify: $(READY)
 
 kills: $(READY)
 	$(BIN)/python -m benchmarks.kills $(ARGS)
+	$(BIN)/python -m benchmarks.stage_kills $(ARGS)
 
 fuzz: $(READY)
 	$(BIN)/python -m benchmarks.fuzz $(ARGS)

@@ -53,19 +53,20 @@ def new_folder(folder: Path) -> Iterator[Path]:
     Raises:
         OSError: it can't be written; with `folder` as its file, and what is there stays.
     """
-    partial = folder.with_name(f".{folder.name}.partial")
-    # What a killed run left.
-    shutil.rmtree(partial, ignore_errors=True)
+    partial, old = (folder.with_name(f".{folder.name}.{suffix}.partial") for suffix in ("new", "old"))
+    for left_by_a_killed_run in (partial, old):
+        shutil.rmtree(left_by_a_killed_run, ignore_errors=True)
     try:
         partial.mkdir(parents=True)
         yield partial
-        if folder.exists():
-            shutil.rmtree(folder)
+        if folder.exists():  # a folder can't replace another at once, but is away for an instant only
+            folder.rename(old)
         partial.rename(folder)
     except OSError as error:
         raise _naming(folder, partial, error) from None
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        for temporary in (partial, old):
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _naming(path: Path, partial: Path, error: OSError) -> OSError:

@@ -28,7 +28,7 @@ GIT = ["git", "-c", "user.name=test", "-c", "user.email=test@localhost"]
 
 
 class Server:
-    """An S3 server."""
+    """An S3 server that can be killed and started again."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -52,13 +52,14 @@ class Server:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        files = self.files()
-        for _ in range(300):
+        files, started = self.files(), time.monotonic()
+        while time.monotonic() - started < 120:
             try:
                 files.invalidate_cache()
                 if not files.exists(BUCKET):
                     files.mkdir(BUCKET)
-                files.pipe(f"{BUCKET}/ready", b"yes")
+                for number in range(20):  # which come to lie in several of its volumes
+                    files.pipe(f"{BUCKET}/ready{number}", b"yes")
                 return
             except Exception:  # not ready yet, in one of many ways
                 time.sleep(0.2)
@@ -204,6 +205,73 @@ def test_a_wrong_secret_is_refused(shared, server, tmp_path):
         assert "Forbidden" in result.stdout
         assert "Traceback" not in result.stdout and SECRET not in result.stdout
     assert not (other / "models/model.safetensors").exists()
+
+
+@pytest.fixture
+def mortal(tmp_path):
+    """A server that no other test depends on."""
+    folder = tmp_path / "server"
+    folder.mkdir()
+    server = Server(folder)
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def large(mortal, tmp_path):
+    """A repository with 64 files of 2 MiB, not pushed yet."""
+    folder = tmp_path / "large"
+    folder.mkdir()
+    subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
+    succeed(folder, "init", "--quiet")
+    (folder / "tiles").mkdir()
+    for number in range(64):
+        (folder / f"tiles/{number}.bin").write_bytes(pixels(number))
+    succeed(folder, "add", "tiles")
+    succeed(folder, "remote", "add", "--default", "storage", f"s3://{BUCKET}/store")
+    succeed(folder, "remote", "modify", "storage", "verify", "true")
+    subprocess.run(["git", "add", "--all"], cwd=folder, check=True)
+    subprocess.run([*GIT, "commit", "--quiet", "--message", "large"], cwd=folder, check=True)
+    succeed(folder, "remote", "modify", "--local", "storage", "endpointurl", mortal.url)
+    return folder
+
+
+def pixels(number):
+    return hashlib.shake_256(bytes([number])).digest(2**21)
+
+
+def kill_in_the_middle(server, process, has_begun):
+    """Kill the server once the command has moved some files, start it again, and let the command end as it will.
+
+    It tries each file several times, so that it may get over it; with a server that stays away it would take its time.
+    """
+    while not has_begun():
+        assert process.poll() is None, process.stdout.read()
+        time.sleep(0.02)
+    server.kill()
+    server.start()
+    said, _ = process.communicate(timeout=300)
+    assert "Traceback" not in said, said
+
+
+def test_a_server_that_dies_in_the_middle_of_push_and_of_pull(large, mortal, tmp_path):
+    stored = mortal.folder / "data"
+
+    def size_of(folder):
+        return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+    process, before = start(large, "-m", "dvc", "push", "--jobs", "2"), size_of(stored)
+    kill_in_the_middle(mortal, process, lambda: size_of(stored) > before + 20 * 2**20)
+    succeed(large, "push")
+    assert "in sync" in succeed(large, "status", "--cloud")
+    assert len(mortal.objects()) == 65  # the files and their list
+
+    other = clone(large, tmp_path / "other", mortal)
+    process, cache = start(other, "-m", "dvc", "pull", "--jobs", "2"), other / ".dvc/cache"
+    kill_in_the_middle(mortal, process, lambda: size_of(cache) > 20 * 2**20)
+    succeed(other, "pull")
+    assert [(other / f"tiles/{number}.bin").read_bytes() == pixels(number) for number in range(64)] == [True] * 64
 
 
 def test_a_corrupted_object_of_the_remote_is_not_used(shared, server, tmp_path):
