@@ -29,19 +29,19 @@ from seepseg.files import write_json
 
 RESULT = Path("docs/results/kills.json")
 ROOT = Path(__file__).parents[1]
-# Makes a training of a few seconds, of two networks.
+# Makes a training of a minute, of two networks.
 SMALL: dict[str, dict[str, Any]] = {
     "sample": {"n_scenes": 4, "tiles_per_scene": 6, "tile_size": 64},
     "split": {"n_folds": 4},
     "model": {"width": 4, "depth": 3},
     "sampling": {"crop": 32, "crops_per_tile": 4},
-    "train": {"networks": 2, "epochs": 30, "threads": 1, "batch_size": 4},
+    "train": {"networks": 2, "epochs": 150, "threads": 1, "batch_size": 4},
     "outline": {"threads": 1},
     "name": {"members": 2, "hidden": 8, "epochs": 5},
     "evaluate": {"bootstrap_samples": 50},
     "plot": {"n_tiles": 2, "n_worst": 2, "dpi": 40},
 }
-LATEST = 8.0  # seconds after the training has begun, before which it is killed
+LATEST = 4.0  # seconds after the training has begun, before which it is killed
 PATIENCE = 300.0  # seconds
 
 

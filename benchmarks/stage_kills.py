@@ -1,13 +1,13 @@
-"""Kill stages at random moments and look at what it leaves: of every output the old file or the new one, whole.
+"""Kill stages at random moments and look at what they leave: of every output the old file or the new one, whole.
 
     python -m benchmarks.stage_kills            # 12 SIGKILLs a stage, in about six minutes
     python -m benchmarks.stage_kills --kills 4  # fewer
 
-Train, which goes on where it was and shows its curves meanwhile, has benchmarks.kills for itself; this is about the
-others. Runs a small pipeline twice in a temporary clone, on two different samples. Then it starts each stage, without DVC,
+Runs a small pipeline twice in a temporary clone, on two different samples. Then it starts each stage, without DVC,
 where its inputs are those of the second run and its outputs those of the first, and kills it: about every other time at
 any moment, else in the first twentieth of a second after it has begun to write. In the end the stage is left alone, and
-must write what it wrote before. Writes what happened to docs/results/stage_kills.json.
+must write what it wrote before. Train, which goes on where it was, has benchmarks.kills for itself. Writes what
+happened to docs/results/stage_kills.json.
 """
 
 import argparse
