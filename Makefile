@@ -59,8 +59,8 @@ fuzz: $(READY)
 audit: $(READY) $(AUDIT)/pip-audit
 	$(AUDIT)/pip-licenses --python=$(BIN)/python --from=mixed --format=plain --order=license --partial-match \
 	  --allow-only='MIT;BSD;Apache;MPL;Mozilla;PSF;Python Software Foundation;EPL;Zope' --ignore-packages grandalf pygit2
-	$(AUDIT)/pip-audit --requirement requirements.txt --no-deps --disable-pip --strict 2>&1 || { \
-	  echo "Either a package has a known vulnerability, or PyPI's database can't be reached from here: see above."; exit 1; }
+	@$(AUDIT)/pip-audit --requirement requirements.txt --no-deps --disable-pip --strict 2>&1 || { \
+	  echo "Either a package has a known vulnerability, or PyPI can't be asked from here: see the line above."; exit 1; }
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks.bench $(ARGS)

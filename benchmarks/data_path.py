@@ -27,6 +27,7 @@ import numpy.typing as npt
 import tifffile
 import yaml
 
+from seepseg.delivery import DataParams, check_grid
 from seepseg.errors import InputError, run_stage
 from seepseg.faults import Report
 from seepseg.files import NpyStream, atomic_path, write_csv, write_json
@@ -34,7 +35,7 @@ from seepseg.packed import IMAGES, MANIFEST, TARGETS
 from seepseg.params import load_params
 from seepseg.synthetic import make_scene
 from seepseg.tiles import find_tiles
-from stages.ingest import METRICS, DataParams, Packer, check_grid
+from stages.ingest import METRICS, Packer
 
 ROOT = Path(__file__).parents[1]
 STAGES = ("ingest", "split", "class_balance", "train")

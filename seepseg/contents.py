@@ -168,6 +168,14 @@ class TileReader:
         for tile in tiles:
             yield self._read_tile(tile)
 
+    def read_image(self, tile: Tile) -> tuple[npt.NDArray[np.uint16], Intensity] | None:
+        """Read and check the image of a tile, without a target.
+
+        Returns:
+            uint16 (H, W), and the sums over its valid pixels; None where there is no sound image.
+        """
+        return self._read_image(tile.image) if tile.image else None
+
     def check_sizes(self) -> None:
         """Note the files whose size is not the most common one; to be called after the last tile."""
         sizes = Counter(self._shapes.values())

@@ -51,7 +51,8 @@ class DecisionRule:
         looks: at each pixel, over which a network's answers are averaged; see `seepseg.scene_inference`.
         adapt_tiles: see there.
         threshold: probability of any class that all pixels of an outline reach.
-        min_area: pixels of the smallest outline.
+        outline_area: pixels of the smallest outline that is looked at.
+        min_area: of the smallest that stays.
         keep: judged keeps what the namers take for slicks, peak what has a pixel that a network is sure of.
         object_cut: f, for judged.
         pixel_cut: d, for judged.
@@ -65,6 +66,7 @@ class DecisionRule:
     looks: Looks
     adapt_tiles: Annotated[int, Ge(0)]
     threshold: Share
+    outline_area: Annotated[int, Ge(1)]
     min_area: Annotated[int, Ge(1)]
     keep: Keep
     object_cut: Share

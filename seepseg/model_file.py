@@ -13,7 +13,7 @@ from seepseg.network_file import NetworksMeta, build_networks
 from seepseg.params import param_block
 from seepseg.tensor_file import Kind, open_tensors, write_tensors
 
-MODEL = Kind("model", 1, "write it anew with `dvc repro decide`")
+MODEL = Kind("model", 1, "write it anew with `dvc repro decide`, or have it sent again")
 
 
 @dataclass(frozen=True)

@@ -12,16 +12,20 @@ from typing import Annotated, Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import torch
 from annotated_types import Ge, Gt, Le, Len, Lt
+from torch import nn
 
 from seepseg.backends import Backend
-from seepseg.device import DeviceName
+from seepseg.device import DeviceName, amp_dtype
 from seepseg.errors import InputError
+from seepseg.heads import Head
+from seepseg.inputs import InputMaker
 from seepseg.objects import Labels, label_objects, overlapping_pairs
 from seepseg.packed import NODATA, PIXELS, Packed, read_parts, read_split
 from seepseg.params import param_block
 from seepseg.recurrence import Recurrence
-from seepseg.scene_inference import Looks, SceneProbs
+from seepseg.scene_inference import Looks, ScenePredictor, SceneProbs
 from seepseg.scenes import Scene, find_scenes
 from seepseg.slick_features import CONNECTIVITY, FEATURES, measure_slicks
 
@@ -79,6 +83,27 @@ def find_views(packed: Packed, networks: int) -> list[View]:
     ]
     test = find_scenes(packed.manifest, read_split(packed)["test"], shape)
     return views + [View("test", scene, tuple(range(networks))) for scene in test]
+
+
+def build_predictors(
+    networks: nn.ModuleList, head: Head, make_input: InputMaker, params: OutlineParams, device: torch.device
+) -> list[ScenePredictor]:
+    """What runs each network over scenes, as section `outline` says; the networks move to the device."""
+    return [
+        ScenePredictor(
+            network.to(device),
+            head=head,
+            make_input=make_input,
+            batch_size=params.batch_size,
+            device=device,
+            dtype=amp_dtype(device, params.amp),
+            backend=params.backend,
+            key="outline.backend",
+            looks=params.looks,
+            adapt_tiles=params.adapt_tiles,
+        )
+        for network in networks
+    ]
 
 
 def slick_features(class_names: Sequence[str], recurrence: bool) -> list[str]:

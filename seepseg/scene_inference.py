@@ -24,7 +24,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from seepseg.backends import Backend, prepare
 from seepseg.heads import Head, class_probs, foreground_probs
 from seepseg.inputs import InputMaker
-from seepseg.packed import NODATA, Packed
+from seepseg.packed import NODATA
 from seepseg.scenes import Scene
 
 Looks = Literal[1, 4, 8]
@@ -57,7 +57,6 @@ class ScenePredictor:
         network: on `device`; left as it is.
         head: what the channels of its logits mean.
         make_input: as in training.
-        packed: holds the tiles.
         batch_size: tiles at a time.
         device: where to compute.
         dtype: reduced precision to compute in, `None` for float32.
@@ -72,7 +71,6 @@ class ScenePredictor:
     network: nn.Module
     head: Head
     make_input: InputMaker
-    packed: Packed
     batch_size: int
     device: torch.device
     dtype: torch.dtype | None
@@ -82,9 +80,13 @@ class ScenePredictor:
     adapt_tiles: int
 
     @torch.inference_mode()
-    def predict(self, scene: Scene) -> SceneProbs:
-        """Run the network over the tiles of a scene."""
-        images: Images = self.packed.images[scene.indices]
+    def predict(self, scene: Scene, images: Images) -> SceneProbs:
+        """Run the network over a scene.
+
+        Args:
+            scene: where its N tiles lie.
+            images: uint16 (N, h, w), the tiles.
+        """
         network = self._prepare(self._adapted(scene, images)) if self.adapt_tiles else self._as_trained
         total, weights = self._look(network, scene, images)
         foreground, classes = [], []

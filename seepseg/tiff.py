@@ -1,4 +1,4 @@
-"""Read TIFF files of one page and one channel; tifffile judges every header, and no header twice.
+"""Read and write TIFF files of one page and one channel; tifffile judges every header, and no header twice.
 
 What tifffile concludes about a file follows from the file's size and the bytes that it read to come to the
 conclusion. Where none of these lie among the pixels, and the pixels lie in the file as they are in memory, the
@@ -212,3 +212,8 @@ def _explain(path: str, error: Exception) -> Fault:
 def format_shape(shape: tuple[int, ...]) -> str:
     """A shape as people write it: 256 x 256."""
     return " x ".join(map(str, shape))
+
+
+def write_tiff(path: Path, pixels: npt.NDArray[np.uint16] | npt.NDArray[np.uint8]) -> None:
+    """Write one uncompressed grey TIFF that names no program or date: bytes depend on the pixels alone."""
+    tifffile.imwrite(path, pixels, byteorder="<", photometric="minisblack", metadata=None, software=False)

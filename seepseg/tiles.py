@@ -80,6 +80,12 @@ def find_tiles(images: Path, targets: Path, pattern: re.Pattern[str], report: Re
     return tiles
 
 
+def find_images(folder: Path, pattern: re.Pattern[str], report: Report) -> list[Tile]:
+    """Find images without targets; as `find_tiles` otherwise."""
+    files = _list_folder(folder, pattern, report)
+    return [Tile(PurePath(path).stem, *key, path, None) for key in sorted(files) for path in files[key]]
+
+
 def _list_folder(folder: Path, pattern: re.Pattern[str], report: Report) -> dict[tuple[str, int], list[str]]:
     """Files by scene and position; an empty list where something that is no file has a tile's name."""
     try:

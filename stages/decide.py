@@ -44,6 +44,7 @@ def main() -> None:
         looks=outline.looks,
         adapt_tiles=outline.adapt_tiles,
         threshold=outline.threshold,
+        outline_area=outline.min_area,
         min_area=outline.min_area,
         keep=params.keep,
         object_cut=0.0,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from seepseg.device import amp_dtype, choose_device, explain_full_memory, make_deterministic
+from seepseg.device import choose_device, explain_full_memory, make_deterministic
 from seepseg.errors import run_stage
 from seepseg.files import NpyStream, atomic_path, write_csv, write_json
 from seepseg.inputs import InputMaker
@@ -26,6 +26,7 @@ from seepseg.outlines import (
     annotated_outlines,
     average,
     average_classes,
+    build_predictors,
     find_slicks,
     find_views,
     slick_table,
@@ -33,7 +34,6 @@ from seepseg.outlines import (
 from seepseg.packed import NODATA, open_packed, read_parts
 from seepseg.params import load_params
 from seepseg.recurrence import find_recurrence
-from seepseg.scene_inference import ScenePredictor
 
 NETWORKS = Path("models/networks.safetensors")
 
@@ -47,23 +47,8 @@ def main() -> None:
     names = packed.class_names
     networks, meta = load_networks(NETWORKS)
     check_classes(NETWORKS, meta.class_names, names, "train")
-    make_input, dtype = InputMaker(meta.input, packed.manifest), amp_dtype(device, params.amp)
-    predictors = [
-        ScenePredictor(
-            network.to(device),
-            head=meta.model.head,
-            make_input=make_input,
-            packed=packed,
-            batch_size=params.batch_size,
-            device=device,
-            dtype=dtype,
-            backend=params.backend,
-            key="outline.backend",
-            looks=params.looks,
-            adapt_tiles=params.adapt_tiles,
-        )
-        for network in networks
-    ]
+    make_input = InputMaker(meta.input, packed.manifest)
+    predictors = build_predictors(networks, meta.model.head, make_input, params, device)
     views = find_views(packed, len(predictors))
     known = find_recurrence(packed, read_parts(packed), params.origins)
     curves = {view.split: PrHistogram(names) for view in views}
@@ -75,8 +60,9 @@ def main() -> None:
         for stream in streams.values():
             stream.write_header(sum(len(view.scene.indices) for view in views), packed.targets.shape[1:])
         for number, (split, scene, seen_by) in enumerate(views):
-            probs = {network: predictors[network].predict(scene) for network in seen_by}
-            image = scene.stitch(packed.images[scene.indices])
+            images = packed.images[scene.indices]
+            probs = {network: predictors[network].predict(scene, images) for network in seen_by}
+            image = scene.stitch(images)
             target = scene.stitch(packed.targets[scene.indices])
             foreground = average(list(probs.values()))
             classes = average_classes(list(probs.values()), foreground)
@@ -85,7 +71,7 @@ def main() -> None:
             for which, outlines in (("annotated", annotated), ("outlined", outlined)):
                 table = slick_table(image, outlines, target, annotated[0], probs, known, names)
                 tables[which].append(table.assign(split=split, scene=number))
-            curves[split].update(classes, packed.targets[scene.indices], packed.images[scene.indices] != NODATA)
+            curves[split].update(classes, packed.targets[scene.indices], images != NODATA)
             streams["labels"].append(scene.cut(outlined[0]))
             streams["foreground"].append(scene.cut(foreground))
             streams["classes"].append(classes.argmax(axis=1) + 1)

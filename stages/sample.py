@@ -7,15 +7,13 @@ Reads nothing; takes the section sample of params.yaml. Writes data/sample/train
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
-import numpy.typing as npt
-import tifffile
 from annotated_types import Ge, Le
 
 from seepseg.errors import run_stage
 from seepseg.files import new_folder
 from seepseg.params import load_params, param_block
 from seepseg.synthetic import make_scene
+from seepseg.tiff import write_tiff
 
 SAMPLE_DIR = Path("data/sample")
 IMAGES = "train_images_256"
@@ -45,11 +43,6 @@ def main() -> None:
                 write_tiff(folder / IMAGES / name, image)
                 write_tiff(folder / TARGETS / name, target)
     print(f"{SAMPLE_DIR}: {params.n_scenes} scenes of {params.tiles_per_scene} tiles")
-
-
-def write_tiff(path: Path, pixels: npt.NDArray[np.uint16] | npt.NDArray[np.uint8]) -> None:
-    """Write one uncompressed grey TIFF that names no program or date: bytes depend on the pixels alone."""
-    tifffile.imwrite(path, pixels, byteorder="<", photometric="minisblack", metadata=None, software=False)
 
 
 if __name__ == "__main__":

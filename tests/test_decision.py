@@ -10,6 +10,7 @@ RULE = {
     "looks": 1,
     "adapt_tiles": 8,
     "threshold": 0.4,
+    "outline_area": 2,
     "min_area": 2,
     "keep": "judged",
     "object_cut": 0.5,

@@ -20,6 +20,7 @@ RULE = DecisionRule(
     looks=4,
     adapt_tiles=32,
     threshold=0.3,
+    outline_area=2,
     min_area=2,
     keep="judged",
     object_cut=0.5,
@@ -78,7 +79,7 @@ def test_parts_that_do_not_belong_together(tmp_path, networks, namers, rule, mes
     with pytest.raises(InputError, match=message) as error:
         load_model(path)
     assert "\n" not in str(error.value)
-    assert str(error.value).endswith("write it anew with `dvc repro decide`")
+    assert str(error.value).endswith("write it anew with `dvc repro decide`, or have it sent again")
 
 
 class Trap:

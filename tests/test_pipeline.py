@@ -65,7 +65,8 @@ def test_every_section_belongs_to_a_stage():
 
 
 def test_every_stage_file_is_in_the_pipeline():
-    assert {path.stem for path in (ROOT / "stages").glob("*.py")} == {*STAGES, "__init__"}
+    """But for predict, which is run by hand."""
+    assert {path.stem for path in (ROOT / "stages").glob("*.py")} == {*STAGES, "predict", "__init__"}
 
 
 def test_no_stage_imports_another():

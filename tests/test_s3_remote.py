@@ -197,6 +197,12 @@ def test_only_the_address_is_committed(shared):
     assert b"127.0.0.1" not in (shared / "dvc.lock").read_bytes()
 
 
+def test_the_secret_is_in_no_file_of_a_repository_that_was_pushed(shared):
+    """Nor in logs, caches and temporary files; this file itself is."""
+    found = [path for path in shared.rglob("*") if path.is_file() and SECRET.encode() in path.read_bytes()]
+    assert {path.name for path in found} <= {"test_s3_remote.py"}
+
+
 def test_a_wrong_secret_is_refused(shared, server, tmp_path):
     other = clone(shared, tmp_path / "other", server)
     for command in ("pull", "push"):

@@ -35,12 +35,11 @@ def scene_of(cells, seed=0):
     return packed, scene
 
 
-def predictor(packed, network=None, **values):
+def predictor(network=None, **values):
     fixed = {
         "network": network or Lopsided(),
         "head": "softmax",
         "make_input": AS_IS,
-        "packed": packed,
         "batch_size": 2,
         "device": CPU,
         "dtype": None,
@@ -85,7 +84,7 @@ def logits_by_hand(packed, scene, looks):
 @pytest.mark.parametrize("cells", [[(0, 0)], [(0, 0), (0, 1)], [(0, 0), (0, 1), (1, 1), (2, 1)]])
 def test_looks_by_hand(cells, looks):
     packed, scene = scene_of(cells)
-    probs = predictor(packed, looks=looks).predict(scene)
+    probs = predictor(looks=looks).predict(scene, packed.images)
     image = scene.stitch(packed.images)
     expected = np.exp(logits_by_hand(packed, scene, looks))
     expected /= expected.sum(axis=0)
@@ -99,7 +98,7 @@ def test_looks_by_hand(cells, looks):
 def test_a_scene_without_data_gets_no_slick():
     packed, scene = scene_of([(0, 0), (0, 1)])
     packed.images[:] = 0
-    probs = predictor(packed, looks=4).predict(scene)
+    probs = predictor(looks=4).predict(scene, packed.images)
     assert (probs.foreground == 0).all()
     assert np.isfinite(probs.class_probs).all()
 
@@ -123,7 +122,7 @@ def test_norms_know_the_scene_as_far_as_it_has_tiles():
     packed.images[:] += 1  # all of it seen
     network = Normed()
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    foreground = predictor(packed, network, adapt_tiles=6, batch_size=3).predict(scene).foreground
+    foreground = predictor(network, adapt_tiles=6, batch_size=3).predict(scene, packed.images).foreground
     pixels = packed.images.astype(float)
     share = 3 / (3 + 6)
     mean = share * pixels.mean() + (1 - share) * 3
@@ -136,7 +135,7 @@ def test_norms_know_the_scene_as_far_as_it_has_tiles():
 
 def test_networks_without_batch_norm_are_left_alone():
     packed, scene = scene_of([(0, 0), (0, 1)])
-    plain, adapted = (predictor(packed, adapt_tiles=tiles).predict(scene) for tiles in (0, 32))
+    plain, adapted = (predictor(adapt_tiles=tiles).predict(scene, packed.images) for tiles in (0, 32))
     np.testing.assert_array_equal(plain.foreground, adapted.foreground)
 
 
@@ -144,5 +143,5 @@ def test_statistics_of_a_scene_serve_its_windows():
     packed, scene = scene_of([(0, 0), (0, 1)])
     manifest = packed.manifest.assign(nodata_fraction=0.0, mean=[5.0, 7.0], std=[1.0, 1.0])
     make_input = InputMaker(InputSpec(normalization="scene", extra="none"), manifest)
-    probs = predictor(packed, make_input=make_input, looks=4).predict(scene)
+    probs = predictor(make_input=make_input, looks=4).predict(scene, packed.images)
     assert probs.foreground.shape == (SIDE, 2 * SIDE)

@@ -20,8 +20,8 @@ from seepseg.inference import predict
 from seepseg.inputs import InputMaker
 from seepseg.metrics import confusion_counts, scores
 from seepseg.model_file import load_model, save_model
-from seepseg.naming import load_namers
-from seepseg.network_file import load_networks
+from seepseg.naming import load_namers, save_namers
+from seepseg.network_file import load_networks, save_networks
 from seepseg.packed import open_packed, read_split
 from seepseg.scene_counts import SceneCounts, pooled_scores
 
@@ -325,6 +325,32 @@ def test_a_single_tile_is_refused_where_it_would_be_split(finished, workspace):
     assert (result.returncode, result.stdout) == (1, "")
     assert re.fullmatch("error: .* found 4 folds for 1 scenes; lower split.n_folds .*\n", result.stderr)
     assert workspace.files() == before
+
+
+@pytest.mark.parametrize(
+    ("stage", "file"),
+    [("outline", "networks"), ("decide", "namers"), ("evaluate", "model")],
+)
+def test_what_was_made_for_other_classes_is_refused(finished, prepared, stage, file):
+    copy_of(finished, prepared, "models", "data/outlines")
+    folder = prepared.folder / "models"
+    others = [f"other_{number}" for number in range(1, 8)]
+    networks, meta = load_networks(folder / "networks.safetensors")
+    namers, namers_meta = load_namers(folder / "namers.safetensors")
+    meta, namers_meta = (replace(each, class_names=others) for each in (meta, namers_meta))
+    match file:
+        case "networks":
+            save_networks(folder / "networks.safetensors", [network.state_dict() for network in networks], meta)
+        case "namers":
+            save_namers(folder / "namers.safetensors", namers, namers_meta)
+        case "model":
+            model = replace(load_model(folder / "model.safetensors"), meta=meta)
+            save_model(folder / "model.safetensors", model, namers_meta)
+    result = prepared.command(stage)
+    assert result.returncode == 1
+    assert re.fullmatch(
+        rf"error: models/{file}\.safetensors: expected the classes .*, found .*; run .*\n", result.stderr
+    )
 
 
 def test_a_schedule_changes_the_loss_by_epoch(prepared):

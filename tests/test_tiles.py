@@ -329,6 +329,17 @@ def test_every_fault_is_an_error_that_names_file_expected_and_found(delivery, fa
     assert not caplog.records
 
 
+@pytest.mark.parametrize("compression", [None, "lzw"])
+def test_a_file_that_ends_at_any_byte_is_damaged(delivery, compression):
+    path = delivery.images / name(2)
+    tifffile.imwrite(path, IMAGE, compression=compression)
+    whole = path.read_bytes()
+    for size in range(len(whole)):
+        path.write_bytes(whole[:size])
+        report, contents = delivery.check()
+        assert report.has_errors and contents.get("900001.000002") is None, f"{size} of {len(whole)} bytes"
+
+
 def test_a_claim_of_many_pixels_takes_no_memory(delivery, monkeypatch):
     claim_size(delivery.images / name(2), 60_000, 60_000)
     read = tifffile.TiffPage.asarray

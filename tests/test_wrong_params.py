@@ -6,6 +6,7 @@ import pytest
 import yaml
 from conftest import ROOT
 
+from seepseg.delivery import DataParams
 from seepseg.errors import InputError
 from seepseg.inputs import InputParams
 from seepseg.losses import LossParams
@@ -19,7 +20,6 @@ from seepseg.transforms import AugmentParams
 from stages.class_balance import ClassBalanceParams
 from stages.decide import DecideParams
 from stages.evaluate import EvaluateParams
-from stages.ingest import DataParams
 from stages.plot import PlotParams
 from stages.sample import SampleParams
 from stages.split import SplitParams
