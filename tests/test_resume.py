@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -172,25 +173,9 @@ def test_a_second_training_of_the_same_run_ends_at_once(long):
         third.kill()
 
 
-def test_two_processes_that_are_stopped_go_on_with_the_same_bits(prepared):
-    prepared.set("train", epochs=12, devices=2, networks=1)
-    assert prepared.command("train").returncode == 0
-    expected = outputs(prepared)
-    for name in OUTPUTS:
-        (prepared.folder / name).unlink()
-    with command(prepared) as process:
-        wait_for(process, "epoch 1/")
-        process.send_signal(signal.SIGTERM)
-        _, errors = process.communicate(timeout=60)
-    assert (process.returncode, errors) == (1, "stopped; the same command goes on from the last checkpoint\n")
-    result = prepared.command("train")
-    assert result.returncode == 0 and "going on after" in result.stdout
-    assert outputs(prepared) == expected
-
-
-@pytest.mark.parametrize("devices", [1, 2])
-def test_a_training_ends_when_its_dvc_is_gone(long, devices):
-    long.set("train", devices=devices)
+@contextmanager
+def under_dvc(workspace):
+    """A training that something has started which says that it is DVC; both, with the output of both."""
     script = (
         "import subprocess, sys, time\n"
         "child = subprocess.Popen([sys.executable, '-m', 'stages.train'], stderr=sys.stdout)\n"
@@ -198,15 +183,34 @@ def test_a_training_ends_when_its_dvc_is_gone(long, devices):
     )
     env = os.environ | {"PYTHONPATH": str(ROOT), STARTED_BY_DVC: "train"}
     with subprocess.Popen(
-        [sys.executable, "-c", script], cwd=long.folder, env=env, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", script], cwd=workspace.folder, env=env, stdout=subprocess.PIPE, text=True
     ) as dvc:
+        yield dvc
+
+
+def test_a_training_ends_when_its_dvc_is_gone(long):
+    with under_dvc(long) as dvc:
         wait_for(dvc, "epoch 2/400")
         dvc.kill()
         rest = dvc.stdout.read()  # until the training has closed it, too
-    assert "stopped" in rest and "Traceback" not in rest
-    with command(long) as process:  # with a checkpoint of the step that it was at
-        wait_for(process, "going on after ")
-        process.kill()
+    assert "stopped: after " in rest
+
+
+def test_two_processes_whose_dvc_is_gone_stop_and_go_on_with_the_same_bits(prepared):
+    """Which sends SIGTERM to the process that started them."""
+    prepared.set("train", epochs=16, devices=2, networks=1)
+    assert prepared.command("train").returncode == 0
+    expected = outputs(prepared)
+    for name in OUTPUTS:
+        (prepared.folder / name).unlink()
+    with under_dvc(prepared) as dvc:
+        wait_for(dvc, "epoch 1/16 ")
+        dvc.kill()
+        rest = dvc.stdout.read()
+    assert "stopped; the same command goes on from the last checkpoint" in rest and "Traceback" not in rest
+    result = prepared.command("train")
+    assert result.returncode == 0 and "going on after" in result.stdout
+    assert outputs(prepared) == expected
 
 
 def test_killed_again_and_again_it_gets_done_with_the_same_bits(prepared):
