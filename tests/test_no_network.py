@@ -1,6 +1,7 @@
 """No stage opens a connection: the default pipeline runs where there is no network, and doesn't even try."""
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -25,7 +26,7 @@ except OSError as error:
 
 
 def test_the_pipeline_runs_without_a_network_and_does_not_try_one(workspace):
-    if subprocess.run([*NAMESPACE, "true"], check=False).returncode:
+    if shutil.which("unshare") is None or subprocess.run([*NAMESPACE, "true"], check=False).returncode:
         pytest.skip("no network namespace may be made here")
     result = subprocess.run(
         [*NAMESPACE, sys.executable, "-c", SCRIPT, *STAGES],
