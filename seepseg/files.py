@@ -63,6 +63,8 @@ def new_folder(folder: Path) -> Iterator[Path]:
             folder.rename(old)
         partial.rename(folder)
     except OSError as error:
+        if old.exists() and not folder.exists():
+            old.rename(folder)
         raise _naming(folder, partial, error) from None
     finally:
         for temporary in (partial, old):

@@ -2,12 +2,13 @@
 
 import errno
 import os
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from seepseg.files import NpyStream, atomic_path, read_json, write_bytes, write_csv, write_json
+from seepseg.files import NpyStream, atomic_path, new_folder, read_json, write_bytes, write_csv, write_json
 
 
 def test_json_is_sorted_rounded_and_ends_with_a_newline(tmp_path):
@@ -64,6 +65,28 @@ def test_a_write_that_fails_names_the_file_and_leaves_the_old_one(tmp_path, monk
     assert (error.value.errno, error.value.filename) == (number, str(path))
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_that_fails_to_take_the_place_of_another_leaves_it_there(tmp_path, monkeypatch):
+    folder = tmp_path / "a"
+    folder.mkdir()
+    (folder / "old").touch()
+    rename = Path.rename
+
+    def failing(path, target):
+        if path.name.endswith(".new.partial"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    with pytest.raises(OSError, match="Input/output error") as error, new_folder(folder) as partial:
+        (partial / "new").touch()
+    assert error.value.filename == str(folder)
+    assert list(tmp_path.iterdir()) == [folder] and list(folder.iterdir()) == [folder / "old"]
+    monkeypatch.undo()
+    with new_folder(folder) as partial:
+        (partial / "new").touch()
+    assert list(tmp_path.iterdir()) == [folder] and list(folder.iterdir()) == [folder / "new"]
 
 
 def test_what_fails_to_be_read_meanwhile_keeps_its_name(tmp_path):
