@@ -30,6 +30,6 @@ def push_runs(repo: Repo) -> int:
 
 if __name__ == "__main__":
     try:
-        print(f"{push_runs(Repo())} runs of stages are in the remote")
+        print(f"runs of stages in the remote: {push_runs(Repo())}")
     except DvcException as error:
         sys.exit(f"error: {error}")
