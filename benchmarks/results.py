@@ -12,7 +12,7 @@ import yaml
 
 from seepseg import figures
 from seepseg.files import write_bytes, write_json
-from seepseg.metrics import PrHistogram, named_slick_scores
+from seepseg.metrics import PrHistogram, named_slick_scores, object_scores, scores
 from seepseg.packed import BACKGROUND
 from seepseg.scene_counts import (
     SceneCounts,
@@ -27,6 +27,7 @@ FOLDER = Path("docs/results")
 RECIPES = Path("benchmarks/recipes.yaml")
 SAMPLES, SEED = 2000, 1  # of the bootstrap
 DPI = 80
+COMPARED = ("binary_dice", "macro_dice", "object_f1")
 HEADINGS = {
     "binary_dice": "binary Dice",
     "macro_dice": "macro Dice",
@@ -53,6 +54,10 @@ def write_all(runs: Path) -> None:
     document = {
         f"{recipe}{'_tiles_at_random' if random else ''}": pool(found) for (recipe, random), found in groups.items()
     }
+    for (recipe, random), found in groups.items():
+        base = "short" if recipe.startswith("short+") else "default"
+        if not random and recipe not in ("default", "short") and (base, False) in groups:
+            document[recipe]["against"] = {"base": base, **compare(found, groups[base, False])}
     write_json(FOLDER / "cross_validation.json", document)
     write_bytes(FOLDER / "README.md", page(document).encode())
     if "default" in document:
@@ -87,6 +92,50 @@ def pool(results: list[Result]) -> Result:
         "commits": sorted({result["commit"] for result in results}),
         "seeds": {"fold": fold, "seeds": [result["seed"] for result in repeated], **spread},
     }
+
+
+def compare(results: list[Result], base: list[Result]) -> Result:
+    """What a recipe scores more than another on the folds that both have, with 95 % intervals.
+
+    Each resample of the bootstrap draws scenes once for both, so that what makes a scene hard for both cancels.
+
+    Args:
+        results: of the recipe, as in `pool`.
+        base: of the other.
+
+    Returns:
+        `folds`, and of each score `<name>`, the difference, `<name>_low` and `<name>_high`; without a fold that both
+        have, no score.
+    """
+    first, second = (
+        {result["fold"]: scene_counts([result]) for result in first_seeds(group)} for group in (results, base)
+    )
+    folds = sorted(first.keys() & second.keys())
+    if not folds:
+        return {"folds": []}
+    pairs = [
+        sorted((each for fold in folds for each in counts[fold]), key=lambda each: each.scene)
+        for counts in (first, second)
+    ]
+    assert [each.scene for each in pairs[0]] == [each.scene for each in pairs[1]], "the folds are fixed"
+    n_scenes = len(pairs[0])
+    draws = np.random.default_rng(SEED).multinomial(n_scenes, np.full(n_scenes, 1 / n_scenes), size=SAMPLES)
+    different, which = np.unique(draws, axis=0, return_inverse=True)  # of few scenes there are few
+    drawn = np.array([np.subtract(*(headlines(counts, times) for counts in pairs)) for times in different])[which]
+    whole = np.subtract(*(headlines(counts, np.ones(n_scenes, int)) for counts in pairs))
+    low, high = np.nanpercentile(drawn, (2.5, 97.5), axis=0)
+    compared: Result = {"folds": folds}
+    for name, *values in zip(COMPARED, whole, low, high, strict=True):
+        compared |= dict(zip((name, f"{name}_low", f"{name}_high"), map(float, values), strict=True))
+    return compared
+
+
+def headlines(counts: list[SceneCounts], times: Any) -> Any:
+    """The scores of `COMPARED`, float64, of scenes that count so many times each; NaN where there is none."""
+    confusion = sum(number * each.confusion for number, each in zip(times, counts, strict=True))
+    objects = sum(number * each.objects[0] for number, each in zip(times, counts, strict=True))
+    found = scores(confusion, [str(number) for number in range(1, len(confusion))]) | object_scores(*map(int, objects))
+    return np.array([np.nan if found[name] is None else found[name] for name in COMPARED])
 
 
 def first_seeds(results: list[Result]) -> list[Result]:
@@ -162,6 +211,16 @@ def page(document: dict[str, Result]) -> str:
         cells += [_shown(pooled["given_outlines"]["macro_dice"]), "-" if minutes is None else f"{minutes:.0f}"]
         folds = ", ".join("random" if fold is None else str(fold) for fold in pooled["folds"])
         lines.append(f"| `{key}`: {what} | {folds} | " + " | ".join(cells) + " |")
+    if against := {
+        key: pooled["against"] for key, pooled in document.items() if pooled.get("against", {}).get("folds")
+    }:
+        lines += ["", "What each change adds, on the same scenes and with the same draws of them:", ""]
+        lines += ["| recipe | against | folds | " + " | ".join(HEADINGS[name] for name in COMPARED) + " |"]
+        lines += ["| --- | --- | --- |" + " --- |" * len(COMPARED)]
+        for key, found in against.items():
+            cells = [f"{found[n]:+.3f} ({found[f'{n}_low']:+.3f} to {found[f'{n}_high']:+.3f})" for n in COMPARED]
+            folds = ", ".join(map(str, found["folds"]))
+            lines.append(f"| `{key}` | `{found['base']}` | {folds} | " + " | ".join(cells) + " |")
     lines += ["", "Dice of each class, and of each class given perfect outlines:", ""]
     lines += ["| recipe | | " + " | ".join(names) + " |", "| --- | --- |" + " --- |" * len(names)]
     for key, pooled in document.items():

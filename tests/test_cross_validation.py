@@ -1,11 +1,14 @@
 """The plans of recorded experiments, against the parameters that they change."""
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
 from conftest import ROOT
 
 from benchmarks.cross_validation import planned, split_of
+from benchmarks.results import compare
+from seepseg.scene_counts import SceneCounts
 
 DOCUMENT = yaml.safe_load((ROOT / "benchmarks/recipes.yaml").read_text())
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
@@ -46,3 +49,31 @@ def test_every_scene_is_held_out_in_one_fold():
     scenes = pd.read_csv(ROOT / "docs/results/folds.csv", dtype=str)["scene"]
     held_out = [scene for run in planned("folds") for scene in split_of(run)["split.test_scenes"]]
     assert sorted(held_out) == sorted(scenes) and len(set(scenes)) == 14
+
+
+def result(fold, *scenes, seed=1):
+    """Scenes by name with pixels and slicks of one class: right, missed, false."""
+    return {"fold": fold, "seed": seed, "scenes": [scene(*each) for each in scenes]}
+
+
+def scene(name, right, missed, false):
+    objects = [[right, right + false, right + missed]] * 2
+    return SceneCounts(name, np.array([[100, false], [missed, right]]), np.array(objects), np.zeros((64, 3))).to_json()
+
+
+def test_a_recipe_is_compared_on_the_folds_that_both_have():
+    base = [result(0, ("a", 10, 10, 0), ("b", 10, 30, 0)), result(1, ("c", 9, 1, 9))]
+    better = [result(0, ("b", 10, 10, 0), ("a", 10, 10, 0)), result(2, ("d", 1, 1, 1))]
+    found = compare(better, base)
+    assert found["folds"] == [0]
+    # 40 of 60 against 40 of 80; where only scene a is drawn there is no difference, where only b, 2/3 - 2/5.
+    assert found["binary_dice"] == pytest.approx(40 / 60 - 40 / 80)
+    assert (found["binary_dice_low"], found["binary_dice_high"]) == pytest.approx((0, 2 / 3 - 2 / 5))
+    assert found["object_f1"] == pytest.approx(found["macro_dice"]) == pytest.approx(found["binary_dice"])
+    assert compare(better, base[1:]) == {"folds": []}
+
+
+def test_a_recipe_against_itself_is_no_better():
+    base = [result(0, ("a", 10, 10, 0), ("b", 10, 30, 5)), result(0, ("a", 1, 1, 1), ("b", 1, 1, 1), seed=2)]
+    found = compare(base, base)
+    assert set(found.values() if found.pop("folds") else ()) == {0.0}
