@@ -27,6 +27,7 @@ from seepseg.inputs import InputMaker
 from seepseg.model_file import load_model
 from seepseg.network_file import check_classes
 from seepseg.outlines import OutlineParams, build_predictors
+from seepseg.packed import MANIFEST_TYPES
 from seepseg.params import load_params
 from seepseg.prediction import COLUMNS, as_fitted, name_slicks
 from seepseg.scenes import find_scenes
@@ -35,6 +36,7 @@ from seepseg.tiles import Tile, find_images, grid_cell, grid_columns_of
 
 MODEL = Path("models/model.safetensors")
 SLICKS = "slicks.csv"
+COLUMNS_KNOWN = ("tile", "scene", "row", "col", "nodata_fraction", "mean", "std")  # of the manifest
 
 
 def main() -> None:
@@ -102,9 +104,8 @@ def _check(folder: Path, data: DataParams) -> tuple[list[Tile], pd.DataFrame, tu
         raise InputError(f"{folder} can't be used, nothing was written\n{report}")
     if report.offenders:
         print(report, file=sys.stderr)
-    manifest = pd.DataFrame(rows, columns=["tile", "scene", "row", "col", "nodata_fraction", "mean", "std"])
-    types = {"row": "Int64", "col": "Int64", "mean": "float64", "std": "float64"}
-    return tiles, manifest.astype(types), shape
+    types = {name: MANIFEST_TYPES[name] for name in COLUMNS_KNOWN}
+    return tiles, pd.DataFrame(rows, columns=list(types)).astype(types), shape
 
 
 if __name__ == "__main__":

@@ -12,8 +12,7 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
-import yaml
-
+from benchmarks.stage_kills import outputs_of
 from seepseg.errors import run_stage
 
 ROOT = Path(__file__).parents[1]
@@ -39,9 +38,7 @@ def main(fault):
 
 def writes():
     """Every stage with each of the folders that it writes to."""
-    for stage, description in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].items():
-        outputs = [each for kind in ("outs", "metrics", "plots") for each in description.get(kind, [])]
-        names = [next(iter(each)) if isinstance(each, dict) else each for each in outputs]
+    for stage, names in outputs_of(ROOT).items():
         for folder in sorted({Path(name).parent for name in names}):
             yield stage, folder
 

@@ -43,7 +43,7 @@ ARGUMENTS = ("new images", "out", "--model", "theirs.safetensors")
 
 
 def keep_everything(finished, path, **changes):
-    """The small run's own rule keeps nothing; one that keeps every outline."""
+    """Give a model a rule that keeps every outline, of which there are more than those of its own rule."""
     model = load_model(path)
     rule = replace(model.rule, object_cut=0.0, pixel_cut=0.0, threshold=0.15, **changes)
     save_model(path, replace(model, rule=rule), load_namers(finished.folder / "models/namers.safetensors")[1])

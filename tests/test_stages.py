@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 import tifffile
 import torch
-import yaml
 from conftest import ROOT, STAGES
 from torch import nn
 
+from benchmarks.stage_kills import outputs_of
 from seepseg.dataset import TileLoader, in_order
 from seepseg.errors import InputError
 from seepseg.heads import decide
@@ -41,12 +41,9 @@ def leaves(document, prefix=""):
 
 
 def test_every_declared_output_is_written(finished):
-    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-    for stage in stages.values():
-        for kind in ("outs", "metrics", "plots"):
-            for out in stage.get(kind, []):
-                name = out if isinstance(out, str) else next(iter(out))
-                assert (finished.folder / name).exists(), name
+    for outputs in outputs_of(ROOT).values():
+        for name in outputs:
+            assert (finished.folder / name).exists(), name
 
 
 def test_metric_keys_are_unique_across_files(finished):
