@@ -8,7 +8,9 @@ most probable class), all with a row per tile in the order of the views; outline
 slicks; curves.csv, precision and recall; and views.json, how many networks looked.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -57,6 +59,7 @@ def main() -> None:
         stack.enter_context(explain_full_memory(device, f"lower outline.batch_size, {params.batch_size} tiles"))
         partials = {name: stack.enter_context(atomic_path(FOLDER / f"{name}.npy")) for name in ARRAYS}
         streams = {name: stack.enter_context(NpyStream.open(partials[name], kind)) for name, kind in ARRAYS.items()}
+        workers = stack.enter_context(ThreadPoolExecutor(params.threads))  # the filters that measure use one core each
         for stream in streams.values():
             stream.write_header(sum(len(view.scene.indices) for view in views), packed.targets.shape[1:])
         for number, (split, scene, seen_by) in enumerate(views):
@@ -68,9 +71,17 @@ def main() -> None:
             classes = average_classes(list(probs.values()), foreground)
             outlined = find_slicks(foreground, params.threshold, params.min_area)
             annotated = annotated_outlines(image, target)
-            for which, outlines in (("annotated", annotated), ("outlined", outlined)):
-                table = slick_table(image, outlines, target, annotated[0], probs, known, names)
-                tables[which].append(table.assign(split=split, scene=number))
+            measure = partial(
+                slick_table,
+                image,
+                target=target,
+                annotated=annotated[0],
+                probs=probs,
+                known=known,
+                class_names=names,
+            )
+            for found, table in zip(tables.values(), workers.map(measure, (annotated, outlined)), strict=True):
+                found.append(table.assign(split=split, scene=number))
             curves[split].update(classes, packed.targets[scene.indices], images != NODATA)
             streams["labels"].append(scene.cut(outlined[0]))
             streams["foreground"].append(scene.cut(foreground))
