@@ -34,6 +34,13 @@ HEADINGS = {
     "object_f1": "object F1",
     "macro_object_f1": "named object F1",
 }
+DETAILS = {
+    "binary_iou": "binary IoU",
+    "binary_precision": "precision",
+    "binary_recall": "recall",
+    "object_precision": "object precision",
+    "object_recall": "object recall",
+}
 
 Result = dict[str, Any]
 
@@ -84,6 +91,7 @@ def pool(results: list[Result]) -> Result:
     return {
         **pooled,
         "given_outlines": named_slick_scores(by_pixel, by_slick, names),
+        "validation": {key: mean(result["validation"][key] for result in chosen) for key in HEADINGS},
         "class_names": names,
         "folds": [result["fold"] for result in chosen],
         "scenes": len({scene["scene"] for result in chosen for scene in result["scenes"]}),
@@ -221,6 +229,17 @@ def page(document: dict[str, Result]) -> str:
             cells = [f"{found[n]:+.3f} ({found[f'{n}_low']:+.3f} to {found[f'{n}_high']:+.3f})" for n in COMPARED]
             folds = ", ".join(map(str, found["folds"]))
             lines.append(f"| `{key}` | `{found['base']}` | {folds} | " + " | ".join(cells) + " |")
+    lines += [
+        "",
+        "More of the outlines and, as `val` and a mean over folds, the scores of scenes that are not held out, each",
+        "through networks and ensembles that are blind to it:",
+        "",
+    ]
+    headings = [*DETAILS.values(), *(f"val {heading}" for heading in HEADINGS.values())]
+    lines += ["| recipe | " + " | ".join(headings) + " |", "| --- |" + " --- |" * len(headings)]
+    for key, pooled in document.items():
+        cells = [_shown(pooled[name]) for name in DETAILS] + [_shown(pooled["validation"][name]) for name in HEADINGS]
+        lines.append(f"| `{key}` | " + " | ".join(cells) + " |")
     lines += ["", "Dice of each class, and of each class given perfect outlines:", ""]
     lines += ["| recipe | | " + " | ".join(names) + " |", "| --- | --- |" + " --- |" * len(names)]
     for key, pooled in document.items():
