@@ -6,6 +6,7 @@ import pytest
 import yaml
 from conftest import ROOT
 
+from benchmarks import results
 from benchmarks.cross_validation import planned, split_of
 from benchmarks.results import compare
 from seepseg.scene_counts import SceneCounts
@@ -77,3 +78,11 @@ def test_a_recipe_against_itself_is_no_better():
     base = [result(0, ("a", 10, 10, 0), ("b", 10, 30, 5)), result(0, ("a", 1, 1, 1), ("b", 1, 1, 1), seed=2)]
     found = compare(base, base)
     assert set(found.values() if found.pop("folds") else ()) == {0.0}
+
+
+def test_the_page_of_results_is_that_of_the_recorded_runs(tmp_path, monkeypatch):
+    monkeypatch.setattr(results, "FOLDER", tmp_path)
+    monkeypatch.setattr(results, "pictures", lambda found: {})
+    results.write_all(ROOT / "docs/results/runs")
+    for name in ("README.md", "cross_validation.json"):
+        assert (tmp_path / name).read_text() == (ROOT / "docs/results" / name).read_text(), f"{name}: pool anew"
