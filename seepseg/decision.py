@@ -7,7 +7,8 @@ that it matches an annotated slick, q the share of its pixels expected to be ann
 
 where a is the mean area of annotated slicks. For f and d the F1 and Dice that are reached, each term is what keeping
 it adds to one of the two scores; both are fitted, as p and q are not perfect. Its class is the one with the largest
-p_c w_c, where p_c is the probability of the class by the namers, or in the networks' votes, and w_c a weight. All
+p_c w_c, where p_c is the probability of the class by the namers, or in the networks' votes, and w_c = size_c^-t with
+the class's number of annotated pixels, as a pixel of a rare class adds more to macro Dice; t is a parameter. All other
 numbers of the rule are fitted on training scenes that the networks and the namers, each in turn, never saw.
 
 References:
@@ -40,7 +41,6 @@ Share = Annotated[float, Ge(0), Le(1)]
 CUTS = (0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7)  # of f and of d
 PEAKS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.97)
 MIN_AREAS = (1, 10, 20, 30)  # not more: some rare classes have small slicks
-CLASS_POWERS = (0.0, 0.15, 0.3)
 
 
 @param_block
@@ -150,22 +150,29 @@ def paint(
     return painted if by_pixel is None else np.where(painted > 0, by_pixel, 0).astype(np.uint8)
 
 
-def fit_rule(outlined: Outlined, annotated: pd.DataFrame, start: DecisionRule, min_iou: float) -> DecisionRule:
+def fit_rule(
+    outlined: Outlined, annotated: pd.DataFrame, start: DecisionRule, min_iou: float, class_power: float
+) -> DecisionRule:
     """Find the rule that scores best on scenes that were not trained on.
 
-    First what to keep: of all cuts, or peaks and areas, on a grid, those with the highest mean of binary Dice and F1 of
-    objects. Then the names: class weights w_c = size_c^-t for one t, with the highest macro Dice. The first of several
-    wins.
+    What to keep: of all cuts, or peaks and areas, on a grid, those with the highest mean of binary Dice and F1 of
+    objects; the first of several wins. Class weights follow from the sizes of the classes.
 
     Args:
         outlined: in those scenes.
         annotated: the slicks annotated there, a row each.
         start: holds what is not fitted.
         min_iou: of objects that count as found.
+        class_power: t; a class weighs its number of pixels to minus this power.
     """
-    pixels = annotated.filter(regex=f"^{PIXELS}").to_numpy(np.float64)
-    sizes = pixels.sum(axis=0)
-    start = replace(start, mean_area=float(round(sizes.sum() / max(len(annotated), 1), 1)) or 1.0)
+    sizes = annotated.filter(regex=f"^{PIXELS}").to_numpy(np.float64).sum(axis=0)
+    smallest = sizes[sizes > 0].min(initial=max(sizes.max(), 1.0))  # a class without pixels weighs no more than that
+    weights = np.maximum(sizes, smallest) ** -class_power
+    start = replace(
+        start,
+        mean_area=float(round(sizes.sum() / max(len(annotated), 1), 1)) or 1.0,
+        class_weights=[round(float(weight), 4) for weight in weights / weights.min()],
+    )
     if start.keep == "judged":
         candidates = [replace(start, object_cut=f, pixel_cut=d) for f, d in itertools.product(CUTS, CUTS)]
     else:
@@ -173,16 +180,7 @@ def fit_rule(outlined: Outlined, annotated: pd.DataFrame, start: DecisionRule, m
             replace(start, peak=peak, min_area=max(area, start.min_area))
             for peak, area in itertools.product(PEAKS, MIN_AREAS)
         ]
-    rule = max(candidates, key=lambda candidate: _outline_score(outlined, annotated, sizes.sum(), candidate, min_iou))
-    if rule.naming == "pixel":
-        return rule
-    relative = np.maximum(sizes, 1) / max(sizes.sum(), 1)
-    weighted = [replace(rule, class_weights=_rounded(relative**-power)) for power in CLASS_POWERS]
-    return max(weighted, key=lambda candidate: _macro_dice(outlined, sizes, candidate))
-
-
-def _rounded(weights: npt.NDArray[np.float64]) -> list[float]:
-    return [round(float(weight), 4) for weight in weights / weights.min()]
+    return max(candidates, key=lambda candidate: _outline_score(outlined, annotated, sizes.sum(), candidate, min_iou))
 
 
 def _outline_score(
@@ -194,14 +192,3 @@ def _outline_score(
     matched = len(table.loc[table["iou"] >= min_iou, ["scene", "match"]].drop_duplicates())
     f1 = object_scores(matched, len(table), len(annotated))["object_f1"] or 0.0
     return float(2 * hits / max(area + annotated_pixels, 1) + f1) / 2
-
-
-def _macro_dice(outlined: Outlined, sizes: npt.NDArray[np.float64], rule: DecisionRule) -> float:
-    stay = kept(outlined, rule)
-    classes = named(outlined, rule)[stay] - 1
-    table = outlined.table[stay]
-    pixels, n = table.filter(regex=f"^{PIXELS}").to_numpy(), len(sizes)
-    right = np.bincount(classes, weights=pixels[np.arange(len(pixels)), classes], minlength=n)
-    called = np.bincount(classes, weights=table["area"], minlength=n)
-    present = sizes > 0
-    return float(np.mean(2 * right[present] / (called + sizes)[present])) if present.any() else 0.0

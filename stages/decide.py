@@ -7,8 +7,10 @@ in one file, which evaluate and every later prediction use.
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Annotated
 
 import pandas as pd
+from annotated_types import Ge, Le
 
 from seepseg.decision import DecisionRule, Keep, Naming, fit_rule, judge_outlines
 from seepseg.errors import run_stage
@@ -31,6 +33,7 @@ class DecideParams:
 
     keep: Keep
     naming: Naming
+    class_power: Annotated[float, Ge(0), Le(1)]
 
 
 def main() -> None:
@@ -55,7 +58,7 @@ def main() -> None:
         class_weights=[1.0] * len(meta.class_names),
     )
     judged = judge_outlines(outlined, namers if start.needs_namers else None)
-    rule = fit_rule(judged, annotated.drop_duplicates(SLICK), start, outline.object_iou)
+    rule = fit_rule(judged, annotated.drop_duplicates(SLICK), start, outline.object_iou, params.class_power)
     save_model(MODEL, Model(networks, networks_meta, namers, rule), meta)
     write_json(RULE, asdict(rule))
     what = (

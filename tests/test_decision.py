@@ -94,7 +94,7 @@ def test_the_fit_keeps_slicks_and_drops_look_alikes():
     truth = slicks.table["slick"] <= 20
     slicks.table["iou"] = np.where(truth, 0.7, 0.0)
     slicks.table["pixels_oil"] = np.where(truth, 45, 0)
-    fitted = fit_rule(slicks, annotations(*[50] * 22), rule(), 0.3)
+    fitted = fit_rule(slicks, annotations(*[50] * 22), rule(), 0.3, 0.5)
     assert kept(slicks, fitted).tolist() == truth.tolist()
     assert fitted.mean_area == 50
     assert (fitted.looks, fitted.threshold, fitted.naming) == (1, 0.4, "properties")
@@ -103,7 +103,7 @@ def test_the_fit_keeps_slicks_and_drops_look_alikes():
 def test_the_fit_of_peak_and_area():
     peaks, areas = [0.99, 0.96, 0.6, 0.99], [40, 40, 40, 4]
     slicks = outlined(areas, [0.8, 0.8, 0, 0], [0.9, 0.9, 0, 0], prob_peak=peaks)
-    fitted = fit_rule(slicks, annotations(40, 40), rule(keep="peak"), 0.3)
+    fitted = fit_rule(slicks, annotations(40, 40), rule(keep="peak"), 0.3, 0.5)
     assert kept(slicks, fitted).tolist() == [True, True, False, False]
 
 
@@ -111,16 +111,19 @@ def test_two_outlines_of_one_slick_count_once():
     """Else splitting slicks would pay: the fit prefers the one that is worth more."""
     slicks = outlined([60, 40], [0.9, 0.2], [1.0, 1.0], match=[1, 1], iou=[0.55, 0.35])
     slicks.table["pixels_oil"] = [60.0, 0.0]
-    fitted = fit_rule(slicks, annotations(100), rule(), 0.3)
+    fitted = fit_rule(slicks, annotations(100), rule(), 0.3, 0.5)
     assert kept(slicks, fitted)[0]
 
 
-def test_rare_classes_get_more_weight_only_where_it_helps():
-    common, rare = [[0.6, 0.4]] * 8, [[0.55, 0.45]]
-    slicks = outlined([100] * 8 + [50], [1] * 9, [1] * 9, classes=common + rare)
-    slicks.table["pixels_oil"], slicks.table["pixels_gas"] = [100.0] * 8 + [0.0], [0.0] * 8 + [50.0]
-    target = pd.DataFrame({"pixels_oil": [100] * 8 + [0], "pixels_gas": [0] * 8 + [50]})
-    fitted = fit_rule(slicks, target, rule(), 0.3)
-    assert fitted.class_weights[1] >= 1.0
-    equal = fit_rule(outlined([100] * 9, [1] * 9, [1] * 9), annotations(*[100] * 9), rule(), 0.3)
-    assert named(equal_slicks := outlined([100] * 9, [1] * 9, [1] * 9), equal).tolist() == [1] * len(equal_slicks.table)
+def test_a_class_weighs_its_pixels_to_minus_the_power():
+    slicks = outlined([400, 100], [1, 1], [1, 1], classes=[[0.6, 0.4], [0.7, 0.3]])
+    target = pd.DataFrame({"pixels_oil": [400, 0], "pixels_gas": [0, 100]})
+    fitted = fit_rule(slicks, target, rule(), 0.3, 0.5)
+    assert fitted.class_weights == [1.0, 2.0]
+    assert named(slicks, fitted).tolist() == [2, 1]
+    assert fit_rule(slicks, target, rule(), 0.3, 0.0).class_weights == [1.0, 1.0]
+
+
+def test_a_class_without_pixels_weighs_as_the_rarest():
+    assert fit_rule(outlined([100], [1], [1]), annotations(100), rule(), 0.3, 0.5).class_weights == [1.0, 1.0]
+    assert fit_rule(outlined([100], [1], [1]), annotations(0), rule(), 0.3, 0.5).class_weights == [1.0, 1.0]
