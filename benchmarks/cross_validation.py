@@ -5,7 +5,7 @@
 
 Each run is a `dvc exp run` of what is committed, in a clone of the repository under benchmarks/local/runs, so that the
 working tree can be edited meanwhile. Its result goes to docs/results/runs as it ends; a run whose result is there
-already is not repeated, so an interrupted command is taken up again by the same command. Afterwards all results are
+already is not repeated, so an interrupted command is taken up again by the same command. After each run all results are
 pooled into docs/results/cross_validation.json and docs/results/README.md.
 """
 
@@ -67,7 +67,9 @@ def main() -> None:
                 print(f"{run.name}: done before")
             else:
                 write_json(RUNS / f"{run.name}.json", execute(run, arguments.data.resolve()))
-    results.write_all(RUNS)
+                results.write_all(RUNS)  # the page is always that of the runs that are there
+    for name, pooled in results.write_all(RUNS).items():
+        print(f"{name}: {', '.join(f'{heading} {pooled[key]:.3f}' for key, heading in results.HEADINGS.items())}")
 
 
 def planned(plan: str) -> list[Run]:

@@ -45,16 +45,18 @@ DETAILS = {
 Result = dict[str, Any]
 
 
-def write_all(runs: Path) -> None:
+def write_all(runs: Path) -> dict[str, Result]:
     """Pool every result of a folder and write numbers, page and pictures.
 
     Args:
         runs: holds a JSON file for each experiment, as `benchmarks.cross_validation` writes them.
+
+    Returns:
+        What is known of each recipe, by its name, see `pool`; nothing, and nothing is written, without a run.
     """
     results = [json.loads(path.read_text()) for path in sorted(runs.glob("*.json"))]
     if not results:
-        print(f"{runs}: no results yet")
-        return
+        return {}
     groups: dict[tuple[str, bool], list[Result]] = defaultdict(list)
     for result in results:
         groups[result["recipe"], result["fold"] is None].append(result)
@@ -70,8 +72,7 @@ def write_all(runs: Path) -> None:
     if "default" in document:
         for name, figure in pictures(first_seeds(groups["default", False])).items():
             write_bytes(FOLDER / f"{name}.png", figures.png_bytes(figure, DPI))
-    for name, pooled in document.items():
-        print(f"{name}: {', '.join(f'{heading} {pooled[key]:.3f}' for key, heading in HEADINGS.items())}")
+    return document
 
 
 def pool(results: list[Result]) -> Result:
