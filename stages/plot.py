@@ -88,10 +88,14 @@ def _worst(packed: Packed, ranking: Ranking, n_tiles: int) -> dict[str, list[Til
     split, ranked, preds = ranking
     tiles = [_predicted_tile(packed, preds, row) for _, row in ranked[::-1].head(n_tiles).iterrows()]
     return {
-        f"worst {start + 1} to {start + len(row)} ({split})": row
+        f"worst {_range(start + 1, start + len(row))} ({split})": row
         for start in range(0, len(tiles), 3)
         if (row := tiles[start : start + 3])
     }
+
+
+def _range(first: int, last: int) -> str:
+    return str(first) if first == last else f"{first} to {last}"
 
 
 def _ranked() -> Ranking:
