@@ -68,7 +68,10 @@ def main() -> None:
             else:
                 write_json(RUNS / f"{run.name}.json", execute(run, arguments.data.resolve()))
                 results.write_all(RUNS)  # the page is always that of the runs that are there
-    for name, pooled in results.write_all(RUNS).items():
+    document = results.write_all(RUNS)
+    if not document:
+        print(f"{RUNS}: no results yet")
+    for name, pooled in document.items():
         print(f"{name}: {', '.join(f'{heading} {pooled[key]:.3f}' for key, heading in results.HEADINGS.items())}")
 
 
