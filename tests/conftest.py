@@ -11,6 +11,8 @@ import pytest
 import torch
 import yaml
 
+from seepseg.errors import run_stage
+
 ROOT = Path(__file__).parents[1]
 STAGES = ("sample", "ingest", "split", "class_balance", "train", "outline", "name", "decide", "evaluate", "plot")
 
@@ -74,6 +76,12 @@ class Workspace:
                     importlib.import_module(f"stages.{stage}").main()
         finally:
             torch.use_deterministic_algorithms(False)
+
+    def refusal(self, stage):
+        """Run one stage in this process; return the message with which it ends."""
+        with pytest.raises(SystemExit) as end:
+            run_stage(lambda: self.run(stage))
+        return end.value.code
 
     def command(self, stage):
         """Run one stage as DVC does, and return the finished process."""

@@ -198,13 +198,13 @@ def test_a_training_ends_when_its_dvc_is_gone(long):
 
 def test_two_processes_whose_dvc_is_gone_stop_and_go_on_with_the_same_bits(prepared):
     """Which sends SIGTERM to the process that started them."""
-    prepared.set("train", epochs=16, devices=2, networks=1)
+    prepared.set("train", epochs=8, devices=2, networks=1)
     assert prepared.command("train").returncode == 0
     expected = outputs(prepared)
     for name in OUTPUTS:
         (prepared.folder / name).unlink()
     with under_dvc(prepared) as dvc:
-        wait_for(dvc, "epoch 1/16 ")
+        wait_for(dvc, "epoch 1/8 ")
         dvc.kill()
         rest = dvc.stdout.read()
     assert "stopped; the same command goes on from the last checkpoint" in rest and "Traceback" not in rest

@@ -124,9 +124,8 @@ def test_each_network_is_blind_to_its_part(finished, prepared):
 
 def test_more_networks_than_parts(prepared):
     prepared.set("train", networks=4)
-    result = prepared.command("train")
-    assert result.returncode == 1
-    assert "train.networks: expected at most 3, the parts that are not tested, found 4" in result.stderr
+    expected = "train.networks: expected at most 3, the parts that are not tested, found 4"
+    assert expected in prepared.refusal("train")
     assert not (prepared.folder / "models").exists()
 
 
@@ -343,11 +342,8 @@ def test_what_was_made_for_other_classes_is_refused(finished, prepared, stage, f
         case "model":
             model = replace(load_model(folder / "model.safetensors"), meta=meta)
             save_model(folder / "model.safetensors", model, namers_meta)
-    result = prepared.command(stage)
-    assert result.returncode == 1
-    assert re.fullmatch(
-        rf"error: models/{file}\.safetensors: expected the classes .*, found .*; run .*\n", result.stderr
-    )
+    expected = rf"error: models/{file}\.safetensors: expected the classes .*, found .*; run .*"
+    assert re.fullmatch(expected, prepared.refusal(stage))
 
 
 def test_a_schedule_changes_the_loss_by_epoch(prepared):
@@ -408,10 +404,7 @@ def test_training_stops_early(prepared):
 def test_a_wrong_parameter_ends_a_stage_in_one_clear_line(workspace, stage, section, values, message):
     workspace.set(section, **values)
     before = workspace.files()
-    result = workspace.command(stage)
-    assert result.returncode == 1
-    assert message in result.stderr
-    assert "Traceback" not in result.stderr
+    assert message in workspace.refusal(stage)
     assert workspace.files() == before
 
 
