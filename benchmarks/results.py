@@ -27,6 +27,7 @@ FOLDER = Path("docs/results")
 RECIPES = Path("benchmarks/recipes.yaml")
 SAMPLES, SEED = 2000, 1  # of the bootstrap
 DPI = 80
+AT_RANDOM = "_tiles_at_random"
 COMPARED = ("binary_dice", "macro_dice", "object_f1")
 HEADINGS = {
     "binary_dice": "binary Dice",
@@ -57,18 +58,20 @@ def write_all(runs: Path) -> dict[str, Result]:
     results = [json.loads(path.read_text()) for path in sorted(runs.glob("*.json"))]
     if not results:
         return {}
+    order = list(yaml.safe_load(RECIPES.read_text())["recipes"])
+    results.sort(key=lambda result: [order.index(name) for name in result["recipe"].split("+")])
     groups: dict[tuple[str, bool], list[Result]] = defaultdict(list)
     for result in results:
         groups[result["recipe"], result["fold"] is None].append(result)
-    document = {
-        f"{recipe}{'_tiles_at_random' if random else ''}": pool(found) for (recipe, random), found in groups.items()
-    }
+    document = {f"{recipe}{AT_RANDOM if random else ''}": pool(found) for (recipe, random), found in groups.items()}
     for (recipe, random), found in groups.items():
-        base = "short" if recipe.startswith("short+") else "default"
+        base = "short" if _is_short(recipe) else "default"
         if not random and recipe not in ("default", "short") and (base, False) in groups:
             document[recipe]["against"] = {"base": base, **compare(found, groups[base, False])}
     write_json(FOLDER / "cross_validation.json", document)
     write_bytes(FOLDER / "README.md", page(document).encode())
+    if any(map(_is_short, document)):
+        write_bytes(FOLDER / "ablation.md", ablation_page(document).encode())
     if "default" in document:
         for name, figure in pictures(first_seeds(groups["default", False])).items():
             write_bytes(FOLDER / f"{name}.png", figures.png_bytes(figure, DPI))
@@ -196,9 +199,8 @@ def any_class_curve(counts: list[SceneCounts]) -> pd.DataFrame:
 
 
 def page(document: dict[str, Result]) -> str:
-    """The tables for people."""
-    recipes = yaml.safe_load(RECIPES.read_text())["recipes"]
-    names = next(iter(document.values()))["class_names"]
+    """The tables for people, of all recipes but the short ones."""
+    shown = {key: pooled for key, pooled in document.items() if not _is_short(key)}
     lines = [
         "# Results on scenes that the model never saw",
         "",
@@ -207,13 +209,58 @@ def page(document: dict[str, Result]) -> str:
         "pixels and slicks counted over all folds together; in brackets 95 % intervals from a bootstrap over scenes.",
         "A slick is a connected object of a whole scene (8 neighbours) and counts as found where outlines match one to",
         "one with an IoU of at least 0.3; named object F1 also needs the right class, and is the mean over classes.",
+    ]
+    if len(shown) < len(document):
+        lines += ["What changes to the training do, in short runs, is in [ablation.md](ablation.md)."]
+    lines += ["", *_tables(shown)]
+    if "default" in shown:
+        error = shown["default"]["calibration_error"]
+        lines += [
+            "",
+            f"Expected calibration error of the probability of any class, default recipe: {error:.4f}.",
+            "",
+            "![Confusion](confusion.png)",
+            "",
+            "![Names of slicks with given outlines](names.png)",
+            "",
+            "![Precision and recall of any class, with the point where the rule stands](precision_recall.png)",
+            "",
+            "![Reliability](reliability.png)",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def ablation_page(document: dict[str, Result]) -> str:
+    """The same tables, of the short recipes."""
+    shown = {key: pooled for key, pooled in document.items() if _is_short(key)}
+    lines = [
+        "# One change at a time",
         "",
+        "Written as [the results of the whole recipe](README.md) are, which say what the columns mean. `short` is the",
+        "default with a sixth of its training: 7 epochs instead of 20, and two networks instead of four. Every other",
+        "row changes one thing of it. All have the scenes of one fold held out, which are few: see at the end how far",
+        "seeds alone move `short` before you believe a difference.",
+        "",
+        *_tables(shown),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _is_short(key: str) -> bool:
+    return f"{key}+".startswith("short+")
+
+
+def _tables(document: dict[str, Result]) -> list[str]:
+    """Lines of Markdown: scores, differences, details, classes, and the spread over seeds."""
+    recipes = yaml.safe_load(RECIPES.read_text())["recipes"]
+    names = next(iter(document.values()))["class_names"]
+    lines = [
         "| recipe | folds | " + " | ".join(HEADINGS.values()) + " | names, outlines given | min a fold |",
         "| --- | --- |" + " --- |" * (len(HEADINGS) + 2),
     ]
     for key, pooled in document.items():
-        what = ", ".join(recipes[name]["what"] for name in key.removesuffix("_tiles_at_random").split("+"))
-        if key.endswith("_tiles_at_random"):
+        what = recipes[key.removesuffix(AT_RANDOM).split("+")[-1]]["what"]
+        if key.endswith(AT_RANDOM):
             what += f", tiles at random: {pooled['leakage']:.0%} of the test tiles touch a training tile"
         cells = [_with_interval(pooled, name) for name in HEADINGS]
         minutes = pooled["minutes_per_fold"]
@@ -253,21 +300,7 @@ def page(document: dict[str, Result]) -> str:
             lines[-1] += "; ".join(
                 f"{heading} {', '.join(_shown(value) for value in seeds[name])}" for name, heading in HEADINGS.items()
             )
-    if "default" in document:
-        error = document["default"]["calibration_error"]
-        lines += [
-            "",
-            f"Expected calibration error of the probability of any class, default recipe: {error:.4f}.",
-            "",
-            "![Confusion](confusion.png)",
-            "",
-            "![Names of slicks with given outlines](names.png)",
-            "",
-            "![Precision and recall of any class, with the point where the rule stands](precision_recall.png)",
-            "",
-            "![Reliability](reliability.png)",
-        ]
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def _with_interval(pooled: Result, name: str) -> str:
