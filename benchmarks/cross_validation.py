@@ -108,8 +108,8 @@ def execute(run: Run, data: Path) -> dict[str, Any]:
     # An interrupted run may have left an experiment of this name.
     subprocess.run([*dvc, "remove", run.name], cwd=CLONE, capture_output=True, check=False)
     command = [*dvc, "run", "--name", run.name]
-    for key, value in settings.items():
-        command += ["--set-param", f"{key}={json.dumps(value)}"]
+    for setting in set_params(settings):
+        command += ["--set-param", setting]
     print(f"{run.name}: {' '.join(f'{key}={value}' for key, value in run.overrides.items()) or 'as params.yaml says'}")
     started, trained = time.monotonic(), True
     with subprocess.Popen(command, cwd=CLONE, stdout=subprocess.PIPE, text=True) as process:
@@ -139,6 +139,11 @@ def execute(run: Run, data: Path) -> dict[str, Any]:
         "scenes": json.loads((CLONE / "data/predictions/scenes.json").read_text())["test"],
         "names": names[names["split"] == "test"].drop(columns="split").to_dict("list"),
     }
+
+
+def set_params(settings: dict[str, Any]) -> list[str]:
+    """Parameters as `dvc exp run -S` takes them."""
+    return [f"{key}={json.dumps(value)}" for key, value in settings.items()]
 
 
 def split_of(run: Run) -> dict[str, Any]:

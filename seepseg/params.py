@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import is_dataclass
 from pathlib import Path
@@ -89,9 +90,18 @@ def _truth_as_number(found: dict[str, Any], block: Any, key: str) -> Iterator[st
             yield from _truth_as_number(value, taken, f"{key}.{name}")
 
 
+class _Yaml(yaml.SafeLoader):
+    """Takes 3e-05 for a number, as YAML 1.2 and DVC do, which writes it so; PyYAML alone wants a dot in it."""
+
+
+_Yaml.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = yaml.load(path.read_text(encoding="utf-8"), _Yaml)
     except FileNotFoundError:
         raise InputError(f"{path} is missing: run this from the folder that holds it") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -123,10 +133,9 @@ def _describe(fault: ErrorDetails, kind: type, section: str) -> str:
         case _:
             expected = fault["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
             expected = expected.replace("an object", "a block of keys")
-            hint = "; YAML reads 1e-3 as text: write 1.0e-3" if _looks_like_number(fault["input"]) else ""
             if isinstance(fault["input"], dict):  # a check across the keys of a block names what it found itself
                 return f"{key}: expected {expected}"
-            return f"{key}: expected {expected}, found {found}{hint}"
+            return f"{key}: expected {expected}, found {found}"
 
 
 def _known_keys(kind: type, loc: tuple[int | str, ...]) -> list[str]:
@@ -139,13 +148,3 @@ def _known_keys(kind: type, loc: tuple[int | str, ...]) -> list[str]:
 def _with_nearest(name: str, known: Any) -> str:
     near = difflib.get_close_matches(str(name), list(known), n=1)
     return f"'{name}'" + (f"; did you mean '{near[0]}'?" if near else f"; known are {', '.join(known)}")
-
-
-def _looks_like_number(value: object) -> bool:
-    if not isinstance(value, str):
-        return False
-    try:
-        float(value)
-    except ValueError:
-        return False
-    return True

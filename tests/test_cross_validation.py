@@ -1,14 +1,21 @@
 """The plans of recorded experiments, against the parameters that they change."""
 
+import re
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
 from conftest import ROOT
+from dvc.utils.hydra import apply_overrides
+from test_wrong_params import KINDS
 
 from benchmarks import results
-from benchmarks.cross_validation import planned, split_of
+from benchmarks.cross_validation import planned, set_params, split_of
 from benchmarks.results import compare
+from seepseg.params import load_params
 from seepseg.scene_counts import SceneCounts
 
 DOCUMENT = yaml.safe_load((ROOT / "benchmarks/recipes.yaml").read_text())
@@ -28,6 +35,27 @@ def test_a_recipe_changes_parameters_that_exist(recipe):
             default = default[part]
         assert type(value) is type(default), key
         assert value != default or recipe == "original", key
+
+
+@pytest.mark.parametrize("recipe", DOCUMENT["recipes"])
+def test_the_stages_take_what_dvc_writes_for_a_recipe(tmp_path, recipe):
+    overrides = DOCUMENT["recipes"][recipe]["overrides"]
+    path = shutil.copy(ROOT / "params.yaml", tmp_path)
+    apply_overrides(path, set_params(overrides))
+    for key, value in overrides.items():
+        section, *steps = key.split(".")
+        taken = load_params(KINDS[section], section, Path(path))
+        for step in steps:
+            taken = getattr(taken, step)
+        assert taken == value, key
+
+
+def test_the_original_recipe_is_the_one_of_readme():
+    readme = (ROOT / "README.md").read_text()
+    command = next(block for block in readme.split("```") if "model.norm=none" in block)
+    original = DOCUMENT["recipes"]["original"]["overrides"]
+    shown = {key: yaml.safe_load(value) for key, value in re.findall(r"-S (\S+?)=(\S+)", command)}
+    assert shown == {key: value for key, value in original.items() if key != "train.epochs"}
 
 
 def test_a_plan_crosses_folds_and_seeds():

@@ -53,6 +53,11 @@ def test_a_section_becomes_a_frozen_block(load):
         block.count = 4
 
 
+@pytest.mark.parametrize("text", ["3e-05", "3E-5", "3.e-5", "0.3e-4", "3.0e-05", "0.00003"])
+def test_numbers_are_read_as_dvc_writes_them(load, text):
+    assert load(GOOD.replace("share: 1", f"share: {text}")).inner.share == 3e-5
+
+
 @pytest.mark.parametrize(
     ("good", "bad", "message"),
     [
@@ -69,11 +74,7 @@ def test_a_section_becomes_a_frozen_block(load):
         ("flag: true", "flag: 1", "loss.flag: expected a valid boolean, found 1"),
         ("share: 1", "share: 1.5", "loss.inner.share: expected less than or equal to 1, found 1.5"),
         ("share: 1", "share: .nan", "loss.inner.share: expected a finite number"),
-        (
-            "share: 1",
-            "share: 1e-3",
-            'loss.inner.share: expected a valid number, found "1e-3"; YAML reads 1e-3 as text: write 1.0e-3',
-        ),
+        ("share: 1", "share: '1e-3'", 'loss.inner.share: expected a valid number, found "1e-3"'),
         ("share: 1", "shar: 1", "unknown key 'loss.inner.shar'; did you mean 'loss.inner.share'?"),
         ("[[dice, 2]]", "[[dice, 0]]", "loss.steps.0.1: expected greater than or equal to 1, found 0"),
         ("inner: {share: 1}", "inner: 1", "loss.inner: expected a block of keys, found 1"),

@@ -47,7 +47,7 @@ TABLES = {"data.grid_columns", "outline.origins"}  # whose keys are the user's
 WRONG = {
     bool: [1, "yes", None, [True]],
     int: [True, 2.5, "3", None, [1], -1, math.inf],
-    float: [True, "much", "1e-3", None, [0.5], -0.5, math.nan, math.inf],
+    float: [True, "much", "0.5", None, [0.5], -0.5, math.nan, math.inf],
     str: [1, True, ["unet"], {"name": "unet"}],
     list: ["text", 1, None, {"a": 1}],
     dict: ["text", 1, None, [1], {"0418": "wide"}, {"0418": [1]}, {"0418": 1.5}],
