@@ -120,8 +120,10 @@ def execute(run: Run, data: Path) -> dict[str, Any]:
     if process.returncode:
         sys.exit(f"error: the experiment {run.name} failed; its messages are above")
     seconds = time.monotonic() - started
+    scenes = json.loads((CLONE / "data/predictions/scenes.json").read_text())
     metrics = {name: json.loads((CLONE / f"metrics/{name}.json").read_text()) for name in METRICS}
-    names = pd.read_csv(CLONE / "plots/names.csv")
+    rows = pd.read_csv(CLONE / "plots/names.csv")
+    names = {part: rows[rows["split"] == part].drop(columns="split").to_dict("list") for part in ("test", "val")}
     return {
         "recipe": run.recipe,
         "fold": run.fold,
@@ -136,8 +138,12 @@ def execute(run: Run, data: Path) -> dict[str, Any]:
             key: metrics["evaluate"]["val"][key]
             for key in ("binary_dice", "macro_dice", "object_f1", "macro_object_f1")
         },
-        "scenes": json.loads((CLONE / "data/predictions/scenes.json").read_text())["test"],
-        "names": names[names["split"] == "test"].drop(columns="split").to_dict("list"),
+        "scenes": scenes["test"],
+        "names": names["test"],
+        "val": {
+            "scenes": [{key: scene[key] for key in ("scene", "confusion", "objects")} for scene in scenes["val"]],
+            "names": names["val"],
+        },
     }
 
 

@@ -12,7 +12,7 @@ import yaml
 
 from seepseg import figures
 from seepseg.files import write_bytes, write_json
-from seepseg.metrics import PrHistogram, named_slick_scores, object_scores, scores
+from seepseg.metrics import THRESHOLDS, PrHistogram, named_slick_scores, object_scores, scores
 from seepseg.packed import BACKGROUND
 from seepseg.scene_counts import (
     SceneCounts,
@@ -65,9 +65,9 @@ def write_all(runs: Path) -> dict[str, Result]:
         groups[result["recipe"], result["fold"] is None].append(result)
     document = {f"{recipe}{AT_RANDOM if random else ''}": pool(found) for (recipe, random), found in groups.items()}
     for (recipe, random), found in groups.items():
-        base = "short" if _is_short(recipe) else "default"
-        if not random and recipe not in ("default", "short") and (base, False) in groups:
-            document[recipe]["against"] = {"base": base, **compare(found, groups[base, False])}
+        base, counts = ("short", blind_counts) if _is_short(recipe) else ("default", first_counts)
+        if not random and recipe != base and (base, False) in groups:
+            document[recipe]["against"] = {"base": base, **compare(counts(found), counts(groups[base, False]))}
     write_json(FOLDER / "cross_validation.json", document)
     write_bytes(FOLDER / "README.md", page(document).encode())
     if any(map(_is_short, document)):
@@ -79,26 +79,27 @@ def write_all(runs: Path) -> dict[str, Result]:
 
 
 def pool(results: list[Result]) -> Result:
-    """Scores of one recipe: pooled over folds, with the lowest seed of each, and the spread over seeds."""
-    chosen = first_seeds(results)
+    """Scores of one recipe and their spread over seeds, see `first_counts` and, for a short one, `blind_counts`."""
+    short = _is_short(results[0]["recipe"])
+    chosen, count_scenes = (results, blind_counts) if short else (first_seeds(results), first_counts)
     names = class_names(chosen[0])
-    pooled = pooled_scores(scene_counts(chosen), names, SAMPLES, SEED)
-    by_pixel, by_slick = (sum_names(chosen, column, names) for column in ("count", "slicks"))
+    counts = count_scenes(chosen)
+    by_pixel, by_slick = (sum_names(chosen, column, names, with_val=short) for column in ("count", "slicks"))
     by_seed: dict[Any, list[Result]] = defaultdict(list)
     for result in results:
         by_seed[result["fold"]].append(result)
     fold, repeated = max(by_seed.items(), key=lambda item: len(item[1]))
     spread = {
-        key: [pooled_scores(scene_counts([result]), names, 1, SEED)[key] for result in repeated] for key in HEADINGS
+        key: [pooled_scores(count_scenes([result]), names, 1, SEED)[key] for result in repeated] for key in HEADINGS
     }
     times = [result["seconds"] for result in chosen if result["seconds"] is not None]
     return {
-        **pooled,
+        **pooled_scores(counts, names, SAMPLES, SEED),
         "given_outlines": named_slick_scores(by_pixel, by_slick, names),
         "validation": {key: mean(result["validation"][key] for result in chosen) for key in HEADINGS},
         "class_names": names,
-        "folds": [result["fold"] for result in chosen],
-        "scenes": len({scene["scene"] for result in chosen for scene in result["scenes"]}),
+        "folds": list(dict.fromkeys(result["fold"] for result in chosen)),
+        "scenes": len(counts),
         "leakage": mean(result["leakage"] for result in chosen),
         "minutes_per_fold": median(times) / 60 if times else None,
         "commits": sorted({result["commit"] for result in results}),
@@ -106,37 +107,30 @@ def pool(results: list[Result]) -> Result:
     }
 
 
-def compare(results: list[Result], base: list[Result]) -> Result:
-    """What a recipe scores more than another on the folds that both have, with 95 % intervals.
+def compare(counts: list[SceneCounts], base: list[SceneCounts]) -> Result:
+    """What a recipe scores more than another on the scenes that both have, with 95 % intervals.
 
     Each resample of the bootstrap draws scenes once for both, so that what makes a scene hard for both cancels.
 
     Args:
-        results: of the recipe, as in `pool`.
+        counts: of the recipe, each scene once.
         base: of the other.
 
     Returns:
-        `folds`, and of each score `<name>`, the difference, `<name>_low` and `<name>_high`; without a fold that both
-        have, no score.
+        `scenes`, their number, and of each score `<name>`, the difference, `<name>_low` and `<name>_high`; without a
+        scene that both have, no score.
     """
-    first, second = (
-        {result["fold"]: scene_counts([result]) for result in first_seeds(group)} for group in (results, base)
-    )
-    folds = sorted(first.keys() & second.keys())
-    if not folds:
-        return {"folds": []}
-    pairs = [
-        sorted((each for fold in folds for each in counts[fold]), key=lambda each: each.scene)
-        for counts in (first, second)
-    ]
-    assert [each.scene for each in pairs[0]] == [each.scene for each in pairs[1]], "the folds are fixed"
-    n_scenes = len(pairs[0])
-    draws = np.random.default_rng(SEED).multinomial(n_scenes, np.full(n_scenes, 1 / n_scenes), size=SAMPLES)
+    first, second = ({each.scene: each for each in group} for group in (counts, base))
+    scenes = sorted(first.keys() & second.keys())
+    if not scenes:
+        return {"scenes": 0}
+    pairs = [[group[scene] for scene in scenes] for group in (first, second)]
+    draws = np.random.default_rng(SEED).multinomial(len(scenes), np.full(len(scenes), 1 / len(scenes)), size=SAMPLES)
     different, which = np.unique(draws, axis=0, return_inverse=True)  # of few scenes there are few
-    drawn = np.array([np.subtract(*(headlines(counts, times) for counts in pairs)) for times in different])[which]
-    whole = np.subtract(*(headlines(counts, np.ones(n_scenes, int)) for counts in pairs))
+    drawn = np.array([np.subtract(*(headlines(group, times) for group in pairs)) for times in different])[which]
+    whole = np.subtract(*(headlines(group, np.ones(len(scenes), int)) for group in pairs))
     low, high = np.nanpercentile(drawn, (2.5, 97.5), axis=0)
-    compared: Result = {"folds": folds}
+    compared: Result = {"scenes": len(scenes)}
     for name, *values in zip(COMPARED, whole, low, high, strict=True):
         compared |= dict(zip((name, f"{name}_low", f"{name}_high"), map(float, values), strict=True))
     return compared
@@ -158,9 +152,29 @@ def first_seeds(results: list[Result]) -> list[Result]:
     return sorted(first.values(), key=lambda result: -1 if result["fold"] is None else result["fold"])
 
 
-def scene_counts(results: list[Result]) -> list[SceneCounts]:
-    """The counts of all their scenes."""
-    return [SceneCounts.from_json(scene) for result in results for scene in result["scenes"]]
+def first_counts(results: list[Result]) -> list[SceneCounts]:
+    """The counts of the scenes held out in each fold, with its lowest seed."""
+    return [SceneCounts.from_json(scene) for result in first_seeds(results) for scene in result["scenes"]]
+
+
+def blind_counts(results: list[Result]) -> list[SceneCounts]:
+    """The counts of all scenes, those of several seeds added up; without the probabilities.
+
+    A scene that isn't held out counts as seen by the network and the ensemble that are blind to it.
+    """
+    by_scene: dict[str, list[Result]] = defaultdict(list)
+    for result in results:
+        for scene in result["scenes"] + result["val"]["scenes"]:
+            by_scene[scene["scene"]].append(scene)
+    return [
+        SceneCounts(
+            name,
+            np.sum([scene["confusion"] for scene in scenes], axis=0),
+            np.sum([scene["objects"] for scene in scenes], axis=0),
+            np.zeros((THRESHOLDS, 3)),
+        )
+        for name, scenes in by_scene.items()
+    ]
 
 
 def class_names(result: Result) -> list[str]:
@@ -168,14 +182,16 @@ def class_names(result: Result) -> list[str]:
     return list(dict.fromkeys(result["names"]["actual"]))
 
 
-def sum_names(results: list[Result], column: str, names: list[str]) -> Any:
-    """The table of names given outlines, int64 (K, K), over all results."""
-    return np.sum([np.reshape(result["names"][column], (len(names), len(names))) for result in results], axis=0)
+def sum_names(results: list[Result], column: str, names: list[str], with_val: bool = False) -> Any:
+    """The table of names given outlines, int64 (K, K), over all results; of scenes held out or of all."""
+    tables = [result["names"] for result in results]
+    tables += [result["val"]["names"] for result in results if with_val]
+    return np.sum([np.reshape(table[column], (len(names), len(names))) for table in tables], axis=0)
 
 
 def pictures(results: list[Result]) -> dict[str, Any]:
     """Confusions, precision and recall, and reliability of all folds together."""
-    counts, names = scene_counts(results), class_names(results[0])
+    counts, names = first_counts(results), class_names(results[0])
     split = "scenes held out"
     table, given = np.sum([each.confusion for each in counts], axis=0), sum_names(results, "count", names)
     curve = pd.concat([any_class_curve(counts), pd.DataFrame([operating_point(counts)])]).assign(split=split)
@@ -212,7 +228,7 @@ def page(document: dict[str, Result]) -> str:
     ]
     if len(shown) < len(document):
         lines += ["What changes to the training do, in short runs, is in [ablation.md](ablation.md)."]
-    lines += ["", *_tables(shown)]
+    lines += ["", *_scores(shown), *_differences(shown), *_details(shown), *_classes(shown), *_seeds(shown)]
     if "default" in shown:
         error = shown["default"]["calibration_error"]
         lines += [
@@ -231,29 +247,31 @@ def page(document: dict[str, Result]) -> str:
 
 
 def ablation_page(document: dict[str, Result]) -> str:
-    """The same tables, of the short recipes."""
+    """The tables of the short recipes."""
     shown = {key: pooled for key, pooled in document.items() if _is_short(key)}
     lines = [
         "# One change at a time",
         "",
         "Written as [the results of the whole recipe](README.md) are, which say what the columns mean. `short` is the",
-        "default with a sixth of its training: 7 epochs instead of 20, and two networks instead of four. Every other",
-        "row changes one thing of it. All have the scenes of one fold held out, which are few: see at the end how far",
-        "seeds alone move `short` before you believe a difference.",
+        "default with 7 epochs instead of 20; every other row changes one thing of it. Scores are of all scenes: the",
+        "three of fold 0 are seen by all four networks of a run, each of the others by the one that is blind to it.",
+        "(The rule that keeps and names outlines was fitted on those others.) `short` is the mean of its seeds, every",
+        "other row is one run: see at the end how far luck alone moves a run.",
         "",
-        *_tables(shown),
+        *_scores(shown),
     ]
-    return "\n".join(lines) + "\n"
+    if seeds := shown.get("short", {}).get("seeds"):
+        lines += _differences(shown, {name: max(seeds[name]) - min(seeds[name]) for name in COMPARED})
+    return "\n".join(lines + _classes(shown) + _seeds(shown)) + "\n"
 
 
 def _is_short(key: str) -> bool:
     return f"{key}+".startswith("short+")
 
 
-def _tables(document: dict[str, Result]) -> list[str]:
-    """Lines of Markdown: scores, differences, details, classes, and the spread over seeds."""
+def _scores(document: dict[str, Result]) -> list[str]:
+    """Lines of Markdown, as those of the tables below."""
     recipes = yaml.safe_load(RECIPES.read_text())["recipes"]
-    names = next(iter(document.values()))["class_names"]
     lines = [
         "| recipe | folds | " + " | ".join(HEADINGS.values()) + " | names, outlines given | min a fold |",
         "| --- | --- |" + " --- |" * (len(HEADINGS) + 2),
@@ -267,17 +285,31 @@ def _tables(document: dict[str, Result]) -> list[str]:
         cells += [_shown(pooled["given_outlines"]["macro_dice"]), "-" if minutes is None else f"{minutes:.0f}"]
         folds = ", ".join("random" if fold is None else str(fold) for fold in pooled["folds"])
         lines.append(f"| `{key}`: {what} | {folds} | " + " | ".join(cells) + " |")
-    if against := {
-        key: pooled["against"] for key, pooled in document.items() if pooled.get("against", {}).get("folds")
-    }:
-        lines += ["", "What each change adds, on the same scenes and with the same draws of them:", ""]
-        lines += ["| recipe | against | folds | " + " | ".join(HEADINGS[name] for name in COMPARED) + " |"]
-        lines += ["| --- | --- | --- |" + " --- |" * len(COMPARED)]
-        for key, found in against.items():
-            cells = [f"{found[n]:+.3f} ({found[f'{n}_low']:+.3f} to {found[f'{n}_high']:+.3f})" for n in COMPARED]
-            folds = ", ".join(map(str, found["folds"]))
-            lines.append(f"| `{key}` | `{found['base']}` | {folds} | " + " | ".join(cells) + " |")
-    lines += [
+    return lines
+
+
+def _differences(document: dict[str, Result], luck: dict[str, float] | None = None) -> list[str]:
+    """What each row adds to its base; `luck` is how far seeds move each score."""
+    against = {key: pooled["against"] for key, pooled in document.items() if pooled.get("against", {}).get("scenes")}
+    if not against:
+        return []
+    lines = ["", "What each change adds, on the same scenes and with the same draws of them:", ""]
+    if luck:
+        lines[2:] = ["(Bold: the interval leaves out 0, and seeds alone move `short` less than this.)", ""]
+    lines += ["| recipe | against | scenes | " + " | ".join(HEADINGS[name] for name in COMPARED) + " |"]
+    lines += ["| --- | --- | --- |" + " --- |" * len(COMPARED)]
+    for key, found in against.items():
+        cells = []
+        for name in COMPARED:
+            value, low, high = (found[f"{name}{end}"] for end in ("", "_low", "_high"))
+            cell = f"{value:+.3f} ({low:+.3f} to {high:+.3f})"
+            cells.append(f"**{cell}**" if luck and low * high > 0 and abs(value) > luck[name] else cell)
+        lines.append(f"| `{key}` | `{found['base']}` | {found['scenes']} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def _details(document: dict[str, Result]) -> list[str]:
+    lines = [
         "",
         "More of the outlines and, as `val` and a mean over folds, the scores of scenes that are not held out, each",
         "through networks and ensembles that are blind to it:",
@@ -288,11 +320,21 @@ def _tables(document: dict[str, Result]) -> list[str]:
     for key, pooled in document.items():
         cells = [_shown(pooled[name]) for name in DETAILS] + [_shown(pooled["validation"][name]) for name in HEADINGS]
         lines.append(f"| `{key}` | " + " | ".join(cells) + " |")
-    lines += ["", "Dice of each class, and of each class given perfect outlines:", ""]
+    return lines
+
+
+def _classes(document: dict[str, Result]) -> list[str]:
+    names = next(iter(document.values()))["class_names"]
+    lines = ["", "Dice of each class, and of each class given perfect outlines:", ""]
     lines += ["| recipe | | " + " | ".join(names) + " |", "| --- | --- |" + " --- |" * len(names)]
     for key, pooled in document.items():
         for what, source in (("as predicted", pooled), ("outlines given", pooled["given_outlines"])):
             lines.append(f"| `{key}` | {what} | " + " | ".join(_shown(source["dice"][name]) for name in names) + " |")
+    return lines
+
+
+def _seeds(document: dict[str, Result]) -> list[str]:
+    lines = []
     for key, pooled in document.items():
         seeds = pooled["seeds"]
         if len(seeds["seeds"]) > 1:

@@ -14,7 +14,7 @@ from test_wrong_params import KINDS
 
 from benchmarks import results
 from benchmarks.cross_validation import planned, set_params, split_of
-from benchmarks.results import compare
+from benchmarks.results import COMPARED, _differences, blind_counts, compare, first_counts
 from seepseg.params import load_params
 from seepseg.scene_counts import SceneCounts
 
@@ -65,7 +65,7 @@ def test_a_plan_crosses_folds_and_seeds():
 
 def test_a_base_lends_its_changes():
     run = next(run for run in planned("ablation") if run.recipe == "short+dicebce")
-    assert run.overrides == {"train.epochs": 7, "train.networks": 2, "loss.name": "dicebce"}
+    assert run.overrides == {"train.epochs": 7, "loss.name": "dicebce"}
     assert run.name == "short+dicebce-fold0-seed1"
 
 
@@ -80,9 +80,10 @@ def test_every_scene_is_held_out_in_one_fold():
     assert sorted(held_out) == sorted(scenes) and len(set(scenes)) == 14
 
 
-def result(fold, *scenes, seed=1):
+def result(*scenes, fold=0, seed=1, val=()):
     """Scenes by name with pixels and slicks of one class: right, missed, false."""
-    return {"fold": fold, "seed": seed, "scenes": [scene(*each) for each in scenes]}
+    found = {"fold": fold, "seed": seed, "scenes": [scene(*each) for each in scenes]}
+    return found | {"val": {"scenes": [scene(*each) for each in val]}}
 
 
 def scene(name, right, missed, false):
@@ -90,22 +91,38 @@ def scene(name, right, missed, false):
     return SceneCounts(name, np.array([[100, false], [missed, right]]), np.array(objects), np.zeros((64, 3))).to_json()
 
 
-def test_a_recipe_is_compared_on_the_folds_that_both_have():
-    base = [result(0, ("a", 10, 10, 0), ("b", 10, 30, 0)), result(1, ("c", 9, 1, 9))]
-    better = [result(0, ("b", 10, 10, 0), ("a", 10, 10, 0)), result(2, ("d", 1, 1, 1))]
+def test_recipes_are_compared_on_the_scenes_that_both_have():
+    base = first_counts([result(("a", 10, 10, 0), ("b", 10, 30, 0)), result(("c", 9, 1, 9), fold=1)])
+    better = first_counts([result(("b", 10, 10, 0), ("a", 10, 10, 0)), result(("d", 1, 1, 1), fold=2)])
     found = compare(better, base)
-    assert found["folds"] == [0]
+    assert found["scenes"] == 2
     # 40 of 60 against 40 of 80; where only scene a is drawn there is no difference, where only b, 2/3 - 2/5.
     assert found["binary_dice"] == pytest.approx(40 / 60 - 40 / 80)
     assert (found["binary_dice_low"], found["binary_dice_high"]) == pytest.approx((0, 2 / 3 - 2 / 5))
     assert found["object_f1"] == pytest.approx(found["macro_dice"]) == pytest.approx(found["binary_dice"])
-    assert compare(better, base[1:]) == {"folds": []}
+    assert compare(better[2:], base) == {"scenes": 0}
 
 
-def test_a_recipe_against_itself_is_no_better():
-    base = [result(0, ("a", 10, 10, 0), ("b", 10, 30, 5)), result(0, ("a", 1, 1, 1), ("b", 1, 1, 1), seed=2)]
-    found = compare(base, base)
-    assert set(found.values() if found.pop("folds") else ()) == {0.0}
+def test_a_recipe_is_that_of_its_lowest_seed():
+    seeds = [result(("a", 1, 1, 1), ("b", 1, 1, 1), seed=2), result(("a", 10, 10, 0), ("b", 10, 30, 5))]
+    found = compare(first_counts(seeds), first_counts(seeds[1:]))
+    assert set(found.values() if found.pop("scenes") else ()) == {0.0}
+
+
+def test_short_recipes_count_all_scenes_and_seeds():
+    seeds = [result(("a", 1, 2, 3), val=[("b", 4, 5, 6)]), result(("a", 10, 20, 30), val=[("b", 40, 50, 60)], seed=2)]
+    counts = {each.scene: each for each in blind_counts(seeds)}
+    assert counts.keys() == {"a", "b"}
+    assert counts["a"].confusion.tolist() == [[200, 33], [22, 11]]
+    assert counts["b"].objects.tolist() == [[44, 110, 99]] * 2
+
+
+def test_a_difference_is_bold_beyond_scenes_and_seeds():
+    sure = {f"{name}{end}": value for name in COMPARED for end, value in (("", 0.2), ("_low", 0.1), ("_high", 0.3))}
+    found = {"base": "short", "scenes": 2, **sure, "macro_dice_low": -0.1}
+    row = _differences({"short+lee": {"against": found}}, {"binary_dice": 0.1, "macro_dice": 0.1, "object_f1": 0.3})[-1]
+    cells = row.split(" | ")[3:]
+    assert [cell.startswith("**") for cell in cells] == [True, False, False]
 
 
 def test_the_pages_of_results_are_those_of_the_recorded_runs(tmp_path, monkeypatch):
