@@ -108,8 +108,8 @@ def execute(run: Run, data: Path) -> dict[str, Any]:
     # An interrupted run may have left an experiment of this name.
     subprocess.run([*dvc, "remove", run.name], cwd=CLONE, capture_output=True, check=False)
     command = [*dvc, "run", "--name", run.name]
-    for setting in set_params(settings):
-        command += ["--set-param", setting]
+    for assignment in assignments(settings):
+        command += ["--set-param", assignment]
     print(f"{run.name}: {' '.join(f'{key}={value}' for key, value in run.overrides.items()) or 'as params.yaml says'}")
     started, trained = time.monotonic(), True
     with subprocess.Popen(command, cwd=CLONE, stdout=subprocess.PIPE, text=True) as process:
@@ -134,10 +134,7 @@ def execute(run: Run, data: Path) -> dict[str, Any]:
         "epochs": len(pd.read_csv(CLONE / "plots/history.csv")),
         "leakage": metrics["split"]["split"]["leakage"]["test"],
         "rule": json.loads((CLONE / "models/decision.json").read_text()),
-        "validation": {
-            key: metrics["evaluate"]["val"][key]
-            for key in ("binary_dice", "macro_dice", "object_f1", "macro_object_f1")
-        },
+        "validation": {key: metrics["evaluate"]["val"][key] for key in results.HEADINGS},
         "scenes": scenes["test"],
         "names": names["test"],
         "val": {
@@ -147,7 +144,7 @@ def execute(run: Run, data: Path) -> dict[str, Any]:
     }
 
 
-def set_params(settings: dict[str, Any]) -> list[str]:
+def assignments(settings: dict[str, Any]) -> list[str]:
     """Parameters as `dvc exp run -S` takes them."""
     return [f"{key}={json.dumps(value)}" for key, value in settings.items()]
 

@@ -65,9 +65,9 @@ def write_all(runs: Path) -> dict[str, Result]:
         groups[result["recipe"], result["fold"] is None].append(result)
     document = {f"{recipe}{AT_RANDOM if random else ''}": pool(found) for (recipe, random), found in groups.items()}
     for (recipe, random), found in groups.items():
-        base, counts = ("short", blind_counts) if _is_short(recipe) else ("default", first_counts)
+        base = "short" if _is_short(recipe) else "default"
         if not random and recipe != base and (base, False) in groups:
-            document[recipe]["against"] = {"base": base, **compare(counts(found), counts(groups[base, False]))}
+            document[recipe]["against"] = {"base": base, **compare(counts_of(found), counts_of(groups[base, False]))}
     write_json(FOLDER / "cross_validation.json", document)
     write_bytes(FOLDER / "README.md", page(document).encode())
     if any(map(_is_short, document)):
@@ -79,19 +79,17 @@ def write_all(runs: Path) -> dict[str, Result]:
 
 
 def pool(results: list[Result]) -> Result:
-    """Scores of one recipe and their spread over seeds, see `first_counts` and, for a short one, `blind_counts`."""
+    """Scores of one recipe, of the scenes that `counts_of` counts, and their spread over seeds."""
     short = _is_short(results[0]["recipe"])
-    chosen, count_scenes = (results, blind_counts) if short else (first_seeds(results), first_counts)
+    chosen = results if short else first_seeds(results)
     names = class_names(chosen[0])
-    counts = count_scenes(chosen)
+    counts = counts_of(results)
     by_pixel, by_slick = (sum_names(chosen, column, names, with_val=short) for column in ("count", "slicks"))
     by_seed: dict[Any, list[Result]] = defaultdict(list)
     for result in results:
         by_seed[result["fold"]].append(result)
     fold, repeated = max(by_seed.items(), key=lambda item: len(item[1]))
-    spread = {
-        key: [pooled_scores(count_scenes([result]), names, 1, SEED)[key] for result in repeated] for key in HEADINGS
-    }
+    of_seeds = [pooled_scores(counts_of([result]), names, 1, SEED) for result in repeated]
     times = [result["seconds"] for result in chosen if result["seconds"] is not None]
     return {
         **pooled_scores(counts, names, SAMPLES, SEED),
@@ -103,7 +101,11 @@ def pool(results: list[Result]) -> Result:
         "leakage": mean(result["leakage"] for result in chosen),
         "minutes_per_fold": median(times) / 60 if times else None,
         "commits": sorted({result["commit"] for result in results}),
-        "seeds": {"fold": fold, "seeds": [result["seed"] for result in repeated], **spread},
+        "seeds": {
+            "fold": fold,
+            "seeds": [result["seed"] for result in repeated],
+            **{key: [each[key] for each in of_seeds] for key in HEADINGS},
+        },
     }
 
 
@@ -150,6 +152,11 @@ def first_seeds(results: list[Result]) -> list[Result]:
     for result in sorted(results, key=lambda result: result["seed"]):
         first.setdefault(result["fold"], result)
     return sorted(first.values(), key=lambda result: -1 if result["fold"] is None else result["fold"])
+
+
+def counts_of(results: list[Result]) -> list[SceneCounts]:
+    """The counts of a recipe, each scene once: `blind_counts` of a short one, `first_counts` of any other."""
+    return (blind_counts if _is_short(results[0]["recipe"]) else first_counts)(results)
 
 
 def first_counts(results: list[Result]) -> list[SceneCounts]:

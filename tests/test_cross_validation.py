@@ -13,7 +13,7 @@ from dvc.utils.hydra import apply_overrides
 from test_wrong_params import KINDS
 
 from benchmarks import results
-from benchmarks.cross_validation import planned, set_params, split_of
+from benchmarks.cross_validation import assignments, planned, split_of
 from benchmarks.results import COMPARED, _differences, blind_counts, compare, first_counts
 from seepseg.params import load_params
 from seepseg.scene_counts import SceneCounts
@@ -43,7 +43,7 @@ def test_a_recipe_changes_parameters_that_exist(recipe):
 def test_the_stages_take_what_dvc_writes_for_a_recipe(tmp_path, recipe):
     overrides = DOCUMENT["recipes"][recipe]["overrides"]
     path = shutil.copy(ROOT / "params.yaml", tmp_path)
-    apply_overrides(path, set_params(overrides))
+    apply_overrides(path, assignments(overrides))
     for key, value in overrides.items():
         section, *steps = key.split(".")
         taken = load_params(KINDS[section], section, Path(path))

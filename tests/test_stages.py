@@ -381,7 +381,7 @@ def test_training_stops_early(prepared):
             "model.name: expected 'unet', 'attention_unet' or 'resnet_unet'",
         ),
         ("train", "train", {"epcohs": 3}, "unknown key 'train.epcohs'; did you mean 'train.epochs'?"),
-        ("train", "train", {"lr": "fast"}, 'train.lr: expected a valid number, found "fast"'),
+        ("train", "train", {"lr": "0.001"}, 'train.lr: expected a valid number, found "0.001"'),
         ("train", "train", {"batch_size": True}, "train.batch_size: expected a valid integer, found true"),
         ("train", "train", {"ema_decay": 1.0}, "train.ema_decay: expected less than 1, found 1.0"),
         ("train", "train", {"device": "cuda"}, "train.device: expected a device of this machine"),
