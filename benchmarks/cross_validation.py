@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
 import yaml
 
 from benchmarks import results
@@ -119,10 +120,22 @@ def execute(run: Run, data: Path) -> dict[str, Any]:
             trained &= not line.startswith(("Stage 'train' is cached", "going on after"))
     if process.returncode:
         sys.exit(f"error: the experiment {run.name} failed; its messages are above")
-    seconds = time.monotonic() - started
-    scenes = json.loads((CLONE / "data/predictions/scenes.json").read_text())
-    metrics = {name: json.loads((CLONE / f"metrics/{name}.json").read_text()) for name in METRICS}
-    rows = pd.read_csv(CLONE / "plots/names.csv")
+    seconds = round(time.monotonic() - started)
+    return collect(run, CLONE, commit, seconds if trained else None)
+
+
+def collect(run: Run, folder: Path, commit: str, seconds: int | None) -> dict[str, Any]:
+    """The result of a run, from the files that its stages wrote.
+
+    Args:
+        run: what was run.
+        folder: where its stages ran.
+        commit: of the code.
+        seconds: that it took with its whole training in one piece, on a machine of its own; None where it didn't.
+    """
+    scenes = json.loads((folder / "data/predictions/scenes.json").read_text())
+    metrics = {name: json.loads((folder / f"metrics/{name}.json").read_text()) for name in METRICS}
+    rows = pd.read_csv(folder / "plots/names.csv")
     names = {part: rows[rows["split"] == part].drop(columns="split").to_dict("list") for part in ("test", "val")}
     return {
         "recipe": run.recipe,
@@ -130,10 +143,11 @@ def execute(run: Run, data: Path) -> dict[str, Any]:
         "seed": run.seed,
         "overrides": run.overrides,
         "commit": commit,
-        "seconds": round(seconds) if trained else None,  # of the whole training, in one piece
-        "epochs": len(pd.read_csv(CLONE / "plots/history.csv")),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "seconds": seconds,
+        "epochs": len(pd.read_csv(folder / "plots/history.csv")),
         "leakage": metrics["split"]["split"]["leakage"]["test"],
-        "rule": json.loads((CLONE / "models/decision.json").read_text()),
+        "rule": json.loads((folder / "models/decision.json").read_text()),
         "validation": {key: metrics["evaluate"]["val"][key] for key in results.HEADINGS},
         "scenes": scenes["test"],
         "names": names["test"],

@@ -101,6 +101,7 @@ def pool(results: list[Result]) -> Result:
         "leakage": mean(result["leakage"] for result in chosen),
         "minutes_per_fold": median(times) / 60 if times else None,
         "commits": sorted({result["commit"] for result in results}),
+        "gpus": sorted({gpu for result in results if (gpu := result.get("gpu")) is not None}),
         "seeds": {
             "fold": fold,
             "seeds": [result["seed"] for result in repeated],
@@ -287,6 +288,7 @@ def _scores(document: dict[str, Result]) -> list[str]:
         what = recipes[key.removesuffix(AT_RANDOM).split("+")[-1]]["what"]
         if key.endswith(AT_RANDOM):
             what += f", tiles at random: {pooled['leakage']:.0%} of the test tiles touch a training tile"
+        what += "".join(f" ({gpu})" for gpu in pooled["gpus"])
         cells = [_with_interval(pooled, name) for name in HEADINGS]
         minutes = pooled["minutes_per_fold"]
         cells += [_shown(pooled["given_outlines"]["macro_dice"]), "-" if minutes is None else f"{minutes:.0f}"]
