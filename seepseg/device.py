@@ -1,5 +1,6 @@
 """Where the arithmetic runs, and how: device, mixed precision, threads, determinism."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
@@ -79,6 +80,8 @@ def make_deterministic(seed: int, threads: int, device: torch.device) -> None:
         threads: CPU threads; convolutions add up in another order, and so differ in bits, with another number.
         device: on a GPU a kernel without a deterministic form gives a warning instead of an error.
     """
+    # Asked for by cuBLAS, before its first product.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
     torch.use_deterministic_algorithms(True, warn_only=device.type != "cpu")

@@ -15,7 +15,7 @@ from torch import nn
 from seepseg.errors import InputError
 from seepseg.models import ModelParams, build_model
 from seepseg.models.attention_unet import AttentionGate
-from seepseg.models.blocks import ConvBlock, init_weights, pad_to_multiple
+from seepseg.models.blocks import ConvBlock, double, double_by_products, init_weights, pad_to_multiple
 from seepseg.params import load_params
 
 NAMES = ("unet", "attention_unet", "resnet_unet")
@@ -99,6 +99,17 @@ def test_padding_repeats_the_edge():
     padded = pad_to_multiple(image, 4)
     assert padded[0, 0].tolist() == [[1, 2, 2, 2], [3, 4, 4, 4], [5, 6, 6, 6], [5, 6, 6, 6]]
     assert pad_to_multiple(padded, 4).equal(padded)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 5), (16, 8)])
+def test_products_with_matrices_double_as_torch_does(size):
+    image = torch.randn(2, 3, *size).to(memory_format=torch.channels_last).requires_grad_()
+    products, expected = double_by_products(image), double(image)
+    assert products.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(products, expected)
+    weights = torch.randn_like(expected)
+    gradients = [torch.autograd.grad((weights * each).sum(), image)[0] for each in (products, expected)]
+    torch.testing.assert_close(*gradients)
 
 
 @pytest.mark.parametrize("name", NAMES)

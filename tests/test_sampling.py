@@ -93,6 +93,15 @@ def test_a_crop_shows_its_class_and_the_pixel_may_lie_anywhere_in_it():
     }  # column 3 at most
 
 
+def test_each_pixel_of_a_class_is_shown_as_often_as_another():
+    images, target, valid = tiles(3000)
+    target[:, 2, 15] = target[:, 13, 0] = 2
+    shown = crop(images, target, valid, np.full(3000, 2), 1, uniform(3000))[0].flatten().long()
+    counts = shown.bincount()
+    assert set(shown.tolist()) == {2 * 20 + 15, 9 * 20 + 3, 13 * 20}
+    assert all(abs(counts[pixel] - 1000) < 100 for pixel in set(shown.tolist()))
+
+
 def test_image_target_and_valid_are_cut_alike():
     images, target, valid = tiles()
     target = images[:, 0].to(torch.int64)

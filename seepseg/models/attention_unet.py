@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seepseg.models.blocks import Norm, Upsampling
+from seepseg.models.blocks import Norm, Upsampling, double
 from seepseg.models.unet import Decoder
 
 MIN_DEPTH = 3  # with fewer levels no skip has a gate
@@ -36,7 +36,7 @@ class AttentionGate(nn.Module):
     def forward(self, skip: Tensor, gating: Tensor) -> Tensor:
         """Gate (N, skip_channels, H, W), which keeps its shape, by (N, gating_channels, H / 2, W / 2)."""
         q = self.psi(F.relu(self.w_x(skip) + self.w_g(gating)))  # (N, 1, H / 2, W / 2)
-        alpha = F.interpolate(q.sigmoid(), scale_factor=2, mode="bilinear", align_corners=False)
+        alpha = double(q.sigmoid())
         return alpha * skip  # (N, 1, H, W) * (N, skip_channels, H, W)
 
 
