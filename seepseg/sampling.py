@@ -131,7 +131,7 @@ def crop(
         valid: bool (N, H, W).
         classes: of each tile the class that its crop must show, of which it has a valid pixel, or 0; see `Samples`.
         side: of the square; what exceeds a tile at the right or below is 0 and not valid.
-        draws: uniform from 0 to 1, float32 (N, 3), on the CPU: which pixel of the class, and where in the crop it lies.
+        draws: uniform from 0 to 1, float32 (N, 3): which pixel of the class, and where in the crop it lies.
 
     Returns:
         The three, with H = W = `side`.

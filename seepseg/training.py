@@ -131,9 +131,7 @@ def prepare_batches(
         draws = Draws(generator, len(samples.indices), world.rank, world.size)
         images = make_input(augment_intensity(recorded, valid, params, draws), valid, world.share(samples.indices))
         if side:
-            images, target, valid = crop(
-                images, target, valid, world.share(samples.classes), side, draws.uniform(3).cpu()
-            )
+            images, target, valid = crop(images, target, valid, world.share(samples.classes), side, draws.uniform(3))
         yield Batch(*augment(images, target, valid, params, draws))
 
 

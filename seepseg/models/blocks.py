@@ -62,7 +62,7 @@ class Doubling(nn.Module):
 
 def double(images: Tensor) -> Tensor:
     """Double height and width, bilinear between the centres of pixels: (N, C, H, W) -> (N, C, 2 H, 2 W)."""
-    # On GPUs torch's own has no deterministic gradient but one that sorts all pixels, for longer than all else takes.
+    # On GPUs torch's own has no deterministic gradient but one that sorts, which makes a training step longer by half.
     if images.device.type != "cpu" and torch.are_deterministic_algorithms_enabled():
         return double_by_products(images)
     return F.interpolate(images, scale_factor=2, mode="bilinear", align_corners=False)
