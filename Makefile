@@ -34,7 +34,7 @@ test: $(READY)
 
 push: $(READY)
 	$(BIN)/dvc push
-	$(BIN)/python -m seepseg.run_cache
+	$(BIN)/python -m tools.push_runs
 
 test-s3: $(READY) $(WEED)
 	SEEPSEG_WEED=$(CURDIR)/$(WEED) $(BIN)/python -m pytest tests/test_s3_remote.py

@@ -18,14 +18,15 @@ from statistics import median
 from typing import Any, get_args
 
 import torch
+from seepseg.base.command import run_stage
 from torch import Tensor, nn
 
-from seepseg.backends import Backend, CompiledNetwork, fold_batch_norm, prepare
-from seepseg.device import make_deterministic
-from seepseg.errors import InputError, run_stage
-from seepseg.heads import class_probs
+from seepseg.base.device import make_deterministic
+from seepseg.base.errors import InputError
+from seepseg.base.params import load_params
+from seepseg.detection.runtime import Backend, CompiledNetwork, fold_batch_norm, prepare
 from seepseg.models import ModelParams, build_model
-from seepseg.params import load_params
+from seepseg.models.heads import class_probs
 
 CPU = torch.device("cpu")
 KEY = "outline.backend"

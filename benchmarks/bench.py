@@ -20,16 +20,17 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
+from seepseg.base.command import run_stage
 
 from benchmarks import backends, data_path, report, worker
 from benchmarks.data_path import spread
 from benchmarks.ours import SAME_ARCHITECTURE
 from benchmarks.reference import BATCH_SIZE, NUM_CLASSES
 from benchmarks.worker import Measured, Spec, Task
-from seepseg.device import amp_dtype, choose_device
-from seepseg.errors import InputError, run_stage
-from seepseg.files import write_json
-from seepseg.packed import open_packed
+from seepseg.base.device import amp_dtype, choose_device
+from seepseg.base.errors import InputError
+from seepseg.base.files import write_json
+from seepseg.data.packed import open_packed
 
 ROOT = Path(__file__).parents[1]
 COMMITTED = ROOT / "benchmarks"

@@ -23,7 +23,7 @@ import torch
 import yaml
 
 from benchmarks import results
-from seepseg.files import write_json
+from seepseg.base.files import write_json
 
 FOLDS = Path("docs/results/folds.csv")
 RECIPES = Path("benchmarks/recipes.yaml")

@@ -26,15 +26,17 @@ import numpy as np
 import numpy.typing as npt
 import tifffile
 import yaml
+from seepseg.base.command import run_stage
+from seepseg.base.npy_stream import NpyStream
 
-from seepseg.delivery import DataParams, check_grid
-from seepseg.errors import InputError, run_stage
-from seepseg.faults import Report
-from seepseg.files import NpyStream, atomic_path, write_csv, write_json
-from seepseg.packed import IMAGES, MANIFEST, TARGETS
-from seepseg.params import load_params
-from seepseg.synthetic import make_scene
-from seepseg.tiles import find_tiles
+from seepseg.base.errors import InputError
+from seepseg.base.files import atomic_path, write_csv, write_json
+from seepseg.base.params import load_params
+from seepseg.data.packed import IMAGES, MANIFEST, TARGETS
+from seepseg.io.raw_data import DataParams, check_grid
+from seepseg.io.report import Report
+from seepseg.io.tile_files import find_tiles
+from seepseg.synthetic.scenes import make_scene
 from stages.ingest import METRICS, Packer
 
 ROOT = Path(__file__).parents[1]

@@ -30,8 +30,8 @@ import numpy.typing as npt
 import tifffile
 import yaml
 
-from seepseg.faults import WRONG_IMAGE_TYPE, WRONG_TARGET_TYPE
-from seepseg.tiff import TiffReader
+from seepseg.io.report import WRONG_IMAGE_TYPE, WRONG_TARGET_TYPE
+from seepseg.io.tiff import TiffReader
 
 KEPT = Path("benchmarks/local/fuzz")
 ROOT = Path(__file__).parents[1]

@@ -25,7 +25,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from seepseg.files import write_json
+from seepseg.base.files import write_json
 
 RESULT = Path("docs/results/kills.json")
 ROOT = Path(__file__).parents[1]

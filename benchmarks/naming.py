@@ -17,13 +17,13 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.data_path import spread
-from seepseg.files import write_bytes, write_json
-from seepseg.metrics import name_tables, named_slick_scores
-from seepseg.naming import NamersMeta, NamingParams, fit_namer, judge_all
-from seepseg.outlines import FOLDER as OUTLINES
-from seepseg.outlines import PROB_FEATURES, VOTE, read_slicks, slick_features
-from seepseg.packed import PIXELS
-from seepseg.params import load_params
+from seepseg.base.files import write_bytes, write_json
+from seepseg.base.params import load_params
+from seepseg.data.packed import PIXELS
+from seepseg.detection.candidates import FOLDER as OUTLINES
+from seepseg.detection.candidates import PROB_FEATURES, VOTE, read_slicks, slick_features
+from seepseg.detection.classifier import NamersMeta, NamingParams, fit_namer, judge_all
+from seepseg.evaluation.confusion import name_tables, named_slick_scores
 
 FOLDER = Path("docs/results")
 SEEDS = (1, 2, 3)

@@ -12,22 +12,22 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
 from benchmarks.reference import BATCH_SIZE, EXPONENT, FALSE_NEGATIVES, FALSE_POSITIVES, LEARNING_RATE, SMOOTH, WIDTHS
-from seepseg.dataset import Batch, TileLoader, in_order
-from seepseg.device import choose_device, make_deterministic
-from seepseg.files import read_json
-from seepseg.heads import decide
-from seepseg.inference import predict
-from seepseg.inputs import InputMaker, InputParams, fit_input
+from seepseg.base.device import choose_device, make_deterministic
+from seepseg.base.distributed import ProcessGroup
+from seepseg.base.files import read_json
+from seepseg.base.params import load_params
+from seepseg.data.channels import InputMaker, InputParams, fit_input
+from seepseg.data.loading import Batch, TileLoader, in_order
+from seepseg.data.packed import Indices, open_packed, read_split
 from seepseg.losses import LossParams, loss_name_at
 from seepseg.models import ModelParams, UNet, build_model
-from seepseg.monitoring import Monitor
-from seepseg.packed import Indices, open_packed, read_split
-from seepseg.parallel import World
-from seepseg.params import load_params
-from seepseg.recipe import TrainParams, build_losses, build_optimization, build_sampler
-from seepseg.sampling import SamplingParams
-from seepseg.training import PIXELS_EVERY, prepare_batches, train_epoch
-from seepseg.transforms import AugmentParams
+from seepseg.models.heads import decide
+from seepseg.training.augmentation import AugmentParams
+from seepseg.training.monitoring import Monitor
+from seepseg.training.recipe import TrainParams, build_losses, build_optimization, build_sampler
+from seepseg.training.sampling import SamplingParams
+from seepseg.training.step import PIXELS_EVERY, prepare_batches, train_epoch
+from seepseg.training.validation import predict
 from stages.train import CLASS_WEIGHTS
 
 PARTS = ("data", "forward", "loss", "backward", "optimiser", "monitoring")
@@ -98,7 +98,7 @@ class OurLoop:
         self.augment_params = load_params(AugmentParams, "augment", params_file)
         self.batch_size = params.batch_size
         self.device = choose_device(params.device, "train.device")
-        self.world = World(rank=0, size=1, device=self.device)
+        self.group = ProcessGroup(rank=0, size=1, device=self.device)
         make_deterministic(params.seed, params.threads, self.device)
 
         packed = open_packed()
@@ -117,7 +117,7 @@ class OurLoop:
         self.sampling = load_params(SamplingParams, "sampling", params_file)
         self.packed = packed
         sampler = build_sampler(self.sampling, packed, self.train_tiles, params.batch_size)
-        self.optimization = build_optimization(params, network, sampler.num_batches, self.world)
+        self.optimization = build_optimization(params, network, sampler.num_batches, self.group)
         self.dtype = self.optimization.dtype
         self.loader = TileLoader(packed, self.all_tiles, self.device)
         self.generator = torch.Generator().manual_seed(params.seed)
@@ -199,7 +199,7 @@ class OurLoop:
             self.sampling.crop,
             self.augment_params,
             self.generator,
-            self.world,
+            self.group,
         )
 
 

@@ -13,9 +13,10 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from seepseg.base.command import run_stage
 
-from seepseg.errors import InputError, run_stage
-from seepseg.files import read_json, write_bytes
+from seepseg.base.errors import InputError
+from seepseg.base.files import read_json, write_bytes
 
 FOLDER = Path(__file__).parent
 Results = dict[str, Any]

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import yaml
+from seepseg.base.conventions import BACKGROUND
+from seepseg.evaluation.curves import THRESHOLDS, PrHistogram
 
 from seepseg import figures
-from seepseg.files import write_bytes, write_json
-from seepseg.metrics import THRESHOLDS, PrHistogram, named_slick_scores, object_scores, scores
-from seepseg.packed import BACKGROUND
-from seepseg.scene_counts import (
+from seepseg.base.files import write_bytes, write_json
+from seepseg.evaluation.confusion import named_slick_scores, scores
+from seepseg.evaluation.objects import object_scores
+from seepseg.evaluation.scene_counts import (
     SceneCounts,
     calibration_error,
     confusion_rows,

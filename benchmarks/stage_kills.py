@@ -24,7 +24,7 @@ from typing import Any
 import yaml
 
 from benchmarks.kills import dvc, environment, make_clone, set_params
-from seepseg.files import write_json
+from seepseg.base.files import write_json
 
 RESULT = Path("docs/results/stage_kills.json")
 OTHER = {"sample": {"seed": 2}}

@@ -24,7 +24,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import reference
 from benchmarks.ours import PARTS, OurLoop
-from seepseg.device import DeviceName, choose_device
+from seepseg.base.device import DeviceName, choose_device
 
 WARM_UP_TILES = 2
 SAMPLE_EVERY = 0.05  # seconds between looks at the memory in use

@@ -22,14 +22,18 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from seepseg.errors import InputError, run_stage
-from seepseg.files import write_csv, write_json
-from seepseg.objects import Connectivity, count_objects
-from seepseg.packed import BACKGROUND, NODATA, Packed, open_packed, read_split
-from seepseg.params import load_params, param_block
+from seepseg.base.conventions import BACKGROUND, NODATA
+from seepseg.base.errors import InputError
+from seepseg.base.files import write_csv, write_json
+from seepseg.base.params import load_params, param_block
+from seepseg.data.packed import Packed, open_packed, read_split
+from seepseg.evaluation.objects import Connectivity, count_objects
 
-BALANCE_PLOT = Path("plots/class_balance.csv")
-CLASS_WEIGHTS = Path("data/class_weights.json")
+PARAMS = "params.yaml"
+PACKED = "data/packed"
+SPLIT = "data/split.csv"
+BALANCE_PLOT = "plots/class_balance.csv"
+CLASS_WEIGHTS = "data/class_weights.json"
 
 Counts = npt.NDArray[np.int64]
 
@@ -41,16 +45,16 @@ class ClassBalanceParams:
     connectivity: Connectivity
 
 
-def main() -> None:
+def main(root: Path = Path()) -> None:
     """Run the stage."""
-    params = load_params(ClassBalanceParams, "class_balance")
-    packed = open_packed()
-    train = read_split(packed)["train"]
+    params = load_params(ClassBalanceParams, "class_balance", root / PARAMS)
+    packed = open_packed(root / PACKED)
+    train = read_split(packed, root / SPLIT)["train"]
     pixels, tiles, objects = _count(packed, train, params.connectivity)
     if not pixels.any():
-        raise InputError("data/split.csv: expected valid pixels in the training tiles, found none; change split")
-    write_csv(BALANCE_PLOT, _balance_table(packed.class_names, len(train), pixels, tiles, objects))
-    write_json(CLASS_WEIGHTS, _class_weights([BACKGROUND, *packed.class_names], pixels))
+        raise InputError(f"{SPLIT}: expected valid pixels in the training tiles, found none; change split")
+    write_csv(root / BALANCE_PLOT, _balance_table(packed.class_names, len(train), pixels, tiles, objects))
+    write_json(root / CLASS_WEIGHTS, _class_weights([BACKGROUND, *packed.class_names], pixels))
 
 
 def _count(packed: Packed, indices: Counts, connectivity: Connectivity) -> tuple[Counts, Counts, Counts]:
@@ -101,7 +105,3 @@ def _class_weights(names: list[str], pixels: Counts) -> dict[str, Any]:
         kind: {name: float(weight) for name, weight in zip(names, weights, strict=True)}
         for kind, weights in (("balanced", balanced), ("sqrt_balanced", root))
     }
-
-
-if __name__ == "__main__":
-    run_stage(main)

@@ -11,15 +11,15 @@ from typing import Annotated
 
 import pandas as pd
 from annotated_types import Ge, Le
+from seepseg.base.command import run_stage
 
-from seepseg.decision import DecisionRule, Keep, Naming, fit_rule, judge_outlines
-from seepseg.errors import run_stage
-from seepseg.files import write_json
-from seepseg.model_file import Model, save_model
-from seepseg.naming import SLICK, load_namers
-from seepseg.network_file import check_classes, load_networks
-from seepseg.outlines import OutlineParams, read_slicks
-from seepseg.params import load_params, param_block
+from seepseg.base.files import write_json
+from seepseg.base.params import load_params, param_block
+from seepseg.detection.candidates import OutlineParams, read_slicks
+from seepseg.detection.classifier import SLICK, load_namers
+from seepseg.detection.model_file import Model, save_model
+from seepseg.detection.postprocessing import DecisionRule, Keep, Naming, fit_rule, judge_outlines
+from seepseg.models.network_file import check_classes, load_networks
 
 NETWORKS = Path("models/networks.safetensors")
 NAMERS = Path("models/namers.safetensors")

@@ -17,17 +17,19 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from annotated_types import Ge
+from seepseg.base.command import run_stage
+from seepseg.base.conventions import BACKGROUND, NODATA
+from seepseg.base.npy_stream import NpyStream
 
-from seepseg.decision import judge_outlines, kept, named, paint
-from seepseg.errors import run_stage
-from seepseg.files import NpyStream, atomic_path, write_csv, write_json
-from seepseg.metrics import confusion_counts, scores
-from seepseg.model_file import load_model
-from seepseg.network_file import check_classes
-from seepseg.outlines import ARRAYS, FOLDER, OutlineParams, find_views, open_array, read_slicks
-from seepseg.packed import BACKGROUND, NODATA, Packed, open_packed
-from seepseg.params import load_params, param_block
-from seepseg.scene_counts import (
+from seepseg.base.files import atomic_path, write_csv, write_json
+from seepseg.base.params import load_params, param_block
+from seepseg.data.packed import Packed, open_packed
+from seepseg.data.scenes import Scene
+from seepseg.detection.candidates import ARRAYS, FOLDER, OutlineParams, find_views, open_array, read_slicks
+from seepseg.detection.model_file import load_model
+from seepseg.detection.postprocessing import judge_outlines, kept, named, paint
+from seepseg.evaluation.confusion import confusion_counts, scores
+from seepseg.evaluation.scene_counts import (
     SceneCounts,
     confusion_rows,
     count_scene,
@@ -35,7 +37,7 @@ from seepseg.scene_counts import (
     pooled_scores,
     reliability_curve,
 )
-from seepseg.scenes import Scene
+from seepseg.models.network_file import check_classes
 
 MODEL = Path("models/model.safetensors")
 METRICS = Path("metrics/evaluate.json")

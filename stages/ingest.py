@@ -1,7 +1,7 @@
 """Check raw tiles and pack them: every fault of a delivery is listed at once, and only a sound one is packed.
 
 Reads:  the folders of images and targets that the params name, each file once.
-Writes: data/packed/images.npy, data/packed/targets.npy, data/packed/manifest.csv (see `seepseg.packed`),
+Writes: data/packed/images.npy, data/packed/targets.npy, data/packed/manifest.csv (see `seepseg.data.packed`),
         sorted by scene and position, and metrics/ingest.json; all four or, after an error, none.
 Params: data.
 """
@@ -15,40 +15,45 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
-from seepseg.contents import Intensity, TileContent, TileReader
-from seepseg.delivery import DataParams, check_grid
-from seepseg.errors import InputError, run_stage
-from seepseg.faults import Report
-from seepseg.files import NpyStream, atomic_path, write_csv, write_json
-from seepseg.packed import BACKGROUND, IMAGES, MANIFEST, MANIFEST_TYPES, PIXELS, TARGETS
-from seepseg.params import load_params
-from seepseg.tiles import Tile, find_tiles, grid_cell, grid_columns_of
+from seepseg.base.conventions import BACKGROUND
+from seepseg.base.errors import InputError
+from seepseg.base.files import atomic_path, write_csv, write_json
+from seepseg.base.npy_stream import NpyStream
+from seepseg.base.params import load_params
+from seepseg.data.packed import IMAGES, MANIFEST, MANIFEST_TYPES, PIXELS, TARGETS
+from seepseg.io.raw_data import DataParams, check_grid
+from seepseg.io.report import Report
+from seepseg.io.tile_checks import Intensity, TileContent, TileReader
+from seepseg.io.tile_files import Tile, find_tiles, grid_cell, grid_columns_of
 
-METRICS = Path("metrics/ingest.json")
+PARAMS = "params.yaml"
+PACKED = "data/packed"
+METRICS = "metrics/ingest.json"
 
 
-def main() -> None:
+def main(root: Path = Path()) -> None:
     """Read, check and pack, and put the outputs in place together at the end."""
-    params = load_params(DataParams, "data")
+    params = load_params(DataParams, "data", root / PARAMS)
     report = Report()
-    root = Path(params.root)
+    raw, packed = root / params.root, root / PACKED
     pattern = re.compile(params.name_pattern)
-    tiles = find_tiles(root / params.images, root / params.targets, pattern, report)
+    tiles = find_tiles(raw / params.images, raw / params.targets, pattern, report)
     check_grid(tiles, params.grid_columns, report)
     with ExitStack() as stack:
         images, targets, manifest, metrics = (
-            stack.enter_context(atomic_path(path)) for path in (IMAGES, TARGETS, MANIFEST, METRICS)
+            stack.enter_context(atomic_path(path))
+            for path in (packed / IMAGES, packed / TARGETS, packed / MANIFEST, root / METRICS)
         )
         with NpyStream.open(images, "<u2") as image_stream, NpyStream.open(targets, "u1") as target_stream:
             packer = Packer(params, image_stream, target_stream)
             packer.pack(tiles, report)
         if report.has_errors:
-            raise InputError(f"{root} can't be used, nothing was written\n{report}")
+            raise InputError(f"{raw} can't be used, nothing was written\n{report}")
         write_csv(manifest, packer.manifest())
         write_json(metrics, {"ingest": packer.summary(report)})
     if report.offenders:
         print(report, file=sys.stderr)
-    print(f"{len(packer.rows)} tiles of {root} packed into {IMAGES.parent}")
+    print(f"{len(packer.rows)} tiles of {raw} packed into {PACKED}")
 
 
 class Packer:
@@ -104,7 +109,7 @@ class Packer:
         )
 
     def manifest(self) -> pd.DataFrame:
-        """The table of packed tiles, see `seepseg.packed.read_manifest`."""
+        """The table of packed tiles, see `seepseg.data.packed.read_manifest`."""
         counts = [PIXELS + name for name in (BACKGROUND, *self.params.class_names)]
         return pd.DataFrame(self.rows, columns=[*MANIFEST_TYPES, *counts]).astype(MANIFEST_TYPES)
 
@@ -126,7 +131,3 @@ class Packer:
                 "slick_on_nodata_pixels": self.slick_on_nodata_pixels,
             },
         }
-
-
-if __name__ == "__main__":
-    run_stage(main)

@@ -12,14 +12,15 @@ from typing import Any
 
 import pandas as pd
 import torch
+from seepseg.base.command import run_stage
 
-from seepseg.errors import InputError, run_stage
-from seepseg.files import read_json, write_csv, write_json
-from seepseg.metrics import name_tables, named_slick_scores
-from seepseg.naming import SLICK, Namer, NamersMeta, NamingParams, fit_namer, judge_all, save_namers
-from seepseg.outlines import FOLDER, RECURRENCE, OutlineParams, read_slicks, slick_features
-from seepseg.packed import PIXELS, class_names, read_manifest
-from seepseg.params import load_params
+from seepseg.base.errors import InputError
+from seepseg.base.files import read_json, write_csv, write_json
+from seepseg.base.params import load_params
+from seepseg.data.packed import PIXELS, class_names, read_manifest
+from seepseg.detection.candidates import FOLDER, RECURRENCE, OutlineParams, read_slicks, slick_features
+from seepseg.detection.classifier import SLICK, Namer, NamersMeta, NamingParams, fit_namer, judge_all, save_namers
+from seepseg.evaluation.confusion import name_tables, named_slick_scores
 
 NAMERS = Path("models/namers.safetensors")
 METRICS = Path("metrics/name.json")

@@ -1,7 +1,7 @@
 """Outline: run the networks over scenes that they never saw, and measure what they outline and what is annotated.
 
 Reads data/packed, data/split.csv and models/networks.safetensors; takes the section outline of params.yaml. Looks at
-every view of `seepseg.outlines.find_views`: the training scenes, each through a network that never saw it, which are
+every view of `seepseg.detection.candidates.find_views`: the training scenes, each through a network that never saw it, which are
 called val, and the test scenes through all networks. Writes into data/outlines: labels.npy (int32, numbers of the
 outlined slicks of a scene), foreground.npy (float16, probability of any class) and classes.npy (uint8, the network's
 most probable class), all with a row per tile in the order of the views; outlined.csv and annotated.csv, the tables of
@@ -15,13 +15,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from seepseg.device import choose_device, explain_full_memory, make_deterministic
-from seepseg.errors import run_stage
-from seepseg.files import NpyStream, atomic_path, write_csv, write_json
-from seepseg.inputs import InputMaker
-from seepseg.metrics import PrHistogram
-from seepseg.network_file import check_classes, load_networks
-from seepseg.outlines import (
+from seepseg.base.command import run_stage
+from seepseg.base.conventions import NODATA
+from seepseg.base.device import choose_device, explain_full_memory, make_deterministic
+from seepseg.base.files import atomic_path, write_csv, write_json
+from seepseg.base.npy_stream import NpyStream
+from seepseg.base.params import load_params
+from seepseg.data.channels import InputMaker
+from seepseg.data.packed import open_packed, read_parts
+from seepseg.detection.candidates import (
     ARRAYS,
     FOLDER,
     OutlineParams,
@@ -33,9 +35,9 @@ from seepseg.outlines import (
     find_views,
     slick_table,
 )
-from seepseg.packed import NODATA, open_packed, read_parts
-from seepseg.params import load_params
-from seepseg.recurrence import find_recurrence
+from seepseg.detection.recurrence import find_recurrence
+from seepseg.evaluation.curves import PrHistogram
+from seepseg.models.network_file import check_classes, load_networks
 
 NETWORKS = Path("models/networks.safetensors")
 

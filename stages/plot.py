@@ -16,15 +16,18 @@ import pandas as pd
 from annotated_types import Ge, Le
 
 from seepseg import figures
-from seepseg.errors import InputError, run_stage
+from seepseg.base.errors import InputError
+from seepseg.base.files import read_json, write_bytes
+from seepseg.base.params import load_params, param_block
+from seepseg.data.packed import Packed, class_pixels, open_packed, read_split
 from seepseg.figures import Tile
-from seepseg.files import read_json, write_bytes
-from seepseg.packed import Packed, class_pixels, open_packed, read_split
-from seepseg.params import load_params, param_block
 
-PREDICTIONS = Path("data/predictions")
-PLOTS = Path("plots")
-METRICS = Path("metrics/evaluate.json")
+PARAMS = "params.yaml"
+PACKED = "data/packed"
+SPLIT = "data/split.csv"
+PREDICTIONS = "data/predictions"
+PLOTS = "plots"
+METRICS = "metrics/evaluate.json"
 
 Ranking = tuple[str, pd.DataFrame, npt.NDArray[np.uint8]]
 
@@ -41,34 +44,35 @@ class PlotParams:
     dpi: Annotated[int, Ge(30), Le(600)]  # pixels per inch
 
 
-def main() -> None:
+def main(root: Path = Path()) -> None:
     """Draw every picture of plots/."""
-    params = load_params(PlotParams, "plot")
-    packed = open_packed()
+    params = load_params(PlotParams, "plot", root / PARAMS)
+    packed = open_packed(root / PACKED)
     names = packed.class_names
-    ranking = _ranked()
-    curves = _read(PLOTS / "history.csv"), _read(PLOTS / "class_history.csv")
+    plots = root / PLOTS
+    ranking = _ranked(root / PREDICTIONS)
+    curves = _read(plots / "history.csv"), _read(plots / "class_history.csv")
     pictures = {
-        "samples": figures.samples_figure(_samples(packed, params.n_tiles), names),
-        "class_balance": figures.class_balance_figure(_read(PLOTS / "class_balance.csv")),
+        "samples": figures.samples_figure(_samples(packed, root / SPLIT, params.n_tiles), names),
+        "class_balance": figures.class_balance_figure(_read(plots / "class_balance.csv")),
         "history": figures.history_figure(*curves),
         "predictions": figures.predictions_figure(_predictions(packed, ranking, params.n_tiles), names),
         "worst": figures.predictions_figure(_worst(packed, ranking, params.n_worst), names),
-        "confusion": figures.confusion_figure(_read(PLOTS / "confusion.csv")),
-        "names": figures.confusion_figure(_read(PLOTS / "names.csv")),
-        "precision_recall": figures.precision_recall_figure(_read(PLOTS / "pr.csv"), names),
+        "confusion": figures.confusion_figure(_read(plots / "confusion.csv")),
+        "names": figures.confusion_figure(_read(plots / "names.csv")),
+        "precision_recall": figures.precision_recall_figure(_read(plots / "pr.csv"), names),
         "reliability": figures.reliability_figure(
-            _read(PLOTS / "reliability.csv"),
-            {split: scores["calibration_error"] for split, scores in read_json(METRICS).items()},
+            _read(plots / "reliability.csv"),
+            {split: scores["calibration_error"] for split, scores in read_json(root / METRICS).items()},
         ),
     }
     for name, figure in pictures.items():
-        write_bytes(PLOTS / f"{name}.png", figures.png_bytes(figure, params.dpi))
+        write_bytes(plots / f"{name}.png", figures.png_bytes(figure, params.dpi))
 
 
-def _samples(packed: Packed, n_tiles: int) -> list[Tile]:
+def _samples(packed: Packed, split: Path, n_tiles: int) -> list[Tile]:
     """Training tiles that show as many classes as possible."""
-    rows = read_split(packed)["train"]
+    rows = read_split(packed, split)["train"]
     chosen = rows[figures.choose_samples(class_pixels(packed.manifest.iloc[rows]), n_tiles)]
     names = packed.manifest["tile"]
     return [Tile(names[row], packed.images[row], packed.targets[row]) for row in chosen]
@@ -98,10 +102,10 @@ def _range(first: int, last: int) -> str:
     return str(first) if first == last else f"{first} to {last}"
 
 
-def _ranked() -> Ranking:
+def _ranked(predictions: Path) -> Ranking:
     """The split to show, its tiles from the best to the worst, with their rows `pred` in the predictions, and those."""
-    tiles = _read(PREDICTIONS / "tiles.csv")
-    preds = _map_predictions(len(tiles))
+    tiles = _read(predictions / "tiles.csv")
+    preds = _map_predictions(predictions / "pred.npy", len(tiles))
     split = "test" if (tiles["split"] == "test").any() else "val"
     # Of equal Dice, such as 0, the larger slick ranks lower: the worst tile is the one that matters most.
     ranked = (
@@ -117,8 +121,7 @@ def _predicted_tile(packed: Packed, preds: npt.NDArray[np.uint8], row: pd.Series
     return Tile(title, packed.images[row["index"]], packed.targets[row["index"]], preds[row["pred"]])
 
 
-def _map_predictions(n_tiles: int) -> npt.NDArray[np.uint8]:
-    path = PREDICTIONS / "pred.npy"
+def _map_predictions(path: Path, n_tiles: int) -> npt.NDArray[np.uint8]:
     if not path.is_file():
         raise InputError(f"{path} is missing: run `dvc repro evaluate`")
     preds: npt.NDArray[np.uint8] = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -134,7 +137,3 @@ def _read(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise InputError(f"{path} is missing: run `dvc repro`")
     return pd.read_csv(path, dtype=NAME_COLUMNS, keep_default_na=False, na_values=[""])
-
-
-if __name__ == "__main__":
-    run_stage(main)

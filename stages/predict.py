@@ -6,7 +6,7 @@
 Reads a folder of images, each named and laid out like those that ingest takes, and a model file, from whomever it is;
 takes the sections data (what names mean) and outline (device, precision, threads, batch size) of params.yaml, the rest
 is in the model. Writes a new folder OUT: a target for each image under its name (uint8, 0 background, 1..K the classes)
-and slicks.csv, a row for each slick, see `seepseg.prediction.name_slicks`.
+and slicks.csv, a row for each slick, see `seepseg.detection.detector.name_slicks`.
 """
 
 import argparse
@@ -16,23 +16,25 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from seepseg.base.command import run_stage
+from seepseg.base.folders import new_folder
 
-from seepseg.contents import TileReader
-from seepseg.delivery import DataParams, check_grid
-from seepseg.device import choose_device, explain_full_memory, make_deterministic
-from seepseg.errors import InputError, run_stage
-from seepseg.faults import Report
-from seepseg.files import new_folder, write_csv
-from seepseg.inputs import InputMaker
-from seepseg.model_file import load_model
-from seepseg.network_file import check_classes
-from seepseg.outlines import OutlineParams, build_predictors
-from seepseg.packed import MANIFEST_TYPES
-from seepseg.params import load_params
-from seepseg.prediction import COLUMNS, as_fitted, name_slicks
-from seepseg.scenes import find_scenes
-from seepseg.tiff import write_tiff
-from seepseg.tiles import Tile, find_images, grid_cell, grid_columns_of
+from seepseg.base.device import choose_device, explain_full_memory, make_deterministic
+from seepseg.base.errors import InputError
+from seepseg.base.files import write_csv
+from seepseg.base.params import load_params
+from seepseg.data.channels import InputMaker
+from seepseg.data.packed import MANIFEST_TYPES
+from seepseg.data.scenes import find_scenes
+from seepseg.detection.candidates import OutlineParams, build_predictors
+from seepseg.detection.detector import COLUMNS, as_fitted, name_slicks
+from seepseg.detection.model_file import load_model
+from seepseg.io.raw_data import DataParams, check_grid
+from seepseg.io.report import Report
+from seepseg.io.tiff import write_tiff
+from seepseg.io.tile_checks import TileReader
+from seepseg.io.tile_files import Tile, find_images, grid_cell, grid_columns_of
+from seepseg.models.network_file import check_classes
 
 MODEL = Path("models/model.safetensors")
 SLICKS = "slicks.csv"
@@ -82,7 +84,7 @@ def main() -> None:
 
 
 def _check(folder: Path, data: DataParams) -> tuple[list[Tile], pd.DataFrame, tuple[int, int]]:
-    """The tiles of a folder, all sound; what is known of each, see `seepseg.packed.read_manifest`; their size."""
+    """The tiles of a folder, all sound; what is known of each, see `seepseg.data.packed.read_manifest`; their size."""
     if not folder.is_dir() or not any(folder.iterdir()):
         raise InputError(
             f"{folder}: expected a folder of images, found {'an empty one' if folder.is_dir() else 'none'}"

@@ -9,13 +9,13 @@ from typing import Annotated
 
 from annotated_types import Ge, Le
 
-from seepseg.errors import run_stage
-from seepseg.files import new_folder
-from seepseg.params import load_params, param_block
-from seepseg.synthetic import make_scene
-from seepseg.tiff import write_tiff
+from seepseg.base.folders import new_folder
+from seepseg.base.params import load_params, param_block
+from seepseg.io.tiff import write_tiff
+from seepseg.synthetic.scenes import make_scene
 
-SAMPLE_DIR = Path("data/sample")
+PARAMS = "params.yaml"
+SAMPLE = "data/sample"
 IMAGES = "train_images_256"
 TARGETS = "train_masks_256"
 
@@ -30,10 +30,10 @@ class SampleParams:
     tile_size: Annotated[int, Ge(32)]
 
 
-def main() -> None:
+def main(root: Path = Path()) -> None:
     """Make every scene, and put the whole folder in place at the end."""
-    params = load_params(SampleParams, "sample")
-    with new_folder(SAMPLE_DIR) as folder:
+    params = load_params(SampleParams, "sample", root / PARAMS)
+    with new_folder(root / SAMPLE) as folder:
         (folder / IMAGES).mkdir()
         (folder / TARGETS).mkdir()
         for scene in range(params.n_scenes):
@@ -42,8 +42,4 @@ def main() -> None:
                 name = f"{900_001 + scene}.{tile:06d}.tif"
                 write_tiff(folder / IMAGES / name, image)
                 write_tiff(folder / TARGETS / name, target)
-    print(f"{SAMPLE_DIR}: {params.n_scenes} scenes of {params.tiles_per_scene} tiles")
-
-
-if __name__ == "__main__":
-    run_stage(main)
+    print(f"{SAMPLE}: {params.n_scenes} scenes of {params.tiles_per_scene} tiles")

@@ -1,8 +1,8 @@
 """Split: divide the packed tiles into train, val and test, and measure what leaks between them.
 
 Reads data/packed/manifest.csv; takes the section split of params.yaml. Writes data/split.csv (the split of each tile,
-and the part of those that aren't tested, see `seepseg.splits`), metrics/split.json (tiles, scenes, foreground share
-and leakage of each split) and plots/split_pixels.csv (pixels and tiles of each class in each split). A class that
+and the inner fold of those that aren't tested, see `seepseg.data.splits`), metrics/split.json (tiles, scenes,
+foreground share and leakage of each split) and plots/split_pixels.csv (pixels and tiles of each class in each split). A class that
 train or val lacks is named on stderr.
 """
 
@@ -14,14 +14,16 @@ import pandas as pd
 from annotated_types import Ge, Gt, Lt
 from pydantic import BeforeValidator, ValidationInfo, field_validator
 
-from seepseg.errors import run_stage
-from seepseg.files import write_csv, write_json
-from seepseg.packed import SPLIT_FILE, class_names, class_pixels, read_manifest
-from seepseg.params import load_params, param_block
-from seepseg.splits import MIN_FOLDS, SPLITS, TEST, leakage, split_by_scene, split_by_tile, split_of
+from seepseg.base.files import write_csv, write_json
+from seepseg.base.params import load_params, param_block
+from seepseg.data.packed import class_names, class_pixels, read_manifest
+from seepseg.data.splits import MIN_FOLDS, SPLITS, TEST, leakage, split_by_scene, split_by_tile, split_of
 
-METRICS = Path("metrics/split.json")
-PIXELS_PLOT = Path("plots/split_pixels.csv")
+PARAMS = "params.yaml"
+MANIFEST = "data/packed/manifest.csv"
+SPLIT = "data/split.csv"
+METRICS = "metrics/split.json"
+PIXELS_PLOT = "plots/split_pixels.csv"
 
 
 def _quoted(name: object) -> object:
@@ -63,22 +65,22 @@ class SplitParams:
         return test_fraction
 
 
-def main() -> None:
+def main(root: Path = Path()) -> None:
     """Run the stage."""
-    params = load_params(SplitParams, "split")
-    manifest = read_manifest()
-    parts = _parts(params, manifest)
-    # Missing for test, so that no one takes it for a part.
-    numbers = pd.array([None if part == TEST else part for part in parts], dtype="Int64")
-    table = manifest.assign(split=[split_of(part) for part in parts], part=numbers)
+    params = load_params(SplitParams, "split", root / PARAMS)
+    manifest = read_manifest(root / MANIFEST)
+    folds = _inner_folds(params, manifest)
+    # Missing for test, so that no one takes it for an inner fold.
+    numbers = pd.array([None if fold == TEST else fold for fold in folds], dtype="Int64")
+    table = manifest.assign(split=[split_of(fold) for fold in folds], inner_fold=numbers)
     pixels = _class_table(table)
     _warn_of_absent_classes(pixels)
-    write_csv(SPLIT_FILE, table[["tile", "scene", "split", "part"]])
-    write_json(METRICS, {"split": _summary(table)})
-    write_csv(PIXELS_PLOT, pixels)
+    write_csv(root / SPLIT, table[["tile", "scene", "split", "inner_fold"]])
+    write_json(root / METRICS, {"split": _summary(table)})
+    write_csv(root / PIXELS_PLOT, pixels)
 
 
-def _parts(params: SplitParams, manifest: pd.DataFrame) -> list[int]:
+def _inner_folds(params: SplitParams, manifest: pd.DataFrame) -> list[int]:
     if params.by == "tile":
         return split_by_tile(
             manifest["tile"].tolist(),
@@ -130,7 +132,3 @@ def _warn_of_absent_classes(pixels: pd.DataFrame) -> None:
     for split, consequence in consequences.items():
         for name in pixels[(pixels["split"] == split) & (pixels["pixels"] == 0)]["class"]:
             print(f"warning: {name} has no pixel in {split}: {consequence}", file=sys.stderr)
-
-
-if __name__ == "__main__":
-    run_stage(main)

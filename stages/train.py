@@ -13,6 +13,7 @@ it goes on from there, and what comes of it is the same to the bit as without th
 """
 
 import hashlib
+import os
 from contextlib import ExitStack
 from dataclasses import fields, replace
 from pathlib import Path
@@ -20,65 +21,69 @@ from typing import Any
 
 import numpy as np
 
-from seepseg.checkpoints import fingerprint, open_checkpoints
-from seepseg.device import choose_device, explain_full_memory, make_deterministic
-from seepseg.errors import InputError
-from seepseg.files import read_json, write_json
-from seepseg.inputs import InputMaker, InputParams, fit_input
-from seepseg.interrupts import stop_requests
+from seepseg.base.device import choose_device, explain_full_memory, make_deterministic
+from seepseg.base.distributed import ProcessGroup
+from seepseg.base.errors import InputError
+from seepseg.base.files import read_json, write_json
+from seepseg.base.params import load_params
+from seepseg.data.channels import InputMaker, InputParams, fit_input
+from seepseg.data.packed import IMAGES, MANIFEST, TARGETS, Packed, open_packed, read_inner_folds
 from seepseg.losses import LossParams
 from seepseg.models import ModelParams
-from seepseg.monitoring import History, is_better
-from seepseg.network_file import NetworksMeta, save_networks
-from seepseg.packed import IMAGES, MANIFEST, SPLIT_FILE, TARGETS, Packed, open_packed, read_parts
-from seepseg.parallel import World
-from seepseg.params import load_params
-from seepseg.processes import is_worker, join, launch, run_processes
-from seepseg.recipe import Settings, TrainParams
-from seepseg.sampling import SamplingParams
-from seepseg.trainer import Fold, Trainer
-from seepseg.transforms import AugmentParams
+from seepseg.models.network_file import NetworksMeta, save_networks
+from seepseg.training.augmentation import AugmentParams
+from seepseg.training.checkpoints import fingerprint, open_checkpoints
+from seepseg.training.interrupts import stop_requests
+from seepseg.training.monitoring import History, is_better
+from seepseg.training.processes import is_worker, join, launch
+from seepseg.training.recipe import Settings, TrainParams
+from seepseg.training.sampling import SamplingParams
+from seepseg.training.trainer import Fold, Trainer
 
-CLASS_WEIGHTS = Path("data/class_weights.json")
-NETWORKS = Path("models/networks.safetensors")
-HISTORY = Path("plots/history.csv")
-CLASS_HISTORY = Path("plots/class_history.csv")
-METRICS = Path("metrics/train.json")
+PARAMS = "params.yaml"
+PACKED = "data/packed"
+SPLIT = "data/split.csv"
+CLASS_WEIGHTS = "data/class_weights.json"
+NETWORKS = "models/networks.safetensors"
+HISTORY = "plots/history.csv"
+CLASS_HISTORY = "plots/class_history.csv"
+METRICS = "metrics/train.json"
+CHECKPOINTS = ".checkpoints"
 
 
-def main() -> None:
+def main(root: Path = Path()) -> None:
     """Run the stage, or start the processes that run it together."""
     settings = Settings(
-        load_params(TrainParams, "train"),
-        load_params(InputParams, "input"),
-        load_params(ModelParams, "model"),
-        load_params(LossParams, "loss"),
-        load_params(SamplingParams, "sampling"),
-        load_params(AugmentParams, "augment"),
+        load_params(TrainParams, "train", root / PARAMS),
+        load_params(InputParams, "input", root / PARAMS),
+        load_params(ModelParams, "model", root / PARAMS),
+        load_params(LossParams, "loss", root / PARAMS),
+        load_params(SamplingParams, "sampling", root / PARAMS),
+        load_params(AugmentParams, "augment", root / PARAMS),
     )
     params = settings.train
     device = choose_device(params.device, "train.device")
-    packed = open_packed()
-    folds = _folds(packed, params.networks)
+    packed = open_packed(root / PACKED)
+    folds = _folds(packed, root / SPLIT, params.networks)
     samples = min(settings.sampling.per_epoch(len(fold.train)) for fold in folds)
     if samples < params.devices:
         raise InputError(
             f"train.devices: expected at most {samples}, the number of training tiles, found {params.devices}"
         )
     if params.devices > 1 and not is_worker():
-        launch("stages.train", params.devices, device)
+        launch(("-m", "stages", "train"), params.devices, device)
         return
-    with join(params.devices, device) as world:
-        make_deterministic(params.seed, params.threads, world.device)
+    with join(params.devices, device) as group:
+        make_deterministic(params.seed, params.threads, group.device)
         height, width = packed.images.shape[1:]
         cheaper = f"lower train.batch_size ({params.batch_size} tiles of {height} x {width} pixels) or model.width"
-        with explain_full_memory(world.device, cheaper):
-            _train_all(settings, packed, folds, world)
+        with explain_full_memory(group.device, cheaper):
+            _train_all(root, settings, packed, folds, group)
 
 
-def _folds(packed: Packed, networks: int) -> list[Fold]:
+def _folds(packed: Packed, split: Path, networks: int) -> list[Fold]:
     """Rows of the tiles that each network trains on, and of those that validate it."""
-    parts = read_parts(packed)
+    parts = read_inner_folds(packed, split)
     if networks > len(parts):
         raise InputError(
             f"train.networks: expected at most {len(parts)}, the parts that are not tested, found {networks}; "
@@ -90,16 +95,20 @@ def _folds(packed: Packed, networks: int) -> list[Fold]:
     ]
 
 
-def _train_all(settings: Settings, packed: Packed, folds: list[Fold], world: World) -> None:
+def _train_all(root: Path, settings: Settings, packed: Packed, folds: list[Fold], group: ProcessGroup) -> None:
     """Train one network after the other, and write what came of them."""
     trained_on = np.unique(np.concatenate([fold.train for fold in folds]))
     spec = fit_input(settings.input, packed.manifest.iloc[trained_on])
     with ExitStack() as stack:
         stop = stack.enter_context(stop_requests())
-        checkpoints = stack.enter_context(open_checkpoints(_fingerprint(settings, world))) if world.is_main else None
-        make_input, curves = InputMaker(spec, packed.manifest), (HISTORY, CLASS_HISTORY)
-        weights = read_json(CLASS_WEIGHTS)
-        trainer = Trainer(settings, packed, make_input, weights, curves, checkpoints, stop, world)
+        checkpoints = (
+            stack.enter_context(open_checkpoints(_checkpoint_folder(root), _fingerprint(root, settings, group)))
+            if group.is_main
+            else None
+        )
+        make_input, curves = InputMaker(spec, packed.manifest), (root / HISTORY, root / CLASS_HISTORY)
+        weights = read_json(root / CLASS_WEIGHTS)
+        trainer = Trainer(settings, packed, make_input, weights, curves, checkpoints, stop, group)
         states = [trainer.train(number, fold) for number, fold in enumerate(folds)]
         if checkpoints is None:
             return
@@ -109,20 +118,26 @@ def _train_all(settings: Settings, packed: Packed, folds: list[Fold], world: Wor
             networks=len(states),
             class_names=packed.class_names,
             input=spec,
-            data_fingerprint=hashlib.sha256(MANIFEST.read_bytes()).hexdigest(),
+            data_fingerprint=hashlib.sha256((root / PACKED / MANIFEST).read_bytes()).hexdigest(),
         )
-        save_networks(NETWORKS, states, meta)
+        save_networks(root / NETWORKS, states, meta)
         trainer.history.write(*curves)
-        write_json(METRICS, {"train": _summary(trainer.history)})
+        write_json(root / METRICS, {"train": _summary(trainer.history)})
         checkpoints.remove()
 
 
-def _fingerprint(settings: Settings, world: World) -> str:
+def _checkpoint_folder(root: Path) -> Path:
+    """In the repository also where DVC runs an experiment in a temporary copy of it."""
+    return Path(os.environ.get("DVC_ROOT", root), CHECKPOINTS)
+
+
+def _fingerprint(root: Path, settings: Settings, group: ProcessGroup) -> str:
     """Name this training by its parameters, data and code."""
-    files = [IMAGES, TARGETS, MANIFEST, SPLIT_FILE, CLASS_WEIGHTS]
+    packed = root / PACKED
+    files = [packed / IMAGES, packed / TARGETS, packed / MANIFEST, root / SPLIT, root / CLASS_WEIGHTS]
     if settings.model.encoder_weights is not None:
         files.append(Path(settings.model.encoder_weights))
-    return fingerprint([getattr(settings, each.name) for each in fields(settings)], files, world.device.type)
+    return fingerprint([getattr(settings, each.name) for each in fields(settings)], files, group.device.type)
 
 
 def _summary(history: History) -> dict[str, Any]:
@@ -132,7 +147,3 @@ def _summary(history: History) -> dict[str, Any]:
         best = row if is_better(row["val_macro_dice"], best["val_macro_dice"]) else best
     measures = {f"best_{name}": best[name] for name in ("epoch", "val_loss", "val_bce", "val_macro_dice")}
     return {"epochs": len(epochs), **measures}
-
-
-if __name__ == "__main__":
-    run_processes(main)

@@ -4,14 +4,12 @@ import importlib
 import os
 import subprocess
 import sys
-from contextlib import chdir
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
-
-from seepseg.errors import run_stage
+from seepseg.base.command import run_stage
 
 ROOT = Path(__file__).parents[1]
 STAGES = ("sample", "ingest", "split", "class_balance", "train", "outline", "name", "decide", "evaluate", "plot")
@@ -71,9 +69,8 @@ class Workspace:
     def run(self, *stages):
         """Run stages in this process."""
         try:
-            with chdir(self.folder):
-                for stage in stages:
-                    importlib.import_module(f"stages.{stage}").main()
+            for stage in stages:
+                importlib.import_module(f"stages.{stage}").main(self.folder)
         finally:
             torch.use_deterministic_algorithms(False)
 
@@ -86,7 +83,7 @@ class Workspace:
     def command(self, stage):
         """Run one stage as DVC does, and return the finished process."""
         env = os.environ | {"PYTHONPATH": str(ROOT)}
-        command = [sys.executable, "-m", f"stages.{stage}"]
+        command = [sys.executable, "-m", "stages", stage]
         return subprocess.run(command, cwd=self.folder, env=env, capture_output=True, text=True, check=False)
 
     def files(self):

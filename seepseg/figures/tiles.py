@@ -8,8 +8,8 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from seepseg.base.conventions import NODATA
 from seepseg.figures.style import Rgb, hex_colour, house_style, note_figure, palette
-from seepseg.packed import NODATA
 
 NODATA_STRIPES = ((74, 80, 96), (104, 112, 132))  # bluish, since no grey of a SAR image is
 STRIPE_WIDTH = 6  # pixels, along a row

@@ -8,14 +8,14 @@ from collections.abc import Callable, Mapping
 
 from torch import Tensor
 
-from seepseg.errors import InputError
-from seepseg.heads import Head
+from seepseg.base.errors import InputError
 from seepseg.losses.boundary import boundary
 from seepseg.losses.comparison import Comparison, compare
 from seepseg.losses.overlap import generalized_dice, lovasz, outline, tversky
 from seepseg.losses.params import LossName, LossParams, loss_name_at
 from seepseg.losses.pixel import bce, ce, focal, topk
 from seepseg.losses.unified_focal import unified_focal
+from seepseg.models.heads import Head
 
 __all__ = ["LOSSES", "Loss", "LossName", "LossParams", "build_loss", "loss_name_at"]
 

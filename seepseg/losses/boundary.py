@@ -6,9 +6,9 @@ import torch
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
+from seepseg.base.distributed import all_sum
 from seepseg.losses.comparison import Comparison
 from seepseg.losses.params import Reduction
-from seepseg.parallel import all_sum
 
 
 def boundary(comparison: Comparison, reduction: Reduction) -> Tensor:

@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from seepseg.heads import Head
-from seepseg.parallel import all_sum
+from seepseg.base.distributed import all_sum
+from seepseg.models.heads import Head
 
 # Denominators stay above it, and bases of powers whose gradient diverges at 0.
 EPSILON = 1e-7

@@ -8,9 +8,9 @@ a pixel loss is mixed in. `flattened` counts them.
 import torch
 from torch import Tensor
 
+from seepseg.base.distributed import gather
 from seepseg.losses.comparison import EPSILON, Comparison, Counts, weighted_mean
 from seepseg.losses.params import Reduction
-from seepseg.parallel import gather
 
 
 def tversky(

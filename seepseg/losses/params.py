@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
 
-from seepseg.params import param_block
+from seepseg.base.params import param_block
 
 LossName = Literal[
     "bce", "ce", "weighted_ce", "focal", "topk",

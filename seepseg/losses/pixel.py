@@ -9,8 +9,8 @@ import math
 import torch
 from torch import Tensor
 
+from seepseg.base.distributed import gather
 from seepseg.losses.comparison import EPSILON, Comparison, weighted_mean
-from seepseg.parallel import gather
 
 
 def bce(comparison: Comparison, pos_weight: float) -> Tensor:

@@ -4,11 +4,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from seepseg.base.distributed import all_sum
 from seepseg.losses.comparison import EPSILON, Comparison, Counts, weighted_mean
 from seepseg.losses.overlap import power, tversky_distance
 from seepseg.losses.params import Reduction
 from seepseg.losses.pixel import focus
-from seepseg.parallel import all_sum
 
 
 def unified_focal(comparison: Comparison, reduction: Reduction, *, weight: float, delta: float, gamma: float) -> Tensor:

@@ -1,7 +1,7 @@
 """Segmentation networks, built by name.
 
-Every network maps what `seepseg.inputs` makes of tiles, float32 (N, C_in, H, W), to logits (N, C, H, W), for any H
-and W.
+Every network maps input channels (`seepseg.data.channels`), float32 (N, C_in, H, W), to logits (N, C, H, W), for any
+H and W.
 """
 
 from pathlib import Path
@@ -9,12 +9,12 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Le
 
-from seepseg.heads import Head
+from seepseg.base.params import param_block
 from seepseg.models.attention_unet import MIN_DEPTH, AttentionDecoder
 from seepseg.models.blocks import Norm, Upsampling, init_weights
+from seepseg.models.heads import Head
 from seepseg.models.resnet_unet import MAX_DEPTH, STEM, ResNetEncoder, ResNetName, load_encoder_weights
 from seepseg.models.unet import Decoder, Encoder, UNet, UNetEncoder
-from seepseg.params import param_block
 
 __all__ = ["ModelParams", "UNet", "build_model"]
 

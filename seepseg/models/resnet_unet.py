@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seepseg.errors import InputError
+from seepseg.base.errors import InputError
 from seepseg.models.unet import Encoder
 
 ResNetName = Literal["resnet18", "resnet34"]

@@ -118,7 +118,7 @@ class UNet(nn.Module):
         """Compute logits for images of any size.
 
         Args:
-            images: see `seepseg.inputs`, float32 (N, C_in, H, W), H and W at least 1.
+            images: see `seepseg.data.channels`, float32 (N, C_in, H, W), H and W at least 1.
 
         Returns:
             Logits, (N, C, H, W).

@@ -1,0 +1,187 @@
+"""The packed tiles that ingest writes and every later stage reads: two arrays and a table, a row per tile."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from seepseg.base.conventions import BACKGROUND
+from seepseg.base.errors import InputError
+
+# In the folder of packed tiles.
+IMAGES, TARGETS, MANIFEST = "images.npy", "targets.npy", "manifest.csv"
+
+Indices = npt.NDArray[np.int64]
+
+PIXELS = "pixels_"  # prefix of the manifest's columns with pixel counts: background first, then the classes
+
+REMEDY = "run `dvc repro ingest`"
+
+# Names and numbers that only look alike must not be mixed up: tile 041869.000100 is no float.
+# Int64 has room for missing values.
+MANIFEST_TYPES = {
+    "tile": "str",
+    "scene": "str",
+    "position": "int64",
+    "row": "Int64",
+    "col": "Int64",
+    "nodata_fraction": "float64",
+    "mean": "float64",
+    "std": "float64",
+    "min": "Int64",
+    "max": "Int64",
+}
+
+
+@dataclass(frozen=True)
+class Packed:
+    """The tiles of a data set; index i of each array and row i of the manifest are the same tile.
+
+    Attributes:
+        images: uint16 (N, H, W), mapped from disk; `NODATA` where nothing was seen.
+        targets: uint8 (N, H, W), mapped from disk; 0 is background, 1..K are the classes.
+        manifest: N rows, see `read_manifest`.
+    """
+
+    images: npt.NDArray[np.uint16]
+    targets: npt.NDArray[np.uint8]
+    manifest: pd.DataFrame
+
+    @property
+    def class_names(self) -> list[str]:
+        """Names of the K classes, in the order of their target values, without background."""
+        return class_names(self.manifest)
+
+
+def open_packed(folder: Path) -> Packed:
+    """Open the packed tiles without reading the arrays into memory.
+
+    Args:
+        folder: holds `images.npy`, `targets.npy` and `manifest.csv`.
+
+    Returns:
+        The arrays, read-only, and the manifest.
+
+    Raises:
+        InputError: a file is missing or damaged, or the three do not belong together.
+    """
+    images = _map_array(folder / IMAGES, np.uint16)
+    targets = _map_array(folder / TARGETS, np.uint8)
+    manifest = read_manifest(folder / MANIFEST)
+    if images.shape != targets.shape or len(images) != len(manifest):
+        raise InputError(
+            f"{folder}: expected images, targets and manifest of the same tiles, found images "
+            f"{images.shape}, targets {targets.shape} and {len(manifest)} rows; {REMEDY}"
+        )
+    return Packed(images, targets, manifest)
+
+
+def read_manifest(path: Path) -> pd.DataFrame:
+    """Read the table of tiles.
+
+    Args:
+        path: the CSV file that ingest wrote.
+
+    Returns:
+        One row per tile, in array order: `tile` and `scene` (str), `position` (int64 index in the scene's
+        grid), `row` and `col` (Int64, missing where the grid's width is unknown), `nodata_fraction`, `mean`,
+        `std`, `min`, `max` (intensity over valid pixels, missing where there are none), and the counts of
+        valid pixels `pixels_background`, `pixels_<class name>`, ... (int64).
+
+    Raises:
+        InputError: the file is missing or no such table.
+    """
+    if not path.is_file():
+        raise InputError(f"{path} is missing: {REMEDY}")
+    try:
+        # Only an empty field is missing: a scene may be called NA.
+        manifest = pd.read_csv(path, dtype=MANIFEST_TYPES, keep_default_na=False, na_values=[""])
+    except ValueError as error:  # pandas' parser errors are ValueErrors, too
+        raise InputError(f"{path}: expected a table of tiles, found {error}; {REMEDY}") from None
+    expected = [*MANIFEST_TYPES, PIXELS + BACKGROUND]
+    if absent := [name for name in expected if name not in manifest.columns]:
+        raise InputError(f"{path}: columns {', '.join(absent)} are missing; {REMEDY}")
+    return manifest
+
+
+def read_split(packed: Packed, path: Path) -> dict[str, Indices]:
+    """Read which tile belongs to which split.
+
+    Args:
+        packed: the tiles that were split.
+        path: the list that the split stage wrote: tile, scene, split, inner_fold.
+
+    Returns:
+        Array indices, int64 and ascending, under "train", "val" and "test"; any but "train" may be empty.
+
+    Raises:
+        InputError: the list is missing or names other tiles than the packed ones.
+    """
+    splits = _read_split_file(packed, path)["split"].to_numpy()
+    return {name: np.flatnonzero(splits == name).astype(np.int64) for name in ("train", "val", "test")}
+
+
+def read_inner_folds(packed: Packed, path: Path) -> list[Indices]:
+    """Read the inner folds, into which the tiles that aren't tested are divided.
+
+    Args:
+        packed: the tiles that were split.
+        path: as in `read_split`.
+
+    Returns:
+        Of each inner fold, array indices, int64 and ascending; at least two, the first of which is val.
+
+    Raises:
+        InputError: as `read_split`.
+    """
+    folds = pd.to_numeric(_read_split_file(packed, path)["inner_fold"]).to_numpy()
+    return [np.flatnonzero(folds == number).astype(np.int64) for number in range(int(np.nanmax(folds)) + 1)]
+
+
+def _read_split_file(packed: Packed, path: Path) -> pd.DataFrame:
+    if not path.is_file():
+        raise InputError(f"{path} is missing: run `dvc repro split`")
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    if not {"tile", "split", "inner_fold"} <= set(table.columns) or list(table["tile"]) != list(
+        packed.manifest["tile"]
+    ):
+        raise InputError(f"{path}: lists other tiles than the packed ones; run `dvc repro split`")
+    return table
+
+
+def class_names(manifest: pd.DataFrame) -> list[str]:
+    """Names of the K classes in a manifest, in the order of their target values, without background."""
+    return [name.removeprefix(PIXELS) for name in _pixel_columns(manifest) if name != PIXELS + BACKGROUND]
+
+
+def class_pixels(manifest: pd.DataFrame) -> npt.NDArray[np.int64]:
+    """Valid pixels per tile and class.
+
+    Args:
+        manifest: N rows, see `read_manifest`; any selection of rows will do.
+
+    Returns:
+        int64 (N, K + 1), background first; sum over axis 0 for the counts of a split.
+    """
+    counts: npt.NDArray[np.int64] = manifest[_pixel_columns(manifest)].to_numpy(dtype=np.int64)
+    return counts
+
+
+def _pixel_columns(manifest: pd.DataFrame) -> list[str]:
+    return [name for name in manifest.columns if name.startswith(PIXELS)]
+
+
+def _map_array(path: Path, dtype: type[np.generic]) -> npt.NDArray[Any]:
+    if not path.is_file():
+        raise InputError(f"{path} is missing: {REMEDY}")
+    try:
+        array: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise InputError(f"{path}: expected an array, found a damaged file ({error}); {REMEDY}") from None
+    if array.ndim != 3 or array.dtype != dtype:
+        found = f"{array.dtype} {array.shape}"
+        raise InputError(f"{path}: expected {np.dtype(dtype)} (N, H, W), found {found}; {REMEDY}")
+    return array

@@ -1,0 +1,94 @@
+"""Tiles put together again to the scenes they were cut from, so that a slick is seen whole, with its surroundings."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from seepseg.data.packed import Indices
+
+Pixel = TypeVar("Pixel", bound=np.generic)
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Where tiles lie in a scene.
+
+    Attributes:
+        name: of the scene.
+        indices: int64 (N,), the tiles' rows in the packed arrays.
+        top: int64 (N,), row of each tile's first pixel in the stitched scene.
+        left: int64 (N,), its column.
+        tile_shape: height and width of a tile, in pixels.
+    """
+
+    name: str
+    indices: Indices
+    top: npt.NDArray[np.int64]
+    left: npt.NDArray[np.int64]
+    tile_shape: tuple[int, int]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of the stitched scene, in pixels; just as large as its tiles need."""
+        height, width = self.tile_shape
+        return int(self.top.max()) + height, int(self.left.max()) + width
+
+    def stitch(self, tiles: npt.NDArray[Pixel]) -> npt.NDArray[Pixel]:
+        """Lay tiles where they belong.
+
+        Args:
+            tiles: (N, ..., H, W), in the order of `indices`.
+
+        Returns:
+            (..., height, width) of `shape`, 0 where there is no tile.
+        """
+        whole = np.zeros((*tiles.shape[1:-2], *self.shape), dtype=tiles.dtype)
+        for tile, part in zip(tiles, self._parts(), strict=True):
+            whole[..., *part] = tile
+        return whole
+
+    def cut(self, whole: npt.NDArray[Pixel]) -> npt.NDArray[Pixel]:
+        """Undo `stitch`: (..., height, width) -> (N, ..., H, W)."""
+        return np.stack([whole[..., *part] for part in self._parts()])
+
+    def _parts(self) -> Iterator[tuple[slice, slice]]:
+        height, width = self.tile_shape
+        for top, left in zip(self.top.tolist(), self.left.tolist(), strict=True):
+            yield slice(top, top + height), slice(left, left + width)
+
+
+def find_scenes(manifest: pd.DataFrame, indices: Indices, tile_shape: tuple[int, int]) -> list[Scene]:
+    """Group tiles by scene.
+
+    Args:
+        manifest: of all tiles, see `seepseg.data.packed.read_manifest`; for their `scene`, `row` and `col`.
+        indices: int64 (N,), rows of the manifest to group.
+        tile_shape: height and width of a tile, in pixels.
+
+    Returns:
+        The scenes in the order of their names, each with its tiles in the order of `indices`. A tile without a place
+        in its scene's grid, or whose place another tile has already, makes a scene of its own, after those of its name.
+    """
+    height, width = tile_shape
+    scenes: list[Scene] = []
+    for name, group in manifest.loc[indices].groupby("scene", sort=True):
+        placed = group[["row", "col"]].notna().all(axis=1) & ~group.duplicated(["row", "col"])
+        grid, alone = group[placed], group[~placed]
+        if len(grid):
+            row, col = (grid[axis].to_numpy(dtype=np.int64) for axis in ("row", "col"))
+            scenes.append(
+                Scene(str(name), _rows(grid), (row - row.min()) * height, (col - col.min()) * width, tile_shape)
+            )
+        zero = np.zeros(1, dtype=np.int64)
+        scenes += [Scene(str(name), np.array([index]), zero, zero, tile_shape) for index in _rows(alone)]
+    return scenes
+
+
+def _rows(group: Any) -> Indices:
+    rows: Indices = group.index.to_numpy(dtype=np.int64)
+    return rows

@@ -1,0 +1,162 @@
+"""Measurable properties of slicks: shape, contrast, the sea around, how many slicks there are near.
+
+What a slick is called depends on more than its own pixels: on how bright and how rough the sea is beside it, and
+whether it comes in swarms. So slicks are measured in whole scenes, put together from their tiles, and each property is
+a plain number that a classifier can take.
+"""
+
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy import ndimage
+
+from seepseg.base.conventions import NODATA
+from seepseg.evaluation.objects import Labels
+
+Floats = npt.NDArray[np.float32]
+
+CONNECTIVITY: Literal[8] = 8  # of the pixels of a slick
+
+# Scales of the sea around a slick, as standard deviations of Gaussians in pixels.
+NEAR, AROUND, WIDE = 8.0, 30.0, 100.0
+CROWD, REGION = 60.0, 150.0  # of the share of the surface that slicks cover
+COARSE_FROM = 16.0  # blurs of at least this are computed on means of blocks of pixels
+
+# Bearing, the number of neighbours and the distances to them, to bright targets such as ships, and to no-data were
+# measured too; on scenes held out, names were no better with them.
+FEATURES = (
+    # Shape, in pixels.
+    "log_area", "length", "width", "elongation", "half_width", "mean_half_width", "perimeter_per_area", "box_fill",
+    "box_side",
+    # Contrast, in intensity; of the smoothed image, against the sea near or around.
+    "intensity", "contrast_near", "contrast", "contrast_low", "contrast_std", "edge", "contrast_in_stds",
+    # Sea beside the slick.
+    "sea_near", "sea_around", "sea_wide", "sea_std", "sea_texture",
+    # Shares of the surface around that slicks cover.
+    "cover_near", "cover_wide",
+)  # fmt: skip
+
+
+def measure_slicks(image: npt.NDArray[np.uint16], labels: Labels, n: int) -> pd.DataFrame:
+    """Measure each slick of a scene.
+
+    Args:
+        image: uint16 (H, W), the stitched scene, `NODATA` where nothing was seen.
+        labels: int32 (H, W), 1..n on the slicks, which cover valid pixels only, 0 elsewhere.
+        n: number of slicks.
+
+    Returns:
+        float32, a row per slick in the order of its number, a column for each of `FEATURES`; intensities in the
+        image's units.
+    """
+    if not n:
+        return pd.DataFrame(columns=list(FEATURES), dtype=np.float32)
+    y, x = labels.nonzero()
+    number = labels[y, x] - 1
+    measured = {**_shapes(labels, y, x, number, n), **_surroundings(image, labels, y, x, number, n)}
+    return pd.DataFrame(measured)[list(FEATURES)].astype(np.float32)
+
+
+def _shapes(
+    labels: Labels, y: npt.NDArray[np.int64], x: npt.NDArray[np.int64], number: npt.NDArray[np.int32], n: int
+) -> dict[str, npt.NDArray[np.float64]]:
+    area = np.bincount(number, minlength=n).astype(np.float64)
+    centre_y, centre_x = (np.bincount(number, weights=axis, minlength=n) / area for axis in (y, x))
+    dy, dx = y - centre_y[number], x - centre_x[number]
+    yy, xx, yx = (np.bincount(number, weights=moment, minlength=n) / area for moment in (dy * dy, dx * dx, dy * dx))
+    # A pixel is a square, with a variance of 1/12 along each side; without it one pixel would have no length.
+    half_sum, half_difference = (yy + xx) / 2 + 1 / 12, np.hypot((yy - xx) / 2, yx)
+    length, width = 4 * np.sqrt(half_sum + half_difference), 4 * np.sqrt(half_sum - half_difference)
+
+    boxes = ndimage.find_objects(labels, n)
+    half_width, mean_half_width, perimeter, box_fill, box_side = np.zeros((5, n))
+    for index, box in enumerate(boxes):
+        mask = labels[box] == index + 1
+        inside = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1][mask]
+        half_width[index], mean_half_width[index] = inside.max(), inside.mean()
+        perimeter[index] = np.count_nonzero(inside == 1)
+        box_fill[index], box_side[index] = mask.mean(), sum(mask.shape) / 2
+
+    return {
+        "log_area": np.log(area),
+        "length": length,
+        "width": width,
+        "elongation": length / width,
+        "half_width": half_width,
+        "mean_half_width": mean_half_width,
+        "perimeter_per_area": perimeter / area,
+        "box_fill": box_fill,
+        "box_side": box_side,
+    }
+
+
+def _surroundings(
+    image: npt.NDArray[np.uint16],
+    labels: Labels,
+    y: npt.NDArray[np.int64],
+    x: npt.NDArray[np.int64],
+    number: npt.NDArray[np.int32],
+    n: int,
+) -> dict[str, npt.NDArray[np.float64]]:
+    valid = image != NODATA
+    sea = valid & (labels == 0)
+    intensity = image.astype(np.float32)
+    smooth = _blur(intensity, valid, 1.5)
+    near, around, wide = (_blur(intensity, sea, scale) for scale in (NEAR, AROUND, WIDE))
+    beyond = intensity - around
+    sea_std = np.sqrt(_blur(beyond**2, sea, AROUND))
+    texture = np.sqrt(_blur((_blur(intensity, valid, 4.0) - around) ** 2, sea, AROUND))
+    edge = ndimage.gaussian_gradient_magnitude(np.where(valid, intensity, around), 1.5)
+
+    def mean(values: Floats) -> npt.NDArray[np.float64]:
+        result: npt.NDArray[np.float64] = np.bincount(number, weights=values, minlength=n) / area
+        return result
+
+    area = np.bincount(number, minlength=n)
+    at = (y, x)
+    contrast = beyond[at]
+    order = np.lexsort((contrast, number))
+    first = np.concatenate([[0], area.cumsum()[:-1]])
+    contrast_low = contrast[order][first + area // 10]  # the 10th percentile of each slick
+    mean_contrast, mean_sea_std = mean(contrast), mean(sea_std[at])
+    slicks = (labels > 0).astype(np.float32)
+    return {
+        "intensity": mean(smooth[at]),
+        "contrast_near": mean(smooth[at] - near[at]),
+        "contrast": mean_contrast,
+        "contrast_low": contrast_low,
+        "contrast_std": np.sqrt(np.maximum(mean(contrast**2) - mean_contrast**2, 0)),
+        "edge": mean(edge[at]),
+        "contrast_in_stds": mean_contrast / np.maximum(mean_sea_std, 1),
+        "sea_near": mean(near[at]),
+        "sea_around": mean(around[at]),
+        "sea_wide": mean(wide[at]),
+        "sea_std": mean_sea_std,
+        "sea_texture": mean(texture[at]),
+        "cover_near": mean(_blur(slicks, None, CROWD)[at]),
+        "cover_wide": mean(_blur(slicks, None, REGION)[at]),
+    }
+
+
+def _blur(values: Floats, mask: npt.NDArray[np.bool_] | None, scale: float) -> Floats:
+    """Gaussian mean over the masked pixels around each pixel; without a mask, what lies outside counts as 0."""
+    if mask is None:
+        return _gaussian(values, scale)
+    total, weight = _gaussian(np.where(mask, values, np.float32(0)), scale), _gaussian(mask.astype(np.float32), scale)
+    result: Floats = total / weight.clip(min=1e-3)
+    return result
+
+
+def _gaussian(values: Floats, scale: float) -> Floats:
+    """Gaussian filter; a wide one of block means, which takes a small part of the time and differs little."""
+    if scale < COARSE_FROM:
+        blurred: Floats = ndimage.gaussian_filter(values, scale, mode="constant")
+        return blurred
+    block = 8 if scale >= 4 * COARSE_FROM else 4
+    height, width = values.shape
+    padded = np.pad(values, ((0, -height % block), (0, -width % block)))
+    means = padded.reshape(padded.shape[0] // block, block, padded.shape[1] // block, block).mean(axis=(1, 3))
+    coarse: Floats = ndimage.gaussian_filter(means, scale / block, mode="constant")
+    return np.repeat(np.repeat(coarse, block, axis=0), block, axis=1)[:height, :width]

@@ -1,0 +1,1 @@
+"""Scores and curves: counts of pixels and objects, intervals over scenes."""

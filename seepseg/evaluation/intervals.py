@@ -1,0 +1,75 @@
+"""Confidence intervals of scores, by a bootstrap over scenes."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from seepseg.evaluation.confusion import Counts, Floats, binary_table, class_counts, divide, macro_mean, or_none, ratios
+
+INTERVAL = (2.5, 97.5)  # percentiles that enclose 95 %
+
+
+def bootstrap_intervals(per_scene: Counts, samples: int, seed: int) -> dict[str, float | None]:
+    """95 % intervals of the binary and the macro Dice, by drawing scenes with replacement.
+
+    Pixels and tiles of one scene are alike, so only scenes count as independent. Each resample pools the
+    tables of as many scenes as there are, and the interval runs from the 2.5th to the 97.5th percentile of
+    the resamples' scores. A class that a resample lacks is left out of that resample's macro mean.
+
+    Args:
+        per_scene: int64 (S, K+1, K+1), a confusion table per scene.
+        samples: number of resamples.
+        seed: of the draws.
+
+    Returns:
+        `binary_dice_low`, `binary_dice_high`, `macro_dice_low` and `macro_dice_high`; None for fewer than two
+        scenes, and where no resample has the score.
+
+    References:
+        Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapter 13 (percentile intervals).
+    """
+    names = ("binary_dice", "macro_dice")
+    if len(per_scene) < 2:
+        return {f"{name}_{end}": None for name in names for end in ("low", "high")}
+    pooled = _resample(per_scene, samples, seed)
+    binary = ratios(*class_counts(binary_table(pooled)))["dice"][:, 0]
+    macro = macro_mean(pooled, ratios(*class_counts(pooled))["dice"])
+    return _intervals(names, (binary, macro))
+
+
+def object_intervals(per_scene: Counts, samples: int, seed: int) -> dict[str, float | None]:
+    """95 % intervals of the F1 of objects and of its mean over classes, as in `bootstrap_intervals`.
+
+    Args:
+        per_scene: int64 (S, K+1, 3), matched, predicted and annotated objects; first of any class, then of each.
+        samples: number of resamples.
+        seed: of the draws.
+
+    Returns:
+        `object_f1_low`, `object_f1_high`, `macro_object_f1_low` and `macro_object_f1_high`.
+    """
+    names = ("object_f1", "macro_object_f1")
+    if len(per_scene) < 2:
+        return {f"{name}_{end}": None for name in names for end in ("low", "high")}
+    tp, n_pred, n_target = np.moveaxis(_resample(per_scene, samples, seed), -1, 0)  # (samples, K+1) each
+    f1, present = divide(2 * tp, n_pred + n_target), n_target[:, 1:] > 0
+    macro = divide(np.where(present, f1[:, 1:], 0).sum(axis=1), present.sum(axis=1))
+    return _intervals(names, (f1[:, 0], macro))
+
+
+def _resample(per_scene: Counts, samples: int, seed: int) -> Counts:
+    """Sums over scenes drawn with replacement, as many as there are: (S, ...) -> (samples, ...)."""
+    n_scenes = len(per_scene)
+    draws = np.random.default_rng(seed).multinomial(n_scenes, np.full(n_scenes, 1 / n_scenes), size=samples)
+    sums: Counts = (draws @ per_scene.reshape(n_scenes, -1)).reshape(samples, *per_scene.shape[1:])
+    return sums
+
+
+def _intervals(names: Sequence[str], scores: Sequence[Floats]) -> dict[str, float | None]:
+    """`<name>_low` and `<name>_high` of each score, (samples,), leaving out resamples without it."""
+    intervals: dict[str, float | None] = {}
+    for name, values in zip(names, scores, strict=True):
+        known = values[~np.isnan(values)]
+        low, high = np.percentile(known, INTERVAL) if known.size else (np.nan, np.nan)
+        intervals |= {f"{name}_low": or_none(low), f"{name}_high": or_none(high)}
+    return intervals

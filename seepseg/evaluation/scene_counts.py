@@ -1,0 +1,158 @@
+"""What is counted of a prediction in each scene, and the scores of any number of scenes together."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from seepseg.evaluation.confusion import baseline_scores, confusion_counts, scores
+from seepseg.evaluation.curves import ANY_CLASS, THRESHOLDS
+from seepseg.evaluation.intervals import bootstrap_intervals, object_intervals
+from seepseg.evaluation.objects import match_objects, object_scores
+
+Counts = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class SceneCounts:
+    """Counts of one scene; those of several scenes add up.
+
+    Attributes:
+        scene: its name.
+        confusion: int64 (K+1, K+1), valid pixels, rows actual, columns predicted, background first.
+        objects: int64 (K+1, 3), matched, predicted and annotated objects; first of any class, then of each.
+        reliability: float64 (64, 3), by probability of any class from b/64 to (b+1)/64: valid pixels, those that are of
+            a class, and the sum of the probabilities.
+    """
+
+    scene: str
+    confusion: Counts
+    objects: Counts
+    reliability: npt.NDArray[np.float64]
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return {
+            "scene": self.scene,
+            "confusion": self.confusion.tolist(),
+            "objects": self.objects.tolist(),
+            "reliability": self.reliability.tolist(),
+        }
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> "SceneCounts":
+        """Undo `to_json`."""
+        return cls(
+            document["scene"],
+            np.array(document["confusion"], dtype=np.int64),
+            np.array(document["objects"], dtype=np.int64),
+            np.array(document["reliability"], dtype=np.float64),
+        )
+
+
+def count_scene(
+    name: str,
+    pred: npt.NDArray[np.uint8],
+    target: npt.NDArray[np.uint8],
+    valid: npt.NDArray[np.bool_],
+    foreground: npt.NDArray[np.float32],
+    num_classes: int,
+    min_iou: float,
+) -> SceneCounts:
+    """Compare the prediction of a stitched scene with its target.
+
+    Args:
+        name: of the scene.
+        pred: uint8 (H, W).
+        target: uint8 (H, W).
+        valid: bool (H, W); elsewhere nothing counts.
+        foreground: float32 (H, W), probability of any class.
+        num_classes: K + 1.
+        min_iou: objects that overlap at least this much match, see `match_objects`.
+    """
+    pred, target = np.where(valid, pred, 0), np.where(valid, target, 0)
+    objects = [match_objects(pred > 0, target > 0, min_iou)]
+    objects += [match_objects(pred == number, target == number, min_iou) for number in range(1, num_classes)]
+    probs, is_slick = foreground[valid].astype(np.float64), target[valid] > 0
+    bins = np.minimum((probs * THRESHOLDS).astype(np.int64), THRESHOLDS - 1)
+    reliability = [np.bincount(bins, weights=each, minlength=THRESHOLDS) for each in (None, is_slick, probs)]
+    return SceneCounts(
+        name,
+        confusion_counts(target, pred, valid, num_classes),
+        np.array(objects, dtype=np.int64),
+        np.stack(reliability, axis=1).astype(np.float64),
+    )
+
+
+def pooled_scores(counts: Sequence[SceneCounts], class_names: Sequence[str], samples: int, seed: int) -> dict[str, Any]:
+    """The scores of scenes, from their counts added up, with 95 % intervals from a bootstrap over scenes.
+
+    Args:
+        counts: of at least one scene.
+        class_names: the K classes.
+        samples: of the bootstrap.
+        seed: of the bootstrap.
+
+    Returns:
+        What `scores`, `bootstrap_intervals`, `object_scores` and `baseline_scores` give; besides
+        `class_object_f1` by class, objects that match in outline and class, `macro_object_f1`, their mean over the
+        classes present, and `calibration_error`, the expected calibration error of the probability of any class: the
+        mean over pixels of the distance between the probability and the share of slick in its bin.
+    """
+    tables = np.stack([each.confusion for each in counts])
+    objects = np.stack([each.objects for each in counts])
+    confusion, found_objects = tables.sum(axis=0), objects.sum(axis=0)
+    class_f1 = {
+        name: object_scores(*map(int, found))["object_f1"] if found[2] else None
+        for name, found in zip(class_names, found_objects[1:], strict=True)
+    }
+    known = [value for value in class_f1.values() if value is not None]
+    return {
+        **scores(confusion, class_names),
+        **bootstrap_intervals(tables, samples, seed),
+        **object_scores(*map(int, found_objects[0])),
+        **object_intervals(objects, samples, seed),
+        "class_object_f1": class_f1,
+        "macro_object_f1": float(np.mean(known)) if known else None,
+        "calibration_error": calibration_error(counts),
+        "baseline": baseline_scores(confusion, class_names),
+    }
+
+
+def calibration_error(counts: Sequence[SceneCounts]) -> float | None:
+    """Expected calibration error: sum over bins of |slick pixels - sum of probabilities| / pixels; None without pixels.
+
+    References:
+        Guo et al. 2017, "On calibration of modern neural networks", arXiv 1706.04599, eq. (3).
+    """
+    pixels, slick, probs = np.sum([each.reliability for each in counts], axis=0).T
+    return float(np.abs(slick - probs).sum() / pixels.sum()) if pixels.sum() else None
+
+
+def reliability_curve(counts: Sequence[SceneCounts]) -> pd.DataFrame:
+    """Share of slick by probability of any class: columns `probability` (mean of the bin), `slick_share`, `pixels`."""
+    pixels, slick, probs = np.sum([each.reliability for each in counts], axis=0).T
+    filled = pixels > 0
+    return pd.DataFrame(
+        {
+            "probability": probs[filled] / pixels[filled],
+            "slick_share": slick[filled] / pixels[filled],
+            "pixels": pixels[filled].astype(np.int64),
+        }
+    )
+
+
+def confusion_rows(table: Counts, names: Sequence[str]) -> pd.DataFrame:
+    """A table of counts, rows actual and columns predicted, as rows of `actual`, `predicted` and `count`."""
+    cells = [(a, p, table[i, j]) for i, a in enumerate(names) for j, p in enumerate(names)]
+    return pd.DataFrame(cells, columns=["actual", "predicted", "count"])
+
+
+def operating_point(counts: Sequence[SceneCounts]) -> dict[str, Any]:
+    """Precision and recall of any class as decided, for the curve of `ANY_CLASS`."""
+    confusion = np.sum([each.confusion for each in counts], axis=0)
+    tp, predicted, actual = confusion[1:, 1:].sum(), confusion[:, 1:].sum(), confusion[1:].sum()
+    return {"class": ANY_CLASS, "precision": tp / max(predicted, 1), "recall": tp / max(actual, 1)}

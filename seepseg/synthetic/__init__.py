@@ -1,0 +1,1 @@
+"""The synthetic SAR sample: scenes of sea with seven kinds of slicks."""

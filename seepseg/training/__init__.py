@@ -1,0 +1,1 @@
+"""Fitting networks: recipe, step, crops, augmentation, optimiser, monitoring, checkpoints, several processes."""

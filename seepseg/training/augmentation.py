@@ -1,0 +1,185 @@
+"""Paired augmentation of whole batches.
+
+A training batch goes through, in this order:
+
+1. `augment_intensity`, on intensity as it was recorded, which is what speckle multiplies;
+2. `seepseg.data.channels.InputMaker`, of the whole tile, so that training and prediction see the same statistics;
+3. `seepseg.training.sampling.crop`, where crops are trained on;
+4. `augment`: gain, which normalising a tile would undo, then flips and zoom of image, target and valid.
+
+Prediction uses the second alone. Every random number comes from the `Draws` that the caller passes.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+import torch
+import torch.nn.functional as F
+from annotated_types import Ge, Le
+from torch import Tensor
+
+from seepseg.base.errors import InputError
+from seepseg.base.params import param_block
+
+
+@param_block
+class AugmentParams:
+    """Section `augment` of params.yaml.
+
+    Attributes:
+        rot180: half a turn, for every other tile.
+        hflip: mirror left and right, for every other tile.
+        dihedral: one of the 8 flips and quarter turns, all alike; the two above add nothing to it.
+        resize: zoom by a factor between 1 / (1 + resize) and 1 + resize, both equally likely.
+        gain: standard deviation of a factor around 1 and of an offset around 0, one each per tile, in units of
+            the normalised image.
+        speckle: standard deviation of a factor around 1, one per pixel.
+    """
+
+    rot180: bool
+    hflip: bool
+    dihedral: bool
+    resize: Annotated[float, Ge(0), Le(4)]
+    gain: Annotated[float, Ge(0)]
+    speckle: Annotated[float, Ge(0)]
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Random numbers for the tiles of one batch, a row per tile.
+
+    Several processes that share a batch each draw the numbers of all its tiles and keep those of their own, so that
+    a tile is augmented alike however many processes there are.
+
+    Attributes:
+        generator: of the random numbers.
+        tiles: size of the whole batch.
+        rank: which process this is; it holds the tiles rank, rank + processes, ...
+        processes: how many share the batch.
+    """
+
+    generator: torch.Generator
+    tiles: int
+    rank: int = 0
+    processes: int = 1
+
+    def uniform(self, *shape: int) -> Tensor:
+        """From 0 to 1, float32 (tiles here, *shape), on the generator's device."""
+        return self._draw(torch.rand, shape)
+
+    def normal(self, *shape: int) -> Tensor:
+        """Standard normal, float32 (tiles here, *shape), on the generator's device."""
+        return self._draw(torch.randn, shape)
+
+    def _draw(self, kind: Callable[..., Tensor], shape: tuple[int, ...]) -> Tensor:
+        return kind((self.tiles, *shape), generator=self.generator, device=self.generator.device)[
+            self.rank :: self.processes
+        ]
+
+
+def augment_intensity(images: Tensor, valid: Tensor, params: AugmentParams, draws: Draws) -> Tensor:
+    """Multiply each valid pixel of recorded intensity by a factor around 1, as speckle does.
+
+    Args:
+        images: recorded intensity, or its square root, float32 (N, 1, H, W).
+        valid: bool (N, H, W).
+        params: `speckle` is read.
+        draws: of the random numbers, for these tiles.
+
+    Returns:
+        float32 (N, 1, H, W), nowhere negative.
+    """
+    if not params.speckle:
+        return images
+    noise = draws.normal(*images.shape[1:]).to(images.device)
+    return torch.where(valid.unsqueeze(1), images * (1 + params.speckle * noise).clamp(min=0), images)
+
+
+def augment(
+    images: Tensor, target: Tensor, valid: Tensor, params: AugmentParams, draws: Draws
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Change the gain of normalised tiles, then what `augment_geometry` does.
+
+    Args and Returns are those of `augment_geometry`.
+    """
+    if params.gain:
+        factor, offset = (params.gain * draws.normal(2, 1, 1, 1)).to(images.device).unbind(1)  # (N, 1, 1, 1) each
+        images = torch.where(valid.unsqueeze(1), images * (1 + factor) + offset, 0)
+    return augment_geometry(images, target, valid, params, draws)
+
+
+def augment_geometry(
+    images: Tensor, target: Tensor, valid: Tensor, params: AugmentParams, draws: Draws
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Flip, turn and zoom tiles at random, each in its own way, image, target and valid alike.
+
+    Args:
+        images: normalised, 0 on no-data, float32 (N, C, H, W).
+        target: classes, integer (N, H, W).
+        valid: bool (N, H, W).
+        params: what to do.
+        draws: of the random numbers, for these tiles.
+
+    Returns:
+        The three, of the same shapes. What lies outside of a tile is 0 and not valid.
+
+    Raises:
+        InputError: quarter turns of tiles that are not square.
+    """
+    batch = _flip(images, target, valid, params, draws)
+    if params.resize:
+        batch = _resize(*batch, params.resize, draws)
+    return batch
+
+
+def _flip(
+    images: Tensor, target: Tensor, valid: Tensor, params: AugmentParams, draws: Draws
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Apply to each tile an element of the group of flips and quarter turns, or of the part that is allowed.
+
+    Its 8 elements are the ways to swap rows and columns or not, reverse rows or not, reverse columns or not.
+    """
+    if params.dihedral and images.shape[-2] != images.shape[-1]:
+        height, width = images.shape[-2:]
+        raise InputError(
+            f"augment.dihedral: quarter turns need square tiles, found {height} x {width} pixels; "
+            "set it to false, rot180 and hflip fit any shape"
+        )
+    chosen: list[tuple[bool, bool, bool]] = []  # of each tile: swap rows and columns, reverse rows, reverse columns
+    for swap, first, second in (draws.uniform(3) < 0.5).tolist():
+        if params.dihedral:
+            chosen.append((swap, first, second))
+        else:
+            turn, mirror = first and params.rot180, second and params.hflip
+            chosen.append((False, turn, turn != mirror))  # half a turn reverses both
+
+    def apply(tensor: Tensor) -> Tensor:
+        # Tile by tile, each copied once: several times faster on a CPU than three passes over the whole batch.
+        flipped = torch.empty_like(tensor)
+        for tile, result, (swap, rows, columns) in zip(tensor, flipped, chosen, strict=True):
+            reversed_dims = [dim for dim, wanted in ((-2, rows), (-1, columns)) if wanted]
+            result.copy_((tile.transpose(-2, -1) if swap else tile).flip(reversed_dims))
+        return flipped
+
+    return apply(images), apply(target), apply(valid)
+
+
+def _resize(images: Tensor, target: Tensor, valid: Tensor, share: float, draws: Draws) -> tuple[Tensor, Tensor, Tensor]:
+    """Zoom each tile about a random point of it; bilinear for the image, nearest for target and valid."""
+    numbers = draws.uniform(3).to(images.device)
+    zoom = (1 + share) ** (2 * numbers[:, :1] - 1)  # (N, 1)
+    point = 2 * numbers[:, 1:] - 1  # (N, 2), x and y from -1 to 1 across the tile
+    # Output position p shows input position point + (p - point) / zoom.
+    scale = torch.eye(2, device=images.device) / zoom.unsqueeze(-1)  # (N, 2, 2)
+    shift = (point * (1 - 1 / zoom)).unsqueeze(-1)  # (N, 2, 1)
+    grid = F.affine_grid(torch.cat([scale, shift], dim=-1), list(images.shape), align_corners=False)
+    seen = valid.unsqueeze(1)  # (N, 1, H, W)
+    # Outside of the tile both read 0, that is background and not valid.
+    classes = torch.stack([target, valid], 1).float()  # (N, 2, H, W), small whole numbers, exact in float32
+    exact = F.grid_sample(classes, grid, mode="nearest", align_corners=False)
+    smooth = F.grid_sample(torch.cat([images * seen, seen], 1), grid, mode="bilinear", align_corners=False)
+    target, valid = exact[:, 0].to(target.dtype), exact[:, 1].bool()
+    # The share of valid pixels in each mean is divided out, so that no-data and the outside don't bleed in.
+    images = torch.where(valid.unsqueeze(1), smooth[:, :-1] / smooth[:, -1:], 0)
+    return images, target, valid

@@ -1,0 +1,304 @@
+"""Confusion counts, the scores made of them, intervals, baselines and precision-recall curves."""
+
+import numpy as np
+import pytest
+import torch
+from monai.metrics import compute_dice, compute_iou, get_confusion_matrix
+
+from seepseg.evaluation.confusion import baseline_scores, confusion_counts, name_tables, named_slick_scores, scores
+from seepseg.evaluation.curves import PrHistogram
+from seepseg.evaluation.intervals import bootstrap_intervals, object_intervals
+from seepseg.evaluation.objects import object_scores
+
+NAMES = ["oil", "gas"]
+# Rows actual, columns predicted: background, oil, gas.
+TABLE = np.array([[90, 4, 0], [2, 6, 2], [0, 0, 0]])
+
+
+def random_maps(seed, num_classes=4, shape=(3, 16, 16)):
+    generator = np.random.default_rng(seed)
+    target = generator.integers(0, num_classes, shape)
+    pred = np.where(generator.random(shape) < 0.6, target, generator.integers(0, num_classes, shape))
+    return target, pred, generator.random(shape) < 0.9
+
+
+def test_counts_by_eye():
+    target = np.array([[0, 0, 1, 2]], dtype=np.uint8)
+    pred = np.array([[0, 1, 1, 1]])
+    valid = np.array([[True, True, True, True]])
+    counts = confusion_counts(target, pred, valid, 3)
+    assert counts.tolist() == [[1, 1, 0], [0, 1, 0], [0, 1, 0]]
+    assert counts.dtype == np.int64
+
+
+def test_invalid_pixels_do_not_count_whatever_they_hold():
+    target, pred = np.array([1, 200]), np.array([1, -5])
+    assert confusion_counts(target, pred, np.array([True, False]), 2).tolist() == [[0, 0], [0, 1]]
+    assert not confusion_counts(target, pred, np.array([False, False]), 2).any()
+
+
+def test_counts_add_up_over_batches():
+    target, pred, valid = random_maps(0)
+    parts = sum(confusion_counts(t, p, v, 4) for t, p, v in zip(target, pred, valid, strict=True))
+    assert (parts == confusion_counts(target, pred, valid, 4)).all()
+    assert parts.sum() == valid.sum()
+
+
+@pytest.mark.parametrize(
+    ("target", "pred", "message"),
+    [
+        ([3, 1], [0, 0], r"target: expected classes 0\.\.2, found 1\.\.3"),
+        ([0, 0], [0, 3], r"pred: expected classes 0\.\.2, found 0\.\.3"),
+        ([1, 1], [-1, 2], r"pred: expected classes 0\.\.2, found -1\.\.2"),
+        ([0, 0], [0], r"expected one shape, found \(2,\), \(1,\) and \(2,\)"),
+    ],
+)
+def test_counts_refuse_what_is_no_class(target, pred, message):
+    with pytest.raises(ValueError, match=message):
+        confusion_counts(np.array(target), np.array(pred), np.array([True, True]), 3)
+
+
+def test_scores_by_hand():
+    assert scores(TABLE, NAMES) == {
+        "binary_dice": 2 * 8 / (2 * 8 + 4 + 2),
+        "binary_iou": 8 / 14,
+        "binary_precision": 8 / 12,
+        "binary_recall": 8 / 10,
+        # Two of ten oil pixels went to gas, which is absent: no score of its own, yet oil misses them.
+        "dice": {"oil": 2 * 6 / (2 * 6 + 4 + 4), "gas": None},
+        "iou": {"oil": 6 / 14, "gas": None},
+        "precision": {"oil": 6 / 10, "gas": None},
+        "recall": {"oil": 6 / 10, "gas": None},
+        "macro_dice": 12 / 20,
+        "macro_iou": 6 / 14,
+        "pixel_accuracy": 96 / 104,
+    }
+
+
+def test_a_class_never_found_scores_0_without_a_precision():
+    measured = scores(np.array([[5, 0, 0], [0, 3, 0], [2, 0, 0]]), NAMES)
+    assert measured["dice"] == {"oil": 1.0, "gas": 0.0}
+    assert measured["recall"]["gas"] == 0.0
+    assert measured["precision"]["gas"] is None
+    assert measured["macro_dice"] == 0.5
+
+
+def test_false_alarms_of_an_absent_class_lower_the_binary_scores():
+    clean = scores(np.array([[90, 0, 0], [0, 10, 0], [0, 0, 0]]), NAMES)
+    alarmed = scores(np.array([[80, 0, 10], [0, 10, 0], [0, 0, 0]]), NAMES)
+    assert clean["binary_dice"] == 1.0
+    assert alarmed["binary_dice"] == 2 / 3
+    assert alarmed["macro_dice"] == 1.0
+
+
+def test_without_slicks_only_false_alarms_have_a_score():
+    silent = scores(np.diag([10, 0, 0]), NAMES)
+    assert {silent[f"binary_{name}"] for name in ("dice", "iou", "precision", "recall")} == {None}
+    assert (silent["macro_dice"], silent["macro_iou"], silent["pixel_accuracy"]) == (None, None, 1.0)
+    alarmed = scores(np.array([[9, 1, 0], [0, 0, 0], [0, 0, 0]]), NAMES)
+    assert (alarmed["binary_dice"], alarmed["binary_precision"], alarmed["binary_recall"]) == (0.0, 0.0, None)
+
+
+def test_without_pixels_nothing_has_a_score():
+    measured = scores(np.zeros((3, 3), dtype=np.int64), NAMES)
+    assert measured["pixel_accuracy"] is None
+    assert measured["macro_dice"] is None
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_scores_agree_with_monai(seed):
+    target, pred, valid = random_maps(seed)
+    # Pooled over all pixels, MONAI sees one picture; (B, C, pixels, 1), one channel per class.
+    one_hot = [
+        torch.nn.functional.one_hot(torch.from_numpy(array[valid]), 4).T[None, :, :, None] for array in (pred, target)
+    ]
+    measured = scores(confusion_counts(target, pred, valid, 4), ["a", "b", "c"])
+    tp, fp, _, fn = get_confusion_matrix(*one_hot, include_background=False)[0].T
+    expected = {
+        "dice": compute_dice(*one_hot, include_background=False)[0],
+        "iou": compute_iou(*one_hot, include_background=False)[0],
+        "precision": tp / (tp + fp),
+        "recall": tp / (tp + fn),
+    }
+    for name, values in expected.items():
+        assert list(measured[name].values()) == pytest.approx(values.tolist(), abs=1e-6)
+    assert measured["macro_dice"] == pytest.approx(expected["dice"].mean().item(), abs=1e-6)
+    merged = [array[:, 1:].amax(1, keepdim=True) for array in one_hot]
+    assert measured["binary_dice"] == pytest.approx(compute_dice(*merged).item(), abs=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_properties_of_scores(seed):
+    target, pred, valid = random_maps(seed)
+    names = ["a", "b", "c"]
+    table = confusion_counts(target, pred, valid, 4)
+    measured = scores(table, names)
+    for name in names:
+        dice, iou = measured["dice"][name], measured["iou"][name]
+        assert dice == pytest.approx(2 * iou / (1 + iou))
+        assert dice == pytest.approx(2 / (1 / measured["precision"][name] + 1 / measured["recall"][name]))
+    turned = scores(table.T, names)
+    assert turned["dice"] == measured["dice"]
+    assert turned["precision"] == measured["recall"]
+    assert scores(3 * table, names) == measured
+    perfect = scores(np.diag(table.sum(axis=1)), names)
+    assert {perfect["macro_dice"], perfect["binary_dice"], perfect["pixel_accuracy"]} == {1.0}
+
+
+def test_intervals_of_equal_scenes_are_points():
+    table = np.array([[9, 1, 0], [2, 4, 0], [0, 1, 5]])
+    measured = scores(table, NAMES)
+    intervals = bootstrap_intervals(np.stack([table] * 5), samples=50, seed=1)
+    for name in ("binary_dice", "macro_dice"):
+        assert intervals[f"{name}_low"] == intervals[f"{name}_high"] == pytest.approx(measured[name])
+
+
+def test_intervals_of_two_scenes_are_their_scores():
+    """Half the resamples hold both scenes, a quarter each only one: the ends are those two."""
+    good, bad = np.array([[8, 0], [0, 2]]), np.array([[8, 0], [2, 0]])
+    intervals = bootstrap_intervals(np.stack([good, bad]), samples=200, seed=1)
+    assert intervals == {
+        "binary_dice_low": 0.0,
+        "binary_dice_high": 1.0,
+        "macro_dice_low": 0.0,
+        "macro_dice_high": 1.0,
+    }
+
+
+def test_intervals_agree_with_drawing_scene_by_scene():
+    generator = np.random.default_rng(3)
+    tables = generator.integers(0, 50, (6, 3, 3))
+    tables[:3, 2] = 0  # gas is absent from half of the scenes, and from some resamples
+    measured = []
+    for _ in range(3000):
+        drawn = scores(tables[generator.integers(0, 6, 6)].sum(axis=0), NAMES)
+        measured.append((drawn["binary_dice"], drawn["macro_dice"]))
+    low, high = np.percentile(measured, [2.5, 97.5], axis=0)
+    intervals = bootstrap_intervals(tables, samples=3000, seed=4)
+    expected = {
+        "binary_dice_low": low[0],
+        "binary_dice_high": high[0],
+        "macro_dice_low": low[1],
+        "macro_dice_high": high[1],
+    }
+    assert intervals == pytest.approx(expected, abs=0.01)
+
+
+def test_intervals_depend_on_the_seed_alone():
+    tables = np.random.default_rng(5).integers(0, 50, (4, 3, 3))
+    assert bootstrap_intervals(tables, 100, seed=1) == bootstrap_intervals(tables, 100, seed=1)
+    assert bootstrap_intervals(tables, 100, seed=1) != bootstrap_intervals(tables, 100, seed=2)
+
+
+@pytest.mark.parametrize("tables", [np.stack([TABLE]), np.zeros((0, 3, 3), int), np.zeros((3, 3, 3), int)])
+def test_no_intervals_from_one_scene_or_from_nothing(tables):
+    intervals = bootstrap_intervals(tables, samples=10, seed=1)
+    assert intervals == dict.fromkeys(("binary_dice_low", "binary_dice_high", "macro_dice_low", "macro_dice_high"))
+
+
+def test_object_scores_by_hand():
+    assert object_scores(3, 4, 6) == {"object_precision": 0.75, "object_recall": 0.5, "object_f1": 0.6}
+    assert object_scores(0, 0, 6) == {"object_precision": None, "object_recall": 0.0, "object_f1": 0.0}
+    assert object_scores(0, 0, 0) == {"object_precision": None, "object_recall": None, "object_f1": None}
+
+
+def test_object_intervals_of_two_scenes_are_their_scores():
+    # Per scene and of any class, then of each: matched, predicted, annotated.
+    scenes = np.array([[[1, 2, 2], [1, 1, 1], [0, 1, 1]], [[3, 3, 3], [3, 3, 3], [0, 0, 0]]])
+    intervals = object_intervals(scenes, samples=200, seed=1)
+    assert (intervals["object_f1_low"], intervals["object_f1_high"]) == (0.5, 1.0)
+    # Class 2 is in the first scene alone: its mean is of 1 and 0 there, of 1 alone in the second.
+    assert (intervals["macro_object_f1_low"], intervals["macro_object_f1_high"]) == (0.5, 1.0)
+    assert set(object_intervals(scenes[:1], 200, 1).values()) == {None}
+
+
+def test_names_of_given_slicks_by_hand():
+    pixels = np.array([[100, 0], [40, 0], [10, 50]])  # the third is mostly gas
+    by_pixel, by_slick = name_tables(pixels, np.array([0, 1, 1]))
+    assert by_pixel.tolist() == [[100, 50], [0, 50]]
+    assert by_slick.tolist() == [[1, 1], [0, 1]]
+    named = named_slick_scores(by_pixel, by_slick, NAMES)
+    assert named["dice"] == pytest.approx({"oil": 200 / 250, "gas": 100 / 150})
+    assert named["macro_dice"] == pytest.approx((200 / 250 + 100 / 150) / 2)
+    assert named["slick_f1"] == pytest.approx({"oil": 2 / 3, "gas": 2 / 3})
+    right = name_tables(pixels, np.array([0, 0, 1]))
+    assert named_slick_scores(*right, NAMES)["macro_slick_f1"] == 1
+    assert named_slick_scores(*name_tables(pixels[:2], np.array([0, 0])), NAMES)["dice"] == {"oil": 1.0, "gas": None}
+
+
+def test_baselines_of_the_real_data():
+    """The pixel counts of the 790 real tiles; the expected figures were measured elsewhere."""
+    counts = [50_838_488, 525_335, 64_758, 22_489, 42_957, 155_191, 116_229, 7_993]
+    baselines = baseline_scores(np.diag(counts), [f"class_{number}" for number in range(1, 8)])
+    nothing, outline = baselines["all_background"], baselines["perfect_outline_class_1"]
+    assert len(baselines) == 2
+    assert nothing == {
+        "pixel_accuracy": pytest.approx(0.982, abs=5e-4),
+        "binary_dice": 0.0,
+        "macro_dice": 0.0,
+    }
+    assert outline["macro_dice"] == pytest.approx(0.103, abs=5e-4)
+    assert outline["binary_dice"] == 1.0
+    assert outline["pixel_accuracy"] == (counts[0] + counts[1]) / sum(counts)
+
+
+def test_baselines_know_only_the_target():
+    table = np.array([[90, 4, 0], [2, 6, 2], [3, 0, 5]])
+    baselines = baseline_scores(table, NAMES)
+    assert baselines == baseline_scores(np.diag(table.sum(axis=1)), NAMES)
+    # All 10 pixels of oil are found, and 8 of gas are called oil, too.
+    assert baselines["perfect_outline_oil"]["macro_dice"] == (20 / 28 + 0) / 2
+
+
+def curve_of(probs, target, valid, names=NAMES):
+    histogram = PrHistogram(names)
+    histogram.update(probs, target, valid)
+    return histogram.curve()
+
+
+def test_curve_by_eye():
+    probs = np.array([0.9, 0.5, 0.25, 0.9], dtype=np.float32).reshape(1, 1, 1, 4)
+    target, valid = np.array([[[1, 0, 1, 0]]]), np.array([[[True, True, True, False]]])
+    table = curve_of(probs, target, valid, ["oil"])
+    oil = table[table["class"] == "oil"].set_index("threshold")
+    assert oil.loc[0.0, ["precision", "recall"]].tolist() == [2 / 3, 1.0]
+    assert oil.loc[0.25, ["precision", "recall"]].tolist() == [2 / 3, 1.0]  # p >= t, not p > t
+    assert oil.loc[17 / 64, ["precision", "recall"]].tolist() == [1 / 2, 1 / 2]
+    assert oil.loc[0.5, ["precision", "recall"]].tolist() == [1 / 2, 1 / 2]
+    assert oil.loc[33 / 64, ["precision", "recall"]].tolist() == [1.0, 1 / 2]
+    assert oil.index.max() == 57 / 64  # nothing reaches 58/64, 0.906
+
+
+def test_curve_agrees_with_thresholding():
+    generator = np.random.default_rng(6)
+    logits = generator.normal(size=(2, 3, 8, 8))
+    probs = (np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True))[:, 1:]
+    target, valid = generator.integers(0, 3, (2, 8, 8)), generator.random((2, 8, 8)) < 0.8
+    table = curve_of(probs, target, valid)
+    assert table["class"].unique().tolist() == ["oil", "gas", "any"]
+    assert table.groupby("class").size().max() <= 100
+    told = {"oil": (probs[:, 0], target == 1), "gas": (probs[:, 1], target == 2)}
+    told["any"] = (probs.sum(axis=1), target > 0)
+    for row in table.itertuples():
+        p, actual = (array[valid] for array in told[row[1]])
+        found = p >= row.threshold
+        assert row.precision == (found & actual).sum() / found.sum()
+        assert row.recall == (found & actual).sum() / actual.sum()
+
+
+def test_curve_does_not_depend_on_the_batches():
+    generator = np.random.default_rng(7)
+    probs, target = generator.random((4, 2, 8, 8)) / 2, generator.integers(0, 3, (4, 8, 8))
+    valid = np.ones_like(target, dtype=bool)
+    parts = PrHistogram(NAMES)
+    for part in (slice(0, 1), slice(1, 4)):
+        parts.update(probs[part], target[part], valid[part])
+    assert parts.curve().equals(curve_of(probs, target, valid))
+
+
+def test_curve_leaves_out_an_absent_class():
+    probs, target = np.full((1, 2, 2, 2), 0.75), np.array([[[0, 1], [1, 0]]])
+    table = curve_of(probs, target, np.ones_like(target, dtype=bool))
+    assert table["class"].unique().tolist() == ["oil", "any"]
+    # Two classes of a sigmoid head may add up to more than 1, and a probability of 1 has no bin of its own.
+    assert table[table["class"] == "any"]["threshold"].max() == 63 / 64

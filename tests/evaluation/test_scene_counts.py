@@ -1,0 +1,88 @@
+"""Counts of scenes and their scores together."""
+
+import json
+
+import numpy as np
+import pytest
+
+from seepseg.evaluation.scene_counts import (
+    SceneCounts,
+    calibration_error,
+    count_scene,
+    operating_point,
+    pooled_scores,
+    reliability_curve,
+)
+
+NAMES = ["oil", "gas"]
+
+
+def scene(name="a", shift=0):
+    """Three annotated slicks; the first is found and named, the second misnamed, the third missed, one is too much."""
+    target, pred = np.zeros((20, 20), np.uint8), np.zeros((20, 20), np.uint8)
+    target[1:4, 1:7], pred[1 + shift : 4 + shift, 1:7] = 1, 1
+    target[9:12, 1:7], pred[9:12, 1:7] = 2, 1
+    target[15:18, 1:7] = 2
+    pred[15:18, 12:18] = 2
+    valid = np.ones((20, 20), bool)
+    foreground = np.where(pred > 0, 0.75, 0.125).astype(np.float32)
+    return count_scene(name, pred, target, valid, foreground, 3, 0.3)
+
+
+def test_objects_by_hand():
+    assert scene().objects.tolist() == [[2, 3, 3], [1, 2, 1], [0, 1, 2]]
+    assert scene(shift=2).objects.tolist() == [[1, 3, 3], [0, 2, 1], [0, 1, 2]]  # an IoU of 6 / 30
+
+
+def test_what_is_not_valid_counts_nowhere():
+    target, pred = np.full((4, 4), 1, np.uint8), np.full((4, 4), 2, np.uint8)
+    valid = np.zeros((4, 4), bool)
+    counts = count_scene("a", pred, target, valid, np.full((4, 4), 0.9, np.float32), 3, 0.3)
+    assert not counts.confusion.any() and not counts.objects.any() and not counts.reliability.any()
+
+
+def test_scores_of_one_scene():
+    document = pooled_scores([scene()], NAMES, 10, 1)
+    assert document["binary_dice"] == pytest.approx(2 * 36 / 108)
+    assert document["object_f1"] == pytest.approx(4 / 6)
+    assert document["class_object_f1"] == pytest.approx({"oil": 2 / 3, "gas": 0})
+    assert document["macro_object_f1"] == pytest.approx(1 / 3)
+    assert document["object_f1_low"] is None
+
+
+def test_scores_of_two_scenes_are_of_the_sums():
+    document = pooled_scores([scene("a"), scene("b", shift=2)], NAMES, 50, 1)
+    assert document["object_f1"] == pytest.approx(2 * 3 / 12)
+    assert document["object_f1_low"] == pytest.approx(2 / 6) and document["object_f1_high"] == pytest.approx(4 / 6)
+
+
+def test_an_absent_class_has_no_score():
+    target = np.zeros((9, 9), np.uint8)
+    target[2:5, 2:5] = 1
+    counts = count_scene("a", target, target, target >= 0, (target > 0).astype(np.float32), 3, 0.3)
+    document = pooled_scores([counts], NAMES, 10, 1)
+    assert document["class_object_f1"] == {"oil": 1.0, "gas": None}
+    assert document["macro_object_f1"] == 1 and document["calibration_error"] == 0
+
+
+def test_reliability_and_its_error_by_hand():
+    # 54 pixels were given 0.75, and 36 of them are slick; 346 were given 0.125, 18 of them slick.
+    curve = reliability_curve([scene()])
+    assert curve["probability"].tolist() == [0.125, 0.75]
+    assert curve["slick_share"].tolist() == pytest.approx([18 / 346, 36 / 54])
+    assert curve["pixels"].tolist() == [346, 54]
+    expected = (abs(18 - 0.125 * 346) + abs(36 - 0.75 * 54)) / 400
+    assert calibration_error([scene()]) == pytest.approx(expected)
+    assert calibration_error([scene(), scene()]) == pytest.approx(expected)
+
+
+def test_operating_point():
+    assert operating_point([scene()]) == {"class": "any", "precision": 36 / 54, "recall": 36 / 54}
+
+
+def test_counts_survive_json():
+    before = scene()
+    after = SceneCounts.from_json(json.loads(json.dumps(before.to_json())))
+    assert after.scene == before.scene
+    for name in ("confusion", "objects", "reliability"):
+        np.testing.assert_array_equal(getattr(after, name), getattr(before, name))

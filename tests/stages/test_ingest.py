@@ -1,0 +1,242 @@
+"""The ingest stage: what it packs, by eye, and that a faulty delivery leaves everything as it was."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+import yaml
+
+from seepseg.base.errors import InputError
+from seepseg.data.packed import open_packed
+from stages import ingest
+
+ROOT = Path(__file__).parents[2]
+OUTPUTS = ["data/packed/images.npy", "data/packed/manifest.csv", "data/packed/targets.npy", "metrics/ingest.json"]
+DATA = {
+    "root": "raw",
+    "images": "images",
+    "targets": "masks",
+    "name_pattern": r"(?P<scene>[a-z]+\d)-(?P<tile>\d+)\.tiff?",
+    "class_names": ["oil", "gas"],
+    "grid_columns": {"bay": 3},
+}
+# Written in another order than that of the manifest; not square.
+TILES = {
+    "bay2-5": ([[10, 20, 30], [0, 0, 40]], [[0, 1, 1], [0, 2, 2]]),
+    "bay1-10": ([[7, 7, 7], [7, 7, 7]], [[0, 0, 0], [0, 0, 0]]),
+    "bay1-9": ([[0, 0, 0], [0, 0, 0]], [[0, 0, 0], [0, 0, 0]]),
+    "sea1-1": ([[7, 7, 7], [7, 7, 7]], [[0, 0, 2], [2, 2, 2]]),
+}
+
+
+def write_params(**changes):
+    Path("params.yaml").write_text(yaml.safe_dump({"data": DATA | changes}))
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A delivery with its params.yaml, in the working directory."""
+    monkeypatch.chdir(tmp_path)
+    Path("raw/images").mkdir(parents=True)
+    Path("raw/masks").mkdir()
+    for name, (image, target) in TILES.items():
+        tifffile.imwrite(f"raw/images/{name}.tif", np.array(image, np.uint16))
+        tifffile.imwrite(f"raw/masks/{name}.tif", np.array(target, np.uint8))
+    write_params()
+    return tmp_path
+
+
+def content():
+    """Every file of the working directory but the delivery."""
+    paths = (path for path in Path().rglob("*") if path.is_file() and path.parts[0] != "raw")
+    return {path.as_posix(): path.read_bytes() for path in paths if path.name != "params.yaml"}
+
+
+def command():
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.run([sys.executable, "-m", "stages.ingest"], env=env, capture_output=True, text=True, check=False)
+
+
+def test_the_manifest_says_what_was_packed(folder):
+    ingest.main()
+    assert Path("data/packed/manifest.csv").read_text() == (
+        "tile,scene,position,row,col,nodata_fraction,mean,std,min,max,"
+        "pixels_background,pixels_oil,pixels_gas\n"
+        "bay1-9,bay1,9,2,2,1.0,,,,,0,0,0\n"
+        "bay1-10,bay1,10,3,0,0.0,7.0,0.0,7,7,6,0,0\n"
+        "bay2-5,bay2,5,1,1,0.333333,25.0,11.18034,10,40,1,2,1\n"
+        "sea1-1,sea1,1,,,0.0,7.0,0.0,7,7,2,0,4\n"
+    )
+
+
+def test_the_arrays_hold_the_tiles_in_the_order_of_the_manifest(folder):
+    ingest.main()
+    packed = open_packed()
+    assert packed.class_names == ["oil", "gas"]
+    assert packed.images.shape == packed.targets.shape == (4, 2, 3)
+    for index, name in enumerate(packed.manifest["tile"]):
+        np.testing.assert_array_equal(packed.images[index], TILES[name][0])
+        np.testing.assert_array_equal(packed.targets[index], TILES[name][1])
+
+
+def test_the_arrays_are_the_very_files_that_numpy_writes(folder):
+    ingest.main()
+    for name in ("images", "targets"):
+        file = io.BytesIO()
+        np.save(file, np.load(f"data/packed/{name}.npy"))
+        assert Path(f"data/packed/{name}.npy").read_bytes() == file.getvalue()
+
+
+def test_the_metrics_sum_up_the_set(folder, capsys):
+    ingest.main()
+    assert json.loads(Path("metrics/ingest.json").read_text()) == {
+        "ingest": {
+            "tiles": 4,
+            "scenes": 3,
+            "height": 2,
+            "width": 3,
+            "nodata_fraction": 0.333333,  # 8 of 24 pixels
+            "foreground_fraction": 0.4375,  # 7 of 16 valid pixels
+            "intensity_mean": 11.5,  # (12 * 7 + 100) / 16
+            "intensity_std": 9.591663,  # sqrt((12 * 49 + 3000) / 16 - 11.5^2) = sqrt(92)
+            "warnings": {
+                "constant_images": 2,
+                "duplicate_images": 1,
+                "nodata_images": 1,
+                "scenes_without_columns": 1,
+                "slick_on_nodata_pixels": 1,
+                "slick_on_nodata_tiles": 1,
+                "tiles_numbered_zero": 0,
+            },
+        }
+    }
+    printed = capsys.readouterr()
+    assert printed.out == "4 tiles of raw packed into data/packed\n"
+    assert "warning: duplicate images: 1\n" in printed.err
+    assert "raw/images/sea1-1.tif: found the pixels of bay1-10.tif" in printed.err
+    assert "warning: scenes of unknown width: 1\n" in printed.err
+    assert "error" not in printed.err
+
+
+def test_two_runs_write_the_same_bytes_and_nothing_else(folder):
+    ingest.main()
+    first = content()
+    assert sorted(first) == OUTPUTS
+    ingest.main()
+    assert content() == first
+
+
+def test_compressed_and_big_endian_files_give_the_same_outputs(folder):
+    ingest.main()
+    first = content()
+    for path in Path("raw").rglob("*.tif"):
+        tifffile.imwrite(path, tifffile.imread(path), compression="lzw", byteorder=">")
+    ingest.main()
+    assert content() == first
+
+
+def test_errors_leave_the_old_outputs_as_they_were(folder):
+    ingest.main()
+    first = content()
+    Path("raw/masks/bay2-5.tif").unlink()
+    tifffile.imwrite("raw/images/sea1-1.tif", np.zeros((2, 4), np.uint16))
+    with pytest.raises(InputError) as caught:
+        ingest.main()
+    assert "raw can't be used, nothing was written\nerror: images without a target: 1\n" in str(caught.value)
+    assert "raw/images/sea1-1.tif: found 2 x 4" in str(caught.value)
+    assert "raw/images/bay2-5.tif" in str(caught.value)
+    assert content() == first
+
+
+def test_a_set_whose_first_tile_is_the_odd_one_is_measured_by_the_others(folder):
+    tifffile.imwrite("raw/images/bay1-9.tif", np.ones((2, 4), np.uint16))
+    tifffile.imwrite("raw/masks/bay1-9.tif", np.ones((2, 4), np.uint8))
+    with pytest.raises(InputError, match="2 x 3 pixels, the size of 6 of 8 files") as caught:
+        ingest.main()
+    assert "wrong sizes: 2\n" in str(caught.value)
+    assert content() == {}
+
+
+def test_nothing_more_is_written_after_the_first_error(folder, monkeypatch):
+    (folder / "raw/images/bay2-5.tif").write_bytes(b"")  # the third of four
+    written = []
+    monkeypatch.setattr(ingest.NpyStream, "append", lambda stream, tile: written.append(tile))
+    with pytest.raises(InputError):
+        ingest.main()
+    assert len(written) == 2 * 2
+
+
+def test_the_command_ends_with_status_1_and_without_a_traceback(folder):
+    Path("raw/images/bay2-5.tif").write_bytes(b"II*\0")
+    result = command()
+    assert result.returncode == 1
+    assert result.stdout == ""
+    assert result.stderr.startswith("error: raw can't be used, nothing was written\n")
+    assert "    raw/images/bay2-5.tif: found " in result.stderr
+    assert "Traceback" not in result.stderr
+    assert content() == {}
+
+
+def test_a_full_disk_leaves_the_old_outputs_as_they_were(folder, monkeypatch):
+    ingest.main()
+    first = content()
+
+    def fail(stream, tile):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(ingest.NpyStream, "append", fail)
+    with pytest.raises(OSError, match="No space left"):
+        ingest.main()
+    assert content() == first
+
+
+def test_a_tile_numbered_zero_gets_no_place_in_the_grid(folder, capsys):
+    for kind in ("images", "masks"):
+        Path(f"raw/{kind}/bay1-9.tif").rename(f"raw/{kind}/bay1-0.tif")
+    ingest.main()
+    manifest = pd.read_csv("data/packed/manifest.csv")
+    assert manifest.loc[manifest["position"] == 0, ["row", "col"]].isna().all(axis=None)
+    assert "warning: tiles with number 0: 1\n" in capsys.readouterr().err
+
+
+def test_a_set_without_any_data_is_packed(folder):
+    for path in Path("raw/images").iterdir():
+        tifffile.imwrite(path, np.zeros((2, 3), np.uint16))
+    ingest.main()
+    metrics = json.loads(Path("metrics/ingest.json").read_text())["ingest"]
+    assert (metrics["nodata_fraction"], metrics["foreground_fraction"], metrics["intensity_mean"]) == (1, None, None)
+    assert metrics["warnings"]["nodata_images"] == 4
+    assert metrics["warnings"]["duplicate_images"] == 0
+    assert open_packed().manifest["mean"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"name_pattern": "("}, "data.name_pattern: expected a regular expression ("),
+        (
+            {"name_pattern": r"(?P<scene>\d+)"},
+            "data.name_pattern: expected a regular expression with the group (?P<tile>",
+        ),
+        ({"class_names": []}, "data.class_names: "),
+        ({"class_names": ["a", "a"]}, "data.class_names: expected names that differ from each other"),
+        ({"class_names": ["oil slick"]}, "data.class_names: expected names of letters, digits and _"),
+        ({"class_names": ["background"]}, "data.class_names: expected names of letters, digits and _, other than"),
+        ({"grid_columns": {"bay": 0}}, "data.grid_columns.bay: expected"),
+        ({"rot": "raw"}, "unknown key 'data.rot'; did you mean 'data.root'?"),
+    ],
+)
+def test_a_wrong_parameter_is_one_clear_line(folder, changes, message):
+    write_params(**changes)
+    with pytest.raises(InputError) as caught:
+        ingest.main()
+    assert f"params.yaml: {message}" in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+    assert content() == {}

@@ -1,0 +1,436 @@
+"""The stages end to end, on a small sample in a temporary folder."""
+
+import json
+import re
+from dataclasses import asdict, replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+import torch
+from conftest import ROOT, STAGES
+from torch import nn
+
+from benchmarks.stage_kills import outputs_of
+from seepseg.base.errors import InputError
+from seepseg.data.channels import InputMaker
+from seepseg.data.loading import TileLoader, in_order
+from seepseg.data.packed import open_packed, read_split
+from seepseg.detection.classifier import load_namers, save_namers
+from seepseg.detection.model_file import load_model, save_model
+from seepseg.evaluation.confusion import confusion_counts, scores
+from seepseg.evaluation.scene_counts import SceneCounts, pooled_scores
+from seepseg.models.heads import decide
+from seepseg.models.network_file import load_networks, save_networks
+from seepseg.training.validation import predict
+
+CLASSES = [f"class_{number}" for number in range(1, 8)]
+
+
+def read(workspace, path):
+    return json.loads((workspace.folder / path).read_text())
+
+
+def leaves(document, prefix=""):
+    for key, value in document.items():
+        if isinstance(value, dict):
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"
+
+
+def test_every_declared_output_is_written(finished):
+    for outputs in outputs_of(ROOT).values():
+        for name in outputs:
+            assert (finished.folder / name).exists(), name
+
+
+def test_metric_keys_are_unique_across_files(finished):
+    keys = [key for path in finished.folder.glob("metrics/*.json") for key in leaves(json.loads(path.read_text()))]
+    assert len(keys) == len(set(keys)) > 50
+
+
+def test_evaluate_has_the_documented_layout(finished):
+    document = read(finished, "metrics/evaluate.json")
+    assert set(document) == {"val", "test"}
+    test = document["test"]
+    for name in ("dice", "iou", "precision", "recall"):
+        assert list(test[name]) == CLASSES
+        assert f"binary_{name}" in test
+    present = [value for value in test["dice"].values() if value is not None]
+    assert test["macro_dice"] == pytest.approx(np.mean(present), abs=1e-5)
+    assert {"pixel_accuracy", "macro_iou", "object_precision", "object_recall", "object_f1"} < set(test)
+    assert {"binary_dice_low", "binary_dice_high", "macro_dice_low", "macro_dice_high"} < set(test)
+    assert {"object_f1_low", "object_f1_high", "class_object_f1", "macro_object_f1", "calibration_error"} < set(test)
+    assert set(test["baseline"]) == {"all_background", "perfect_outline_class_1"}
+    assert test["baseline"]["perfect_outline_class_1"]["binary_dice"] == 1
+
+
+def test_the_history_of_training(finished):
+    history = pd.read_csv(finished.folder / "plots/history.csv")
+    assert list(history["epoch"]) == [1, 2, 3]
+    per_class = history[[f"val_dice_{name}" for name in CLASSES]]
+    assert per_class.mean(axis=1).to_numpy() == pytest.approx(history["val_macro_dice"].to_numpy(), abs=2e-6)
+    long = pd.read_csv(finished.folder / "plots/class_history.csv").pivot(
+        index="epoch", columns="class", values="val_dice"
+    )
+    np.testing.assert_array_equal(long[CLASSES].to_numpy(), per_class.to_numpy())
+    summary = read(finished, "metrics/train.json")["train"]
+    assert summary["best_epoch"] == history.loc[history["val_macro_dice"].idxmax(), "epoch"]
+
+
+@pytest.mark.parametrize("keep", ["last", "best"])
+def test_the_epoch_that_is_kept(prepared, keep):
+    prepared.set("train", networks=1, keep=keep, epochs=4, lr=3e-2, ema_decay=0.0)
+    prepared.run("train")
+    history = pd.read_csv(prepared.folder / "plots/history.csv")
+    kept = history.iloc[-1] if keep == "last" else history.loc[history["val_macro_dice"].idxmax()]
+    # Measured from the file, pixel by pixel, as training does: weights and normalisation came through.
+    # One network, whose best epoch is that of the history.
+    (model,), meta = load_networks(prepared.folder / "models/networks.safetensors")
+    packed = open_packed(prepared.folder / "data/packed")
+    rows = read_split(packed, prepared.folder / "data/split.csv")["val"]
+    loader = TileLoader(packed, rows, torch.device("cpu"))
+    table = np.zeros((8, 8), dtype=np.int64)
+    make_input = InputMaker(meta.input, packed.manifest)
+    for _, batch, logits in predict(model, loader, in_order(rows, 4), make_input=make_input):
+        pred = decide(logits, meta.model.head, batch.valid)
+        table += confusion_counts(batch.target.numpy(), pred.numpy(), batch.valid.numpy(), 8)
+    assert scores(table, CLASSES)["binary_dice"] == pytest.approx(kept["val_dice"], abs=1e-5)
+    assert history["val_dice"].nunique() == 4
+
+
+def copy_of(finished, workspace, *names):
+    for name, content in finished.files().items():
+        if name.startswith(names):
+            path = workspace.folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+
+
+def test_each_network_is_blind_to_its_part(finished, prepared):
+    """Other images of part 1 change network 0, which trains on them, and leave network 1 as it is."""
+    images = np.load(prepared.folder / "data/packed/images.npy")
+    part = pd.read_csv(prepared.folder / "data/split.csv")["part"].to_numpy()
+    images[part == 1] = np.where(images[part == 1] > 0, 65535 - images[part == 1] // 2, 0)
+    np.save(prepared.folder / "data/packed/images.npy", images)
+    prepared.run("train")
+    before, after = (load_networks(each.folder / "models/networks.safetensors")[0] for each in (finished, prepared))
+    weights = [[network.head.weight for network in model] for model in (before, after)]
+    assert torch.equal(weights[0][1], weights[1][1])
+    assert not torch.equal(weights[0][0], weights[1][0])
+
+
+def test_more_networks_than_parts(prepared):
+    prepared.set("train", networks=4)
+    expected = "train.networks: expected at most 3, the parts that are not tested, found 4"
+    assert expected in prepared.refusal("train")
+    assert not (prepared.folder / "models").exists()
+
+
+def test_the_rule_is_fitted_without_the_test_scenes_and_used_by_evaluate(finished, prepared):
+    rule = read(finished, "models/decision.json")
+    assert rule["keep"] == "judged" and rule["threshold"] == 0.3 and len(rule["class_weights"]) == 7
+    copy_of(finished, prepared, "models")
+    # Other annotations of the test split change nothing of namers and rule.
+    packed = prepared.folder / "data/packed"
+    targets = np.load(packed / "targets.npy")
+    test = (pd.read_csv(prepared.folder / "data/split.csv")["split"] == "test").to_numpy()
+    targets[test] = 7 - targets[test]
+    np.save(packed / "targets.npy", targets)
+    prepared.run("outline", "name", "decide")
+    assert read(prepared, "models/decision.json") == rule
+    assert prepared.files()["models/namers.safetensors"] == finished.files()["models/namers.safetensors"]
+    # A rule that lets nothing pass finds nothing.
+    path = prepared.folder / "models/model.safetensors"
+    namers = load_namers(prepared.folder / "models/namers.safetensors")[1]
+    model = load_model(path)
+    assert asdict(model.rule) == rule
+    save_model(path, replace(model, rule=replace(model.rule, min_area=10**6)), namers)
+    prepared.run("evaluate")
+    assert read(prepared, "metrics/evaluate.json")["test"]["binary_recall"] == 0
+    assert not np.load(prepared.folder / "data/predictions/pred.npy").any()
+
+
+def test_the_tables_say_who_looked(finished):
+    outlined, annotated = (
+        pd.read_csv(finished.folder / f"data/outlines/{name}.csv") for name in ("outlined", "annotated")
+    )
+    for table in (outlined, annotated):
+        looked = table.groupby(["split", "scene", "slick"])["network"].nunique()
+        assert set(looked["val"]) == {1} and set(looked["test"]) == {2}
+    part = pd.read_csv(finished.folder / "data/split.csv")["part"]
+    targets = np.load(finished.folder / "data/packed/targets.npy")
+    valid = np.load(finished.folder / "data/packed/images.npy") != 0
+    for network in (0, 1):
+        counted = annotated[(annotated["split"] == "val") & (annotated["network"] == network)]["area"].sum()
+        rows = (part == network).to_numpy()
+        assert counted == ((targets[rows] > 0) & valid[rows]).sum() > 0
+
+
+@pytest.mark.parametrize("naming", ["vote", "pixel"])
+def test_every_way_of_naming(finished, prepared, naming):
+    prepared.set("decide", naming=naming, keep="peak")
+    prepared.set("outline", looks=8, adapt_tiles=0)
+    copy_of(finished, prepared, "models/networks", "models/namers")
+    prepared.run("outline", "decide", "evaluate")
+    assert read(prepared, "models/decision.json")["naming"] == naming
+    assert 0 <= read(prepared, "metrics/evaluate.json")["val"]["binary_dice"] <= 1
+
+
+def test_networks_that_outline_nothing_are_warned_of(finished, prepared, capsys):
+    copy_of(finished, prepared, "models/networks")
+    prepared.set("outline", threshold=0.999999)
+    prepared.run("outline", "name", "decide", "evaluate")
+    assert "warning: the networks outline nothing in scenes that they never saw" in capsys.readouterr().err
+    for split in ("val", "test"):
+        assert read(prepared, "metrics/evaluate.json")[split]["binary_recall"] == 0
+
+
+def test_one_network_is_warned_of(prepared, capsys):
+    prepared.set("train", networks=1)
+    prepared.run("train", "outline", "name")
+    assert "warning: with one network, slicks are judged by what was learnt from them" in capsys.readouterr().err
+
+
+def test_names_given_outlines_are_counted_once_each(finished):
+    table = pd.read_csv(finished.folder / "plots/names.csv")
+    document = read(finished, "metrics/name.json")["given_outlines"]
+    for split in ("val", "test"):
+        counted = table[table["split"] == split]
+        assert counted["slicks"].sum() == document["slicks"][split] > 0
+        right = counted[counted["actual"] == counted["predicted"]].set_index("actual")["count"]
+        sizes = counted.groupby("actual")["count"].sum() + counted.groupby("predicted")["count"].sum()
+        dice = (2 * right / sizes)[counted.groupby("actual")["count"].sum() > 0]
+        assert document[split]["macro_dice"] == pytest.approx(dice.mean(), abs=1e-5)
+
+
+def test_the_counts_of_scenes_add_up_to_the_metrics(finished):
+    document, scenes = read(finished, "metrics/evaluate.json"), read(finished, "data/predictions/scenes.json")
+    for split in ("val", "test"):
+        counts = [SceneCounts.from_json(scene) for scene in scenes[split]]
+        pooled = pooled_scores(counts, CLASSES, 50, 1)
+        assert pooled["binary_dice"] == pytest.approx(document[split]["binary_dice"], abs=1e-5)
+        assert pooled["macro_object_f1"] == pytest.approx(document[split]["macro_object_f1"], abs=1e-5)
+        assert pooled["calibration_error"] == pytest.approx(document[split]["calibration_error"], abs=1e-5)
+
+
+def test_confusion_counts_every_valid_pixel_once(finished):
+    confusion = pd.read_csv(finished.folder / "plots/confusion.csv")
+    packed = finished.folder / "data/packed"
+    valid = np.load(packed / "images.npy") != 0
+    table = pd.read_csv(finished.folder / "data/split.csv")
+    for split, chosen in (("val", table["part"] < 2), ("test", table["split"] == "test")):
+        counted = confusion.loc[confusion["split"] == split, "count"].sum()
+        assert counted == valid[chosen.to_numpy()].sum()
+
+
+def test_predictions_are_background_on_no_data(finished):
+    tiles = pd.read_csv(finished.folder / "data/predictions/tiles.csv")
+    pred = np.load(finished.folder / "data/predictions/pred.npy")
+    images = np.load(finished.folder / "data/packed/images.npy")[tiles["index"]]
+    assert (images == 0).any()
+    assert (pred[images == 0] == 0).all()
+
+
+@pytest.mark.parametrize("amp", [False, True])
+def test_two_runs_with_one_seed_are_identical_to_the_last_bit(prepared, amp):
+    # With everything on that draws random numbers, and with the threads and the precision of the default.
+    prepared.set("augment", dihedral=True, resize=0.1, gain=0.1, speckle=0.1)
+    prepared.set("train", amp=amp, threads=2, epochs=2, device="cpu")
+    written = []
+    for _ in range(2):
+        prepared.run("train")
+        written.append({name: content for name, content in prepared.files().items() if not name.startswith("data/")})
+    assert written[0] == written[1]
+    assert "models/networks.safetensors" in written[0]
+
+
+def test_another_seed_gives_other_weights(finished, prepared):
+    prepared.set("train", seed=2, epochs=1, warmup_epochs=0)
+    prepared.run("train")
+    assert prepared.files()["models/networks.safetensors"] != finished.files()["models/networks.safetensors"]
+
+
+@pytest.mark.parametrize("name", ["attention_unet", "resnet_unet"])
+@pytest.mark.parametrize("head", ["softmax", "sigmoid"])
+def test_every_model_and_head_trains_and_evaluates(prepared, name, head):
+    prepared.set("model", name=name, head=head)
+    prepared.set("loss", name="dicebce")
+    prepared.set("train", epochs=1, warmup_epochs=0)
+    prepared.set("augment", dihedral=True, resize=0.2, gain=0.1, speckle=0.1)
+    prepared.run("train", "outline", "name", "decide", "evaluate")
+    assert load_networks(prepared.folder / "models/networks.safetensors")[1].model.name == name
+    assert 0 <= read(prepared, "metrics/evaluate.json")["val"]["binary_dice"] <= 1
+
+
+@pytest.mark.parametrize("name", ["unet", "resnet_unet"])
+@pytest.mark.parametrize(("normalization", "extra"), [("scene", "sea"), ("local", "lee"), ("dataset", "none")])
+def test_every_input_trains_and_predicts(prepared, name, normalization, extra):
+    prepared.set("input", normalization=normalization, extra=extra)
+    prepared.set("model", name=name)
+    prepared.set("train", epochs=1, warmup_epochs=0, deep_supervision=True)
+    prepared.run("train", "outline")
+    network, meta = load_networks(prepared.folder / "models/networks.safetensors")
+    assert (meta.input.normalization, meta.input.extra) == (normalization, extra)
+    first = next(module for module in network.modules() if isinstance(module, nn.Conv2d))
+    channels = 1 if extra == "none" else 2
+    assert first.in_channels == channels * (4 if name == "unet" else 1)
+    # The heads of coarser levels are gone.
+    assert sum(1 for key in network[0].state_dict() if "head" in key) == 2
+
+
+def test_slicks_are_judged_by_what_was_annotated_at_their_place(prepared):
+    prepared.run("train")
+    prepared.set("name", recurrence=True)
+    prepared.run("outline")
+    with pytest.raises(InputError, match=r"name\.recurrence: expected training scenes that share a ground"):
+        prepared.run("name")
+    prepared.set("outline", origins={"9": [0, 0]})
+    prepared.run("outline", "name", "decide", "evaluate")
+    assert "recurrence_class_1" in load_namers(prepared.folder / "models/namers.safetensors")[1].features
+    annotated = pd.read_csv(prepared.folder / "data/outlines/annotated.csv")
+    assert annotated["recurrence_class_1"].nunique() > 10
+
+
+def test_a_class_that_no_tile_shows_and_a_scene_of_one_tile(finished, workspace, capsys):
+    copy_of(finished, workspace, "data/sample")
+    masks = workspace.folder / "data/sample/train_masks_256"
+    images = workspace.folder / "data/sample/train_images_256"
+    for path in masks.iterdir():
+        mask = tifffile.imread(path)
+        tifffile.imwrite(path, np.where(mask == 7, 0, mask).astype(np.uint8))
+    last = sorted(masks.glob("900004.*"))
+    for path in last[1:]:
+        path.unlink()
+        (images / path.name).unlink()
+    workspace.run(*STAGES[1:])
+    assert "class_7 has no pixel in train: it can't be learnt" in capsys.readouterr().err
+    measured = read(workspace, "metrics/evaluate.json")["val"]
+    assert measured["dice"]["class_7"] is None and measured["macro_dice"] is not None
+
+
+def test_a_single_tile_is_refused_where_it_would_be_split(finished, workspace):
+    copy_of(
+        finished, workspace, "data/sample/train_images_256/900001.000001.", "data/sample/train_masks_256/900001.000001."
+    )
+    workspace.run("ingest")
+    before = workspace.files()
+    result = workspace.command("split")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert re.fullmatch("error: .* found 4 folds for 1 scenes; lower split.n_folds .*\n", result.stderr)
+    assert workspace.files() == before
+
+
+@pytest.mark.parametrize(
+    ("stage", "file"),
+    [("outline", "networks"), ("decide", "namers"), ("evaluate", "model")],
+)
+def test_what_was_made_for_other_classes_is_refused(finished, prepared, stage, file):
+    copy_of(finished, prepared, "models", "data/outlines")
+    folder = prepared.folder / "models"
+    others = [f"other_{number}" for number in range(1, 8)]
+    networks, meta = load_networks(folder / "networks.safetensors")
+    namers, namers_meta = load_namers(folder / "namers.safetensors")
+    meta, namers_meta = (replace(each, class_names=others) for each in (meta, namers_meta))
+    match file:
+        case "networks":
+            save_networks(folder / "networks.safetensors", [network.state_dict() for network in networks], meta)
+        case "namers":
+            save_namers(folder / "namers.safetensors", namers, namers_meta)
+        case "model":
+            model = replace(load_model(folder / "model.safetensors"), meta=meta)
+            save_model(folder / "model.safetensors", model, namers_meta)
+    expected = rf"error: models/{file}\.safetensors: expected the classes .*, found .*; run .*"
+    assert re.fullmatch(expected, prepared.refusal(stage))
+
+
+def test_a_schedule_changes_the_loss_by_epoch(prepared):
+    prepared.set("loss", schedule=[["dicebce", 1], ["focal_tversky", 2]])
+    prepared.run("train")
+    history = pd.read_csv(prepared.folder / "plots/history.csv")
+    assert list(history["loss_name"]) == ["dicebce", "focal_tversky", "focal_tversky"]
+
+
+def test_training_stops_early(prepared):
+    prepared.set("train", early_stopping=1, epochs=30, lr=1.0e-9, ema_decay=0.0, optimizer="adam")
+    prepared.run("train")
+    history = pd.read_csv(prepared.folder / "plots/history.csv")
+    assert len(history) < 30
+    assert read(prepared, "metrics/train.json")["train"]["epochs"] == len(history)
+
+
+@pytest.mark.parametrize(
+    ("stage", "section", "values", "message"),
+    [
+        ("sample", "sample", {"n_scenes": 0}, "sample.n_scenes"),
+        ("ingest", "data", {"root": "nowhere"}, "nowhere"),
+        ("split", "split", {"fold": 4}, "fold"),
+        (
+            "class_balance",
+            "class_balance",
+            {"connectivity": 6},
+            "class_balance.connectivity: expected 4 or 8, found 6",
+        ),
+        ("train", "loss", {"name": "dicebc"}, "loss.name: expected 'bce'"),
+        (
+            "train",
+            "model",
+            {"name": "vnet"},
+            "model.name: expected 'unet', 'attention_unet' or 'resnet_unet'",
+        ),
+        ("train", "train", {"epcohs": 3}, "unknown key 'train.epcohs'; did you mean 'train.epochs'?"),
+        ("train", "train", {"lr": "0.001"}, 'train.lr: expected a valid number, found "0.001"'),
+        ("train", "train", {"batch_size": True}, "train.batch_size: expected a valid integer, found true"),
+        ("train", "train", {"ema_decay": 1.0}, "train.ema_decay: expected less than 1, found 1.0"),
+        ("train", "train", {"device": "cuda"}, "train.device: expected a device of this machine"),
+        ("train", "augment", {"resize": -1.0}, "augment.resize: expected"),
+        (
+            "train",
+            "sampling",
+            {"class_share": 1.5},
+            "sampling.class_share: expected less than or equal to 1, found 1.5",
+        ),
+        ("train", "train", {"keep": "first"}, "train.keep: expected 'last' or 'best', found \"first\""),
+        ("name", "name", {"members": 0}, "name.members: expected greater than or equal to 1, found 0"),
+        ("outline", "outline", {"looks": 2}, "outline.looks: expected 1, 4 or 8, found 2"),
+        ("outline", "outline", {"object_iou": 0}, "outline.object_iou: expected greater than 0, found 0"),
+        ("train", "train", {"networks": 0}, "train.networks: expected greater than or equal to 1, found 0"),
+        ("decide", "decide", {"naming": "properties_"}, "did you mean 'properties'?"),
+        ("plot", "plot", {"dpi": "high"}, 'plot.dpi: expected a valid integer, found "high"'),
+    ],
+)
+def test_a_wrong_parameter_ends_a_stage_in_one_clear_line(workspace, stage, section, values, message):
+    workspace.set(section, **values)
+    before = workspace.files()
+    assert message in workspace.refusal(stage)
+    assert workspace.files() == before
+
+
+@pytest.mark.parametrize("stage", STAGES[2:])
+def test_a_missing_input_names_the_stage_to_run(workspace, stage):
+    result = workspace.command(stage)
+    assert result.returncode == 1
+    assert "is missing: run `dvc repro" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_two_processes_train_as_one_does(prepared):
+    # Each kind of loss for an epoch: of sums over the batch, and of pixels that are ranked over the whole batch.
+    names = ["dicece", "dicetopk", "lovasz", "boundary", "unified_focal"]
+    prepared.set("loss", schedule=[[name, 1] for name in names])
+    prepared.set("augment", dihedral=True, gain=0.1, speckle=0.1)
+    # Small steps: with large ones, rounding alone makes any two runs drift apart.
+    prepared.set("train", networks=1, epochs=len(names), lr=1e-5, batch_size=4, ema_decay=0.5)
+    prepared.set("sampling", crop=0)
+    prepared.run("train")
+    alone = pd.read_csv(prepared.folder / "plots/history.csv")
+    prepared.set("train", devices=2)
+    finished = prepared.command("train")
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stderr == ""
+    assert finished.stdout.count("epoch 1/5") == 1
+    assert "2 x cpu" in finished.stdout
+    pd.testing.assert_frame_equal(alone, pd.read_csv(prepared.folder / "plots/history.csv"), rtol=1e-4, atol=1e-5)
+    assert len(set(alone["train_loss"])) == len(names)

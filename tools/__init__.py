@@ -1,0 +1,1 @@
+"""Commands for those who work on seepseg; no stage and no library."""
