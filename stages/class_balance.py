@@ -40,9 +40,10 @@ Counts = npt.NDArray[np.int64]
 
 @param_block
 class ClassBalanceParams:
-    """Section `class_balance`; params.yaml says what each key does."""
+    """How objects are counted."""
 
-    connectivity: Connectivity
+    connectivity: Connectivity = 8
+    """4 | 8: neighbours of a pixel that belong to one object"""
 
 
 def main(root: Path = Path()) -> None:

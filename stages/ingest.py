@@ -1,4 +1,4 @@
-"""Check raw tiles and pack them: every fault of a delivery is listed at once, and only a sound one is packed.
+"""Check raw tiles and pack them: every fault of a raw data set is listed at once, and only a sound one is packed.
 
 Reads:  the folders of images and targets that the params name, each file once.
 Writes: data/packed/images.npy, data/packed/targets.npy, data/packed/manifest.csv (see `seepseg.data.packed`),
@@ -53,7 +53,7 @@ def main(root: Path = Path()) -> None:
         write_json(metrics, {"ingest": packer.summary(report)})
     if report.offenders:
         print(report, file=sys.stderr)
-    print(f"{len(packer.rows)} tiles of {raw} packed into {PACKED}")
+    print(f"{len(packer.rows)} tiles of {params.root} packed into {PACKED}")
 
 
 class Packer:

@@ -22,12 +22,16 @@ TARGETS = "train_masks_256"
 
 @param_block
 class SampleParams:
-    """Section `sample`; params.yaml says what each key does."""
+    """The synthetic data set, the embedded default. Written to data/sample."""
 
-    seed: Annotated[int, Ge(0)]
-    n_scenes: Annotated[int, Ge(1), Le(99_999)]
-    tiles_per_scene: Annotated[int, Ge(1), Le(999_999)]
-    tile_size: Annotated[int, Ge(32)]
+    seed: Annotated[int, Ge(0)] = 1
+    """of all random numbers"""
+    n_scenes: Annotated[int, Ge(1), Le(99_999)] = 8
+    """scenes to make"""
+    tiles_per_scene: Annotated[int, Ge(1), Le(999_999)] = 10
+    """in a grid of 5 columns"""
+    tile_size: Annotated[int, Ge(32)] = 256
+    """side of a tile, in pixels"""
 
 
 def main(root: Path = Path()) -> None:

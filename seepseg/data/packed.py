@@ -145,9 +145,8 @@ def _read_split_file(packed: Packed, path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise InputError(f"{path} is missing: run `dvc repro split`")
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    if not {"tile", "split", "inner_fold"} <= set(table.columns) or list(table["tile"]) != list(
-        packed.manifest["tile"]
-    ):
+    columns = {"tile", "split", "inner_fold"}
+    if not columns <= set(table.columns) or table["tile"].tolist() != packed.manifest["tile"].tolist():
         raise InputError(f"{path}: lists other tiles than the packed ones; run `dvc repro split`")
     return table
 

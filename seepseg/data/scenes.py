@@ -11,15 +11,14 @@ import pandas as pd
 from seepseg.data.packed import Indices
 
 Pixel = TypeVar("Pixel", bound=np.generic)
-Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
 class Scene:
-    """Where tiles lie in a scene.
+    """Where the tiles of a scene lie in it.
 
     Attributes:
-        name: of the scene.
+        name: of the scene; a tile without a place in its grid is a scene of its own with the same name.
         indices: int64 (N,), the tiles' rows in the packed arrays.
         top: int64 (N,), row of each tile's first pixel in the stitched scene.
         left: int64 (N,), its column.
@@ -48,15 +47,15 @@ class Scene:
             (..., height, width) of `shape`, 0 where there is no tile.
         """
         whole = np.zeros((*tiles.shape[1:-2], *self.shape), dtype=tiles.dtype)
-        for tile, part in zip(tiles, self._parts(), strict=True):
-            whole[..., *part] = tile
+        for tile, place in zip(tiles, self._places(), strict=True):
+            whole[..., *place] = tile
         return whole
 
     def cut(self, whole: npt.NDArray[Pixel]) -> npt.NDArray[Pixel]:
         """Undo `stitch`: (..., height, width) -> (N, ..., H, W)."""
-        return np.stack([whole[..., *part] for part in self._parts()])
+        return np.stack([whole[..., *place] for place in self._places()])
 
-    def _parts(self) -> Iterator[tuple[slice, slice]]:
+    def _places(self) -> Iterator[tuple[slice, slice]]:
         height, width = self.tile_shape
         for top, left in zip(self.top.tolist(), self.left.tolist(), strict=True):
             yield slice(top, top + height), slice(left, left + width)

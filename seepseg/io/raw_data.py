@@ -1,6 +1,7 @@
-"""What a delivery of tiles is like: section `data` of params.yaml."""
+"""What a raw data set is like: section `data` of params.yaml."""
 
 import re
+from dataclasses import field
 from typing import Annotated
 
 from annotated_types import Ge, Len
@@ -28,23 +29,22 @@ def _check_class_names(names: list[str]) -> list[str]:
 
 @param_block
 class DataParams:
-    """The section `data`: what to learn from.
+    """What to learn from. Read by ingest, which packs it; later stages see only the packed arrays."""
 
-    Attributes:
-        root: folder that holds the two others.
-        images: folder of images, below `root`.
-        targets: folder of targets, below `root`.
-        name_pattern: regular expression of a tile's file name, with the groups scene and tile.
-        class_names: of target values 1, 2, ...; part of column names and metric keys.
-        grid_columns: number of columns of the tile grid by the start of a scene's name; the longest counts.
-    """
-
-    root: str
-    images: str
-    targets: str
-    name_pattern: Annotated[str, AfterValidator(_check_pattern)]
-    class_names: Annotated[list[str], Len(1, 255), AfterValidator(_check_class_names)]
-    grid_columns: dict[str, Annotated[int, Ge(1)]]
+    root: str = "data/sample"
+    """holds the folders of images and of targets; any folder, also outside the repository"""
+    images: str = "train_images_256"
+    """a TIFF file per tile, uint16, 0 where there is no data"""
+    targets: str = "train_masks_256"
+    """the annotations, a TIFF file of the same scene and tile for each image, uint8"""
+    name_pattern: Annotated[str, AfterValidator(_check_pattern)] = r"(?P<scene>\d{6})\.(?P<tile>\d{6})\.tiff?"
+    """of file names; groups scene and tile, which is the number in the scene's grid, from 1, row by row"""
+    class_names: Annotated[list[str], Len(1, 255), AfterValidator(_check_class_names)] = field(
+        default_factory=lambda: [f"class_{number}" for number in range(1, 8)]
+    )
+    """of target values 1, 2, ...; 0 is background"""
+    grid_columns: dict[str, Annotated[int, Ge(1)]] = field(default_factory=lambda: {"0418": 19, "0455": 20, "9": 5})
+    """columns of the tile grid by the start of the scene's name, in quotes; without them no tile has neighbours"""
 
 
 def check_grid(tiles: list[Tile], grid_columns: dict[str, int], report: Report) -> None:

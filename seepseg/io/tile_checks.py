@@ -20,16 +20,11 @@ from seepseg.io.report import (
     WRONG_SIZE,
     WRONG_TARGET_TYPE,
     WRONG_VALUES,
+    FaultKind,
     Report,
 )
-from seepseg.io.tiff import Pixels, TiffReader, format_shape
+from seepseg.io.tiff import Pixels, format_shape, read_tiff
 from seepseg.io.tile_files import Tile
-
-# Pixels whose copies as float64 stay in the processor's cache, and whose squares add up to far less than 2^53, where
-# the gapless integers of float64 end.
-MEASURED_AT_ONCE = 2**16
-# They go to the same memory again and again: new memory would cost as much time as the sums.
-_wide = np.empty(MEASURED_AT_ONCE)
 
 Counts = npt.NDArray[np.int64]
 
@@ -85,16 +80,10 @@ def count_values(target: npt.NDArray[np.uint8], num_classes: int) -> Counts:
     Returns:
         int64, the number of pixels with value 0, 1, ...; more than K + 1 counts where there are values above K.
     """
-    counts = np.zeros(num_classes, np.int64)
-    slick = np.count_nonzero(target)
-    counts[0] = target.size - slick
-    # Most tiles hold one class or two: to count value by value until all are found is several times faster.
-    for value in range(1, num_classes):
-        if not slick:
-            return counts
-        counts[value] = np.count_nonzero(target == value)
-        slick -= counts[value]
-    return counts if not slick else np.bincount(target.ravel())
+    slick = target[target != 0]  # little of most tiles: to count the rest by subtraction is many times faster
+    counts: Counts = np.bincount(slick, minlength=num_classes)
+    counts[0] = target.size - slick.size
+    return counts
 
 
 def measure(image: npt.NDArray[np.uint16]) -> Intensity:
@@ -103,26 +92,12 @@ def measure(image: npt.NDArray[np.uint16]) -> Intensity:
     Args:
         image: uint16 (H, W), not empty; `NODATA` pixels are left out.
     """
-    columns = image.shape[1]
-    if columns > MEASURED_AT_ONCE:
-        return measure(image[:, : columns // 2]) + measure(image[:, columns // 2 :])
-    valid, low, high = image.size, int(image.min()), int(image.max())
-    if low == NODATA:
-        valid = int(np.count_nonzero(image))
-        if not valid:
-            return Intensity()
-        low = int(image[image != NODATA].min())
-    total = squares = 0
-    step = MEASURED_AT_ONCE // columns
-    for start in range(0, len(image), step):
-        rows = image[start : start + step]
-        # float64 has the fastest products. No-data is 0 and so adds nothing to either sum. vecdot multiplies row by
-        # row, too little at once for the BLAS to start threads of its own.
-        wide = _wide[: rows.size].reshape(rows.shape)
-        np.copyto(wide, rows)
-        total += int(np.einsum("ij->", wide))
-        squares += int(np.vecdot(wide, wide).sum())
-    return Intensity(valid, total, squares, low, high)
+    valid = image[image != NODATA]
+    if not valid.size:
+        return Intensity()
+    squares = np.square(valid, dtype=np.uint32)  # at most 65535^2, which is below 2^32
+    total, of_squares = (int(values.sum(dtype=np.uint64)) for values in (valid, squares))
+    return Intensity(valid.size, total, of_squares, int(valid.min()), int(valid.max()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,40 +119,35 @@ class TileContent:
     slick_on_nodata: int
 
 
-class TileReader:
-    """Reads tiles, and notes in a report what is wrong with their content."""
+class ImageReader:
+    """Reads images, and notes in a report what is wrong with their content."""
 
-    def __init__(self, num_classes: int, report: Report) -> None:
-        """Start without having seen a tile.
+    def __init__(self, report: Report) -> None:
+        """Start without having seen an image.
 
         Args:
-            num_classes: K + 1; target values are 0..K.
             report: takes the faults.
         """
-        self.num_classes = num_classes
         self.report = report
-        self._images = TiffReader(np.uint16, WRONG_IMAGE_TYPE)
-        self._targets = TiffReader(np.uint8, WRONG_TARGET_TYPE)
         self._shapes: dict[str, tuple[int, ...]] = {}
-        self._first_measured: dict[tuple[tuple[int, ...], Intensity], str] = {}
-        self._first_with: dict[tuple[tuple[int, ...], bytes], str] = {}
-        self._hashed: set[str] = set()
-
-    def read(self, tiles: Sequence[Tile]) -> Iterator[TileContent | None]:
-        """Read and check tiles, in their order; None where the files of one don't make a sound pair."""
-        for tile in tiles:
-            yield self._read_tile(tile)
 
     def read_image(self, tile: Tile) -> tuple[npt.NDArray[np.uint16], Intensity] | None:
-        """Read and check the image of a tile, without a target.
+        """Read and check the image of a tile.
 
         Returns:
             uint16 (H, W), and the sums over its valid pixels; None where there is no sound image.
         """
-        return self._read_image(tile.image) if tile.image else None
+        if not tile.image or (image := self._read_pixels(tile.image, np.uint16, WRONG_IMAGE_TYPE)) is None:
+            return None
+        intensity = measure(image)
+        if not intensity.valid:
+            self.report.add(NODATA_IMAGE, tile.image)
+        elif intensity.low == intensity.high:
+            self.report.add(CONSTANT_IMAGE, tile.image, f"only {intensity.low}")
+        return image, intensity
 
     def check_sizes(self) -> None:
-        """Note the files whose size is not the most common one; to be called after the last tile."""
+        """Note the files whose size is not the most common one; to be called after the last of them."""
         sizes = Counter(self._shapes.values())
         if len(sizes) < 2:
             return
@@ -187,8 +157,39 @@ class TileReader:
             if shape != common:
                 self.report.add(replace(WRONG_SIZE, expected=expected), path, format_shape(shape))
 
+    def _read_pixels(self, path: str, dtype: npt.DTypeLike, wrong_type: FaultKind) -> Pixels | None:
+        pixels = read_tiff(path, dtype, wrong_type)
+        if isinstance(pixels, np.ndarray):
+            self._shapes[path] = pixels.shape
+            return pixels
+        for kind, found in pixels:
+            self.report.add(kind, path, found)
+        return None
+
+
+class TileReader(ImageReader):
+    """Reads tiles to train on, images with their targets, and notes in a report what is wrong with their content."""
+
+    def __init__(self, num_classes: int, report: Report) -> None:
+        """Start without having seen a tile.
+
+        Args:
+            num_classes: K + 1; target values are 0..K.
+            report: takes the faults.
+        """
+        super().__init__(report)
+        self.num_classes = num_classes
+        self._first_with: dict[tuple[tuple[int, ...], bytes], str] = {}
+
+    def read(self, tiles: Sequence[Tile]) -> Iterator[TileContent | None]:
+        """Read and check tiles, in their order; None where the files of one don't make a sound pair."""
+        for tile in tiles:
+            yield self._read_tile(tile)
+
     def _read_tile(self, tile: Tile) -> TileContent | None:
-        image = self._read_image(tile.image) if tile.image else None
+        image = self.read_image(tile)
+        if image and tile.image:
+            self._note_copy(tile.image, *image)
         target = self._read_target(tile.target) if tile.target else None
         if image is None or target is None or image[0].shape != target[0].shape:
             return None
@@ -201,23 +202,9 @@ class TileReader:
             self.report.add(SLICK_ON_NODATA, tile.target, f"{slick_on_nodata} px")
         return TileContent(pixels, values, intensity, class_pixels, slick_on_nodata)
 
-    def _read_image(self, path: str) -> tuple[npt.NDArray[np.uint16], Intensity] | None:
-        image = self._read_pixels(path, self._images)
-        if image is None:
-            return None
-        intensity = measure(image)
-        if not intensity.valid:
-            self.report.add(NODATA_IMAGE, path)  # these all look alike and are listed anyway
-            return image, intensity
-        if intensity.low == intensity.high:
-            self.report.add(CONSTANT_IMAGE, path, f"only {intensity.low}")
-        if first := self._first_like(path, image, intensity):
-            self.report.add(DUPLICATE_IMAGE, path, f"the pixels of {PurePath(first).name}")
-        return image, intensity
-
     def _read_target(self, path: str) -> tuple[npt.NDArray[np.uint8], Counts] | None:
         """A target with its pixel counts by value."""
-        target = self._read_pixels(path, self._targets)
+        target = self._read_pixels(path, np.uint8, WRONG_TARGET_TYPE)
         if target is None:
             return None
         counts = count_values(target, self.num_classes)
@@ -228,32 +215,10 @@ class TileReader:
         self.report.add(kind, path, ", ".join(f"{value} ({counts[value]} px)" for value in wrong))
         return None
 
-    def _read_pixels(self, path: str, reader: TiffReader) -> Pixels | None:
-        pixels = reader.read(path)
-        if isinstance(pixels, np.ndarray):
-            self._shapes[path] = pixels.shape
-            return pixels
-        for kind, found in pixels:
-            self.report.add(kind, path, found)
-        return None
-
-    def _first_like(self, path: str, pixels: npt.NDArray[np.uint16], intensity: Intensity) -> str | None:
-        """The first image with the same pixels; None if this is the first.
-
-        Equal pixels have equal sums: only images whose sums an earlier one had, too, are worth a hash, and only
-        then the earlier one is read again for its own.
-        """
-        first = self._first_measured.setdefault((pixels.shape, intensity), path)
-        if first is path:
-            return None
-        if first not in self._hashed:
-            self._hashed.add(first)
-            again = self._read_pixels(first, self._images)
-            if again is not None:
-                self._first_with[again.shape, _digest(again)] = first
-        same = self._first_with.setdefault((pixels.shape, _digest(pixels)), path)
-        return None if same is path else same
-
-
-def _digest(image: npt.NDArray[np.uint16]) -> bytes:
-    return hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).digest()
+    def _note_copy(self, path: str, image: npt.NDArray[np.uint16], intensity: Intensity) -> None:
+        """Note an image with the pixels of an earlier one; those without data all look alike and are listed anyway."""
+        if intensity.valid:
+            digest = hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).digest()
+            first = self._first_with.setdefault((image.shape, digest), path)
+            if first != path:
+                self.report.add(DUPLICATE_IMAGE, path, f"the pixels of {PurePath(first).name}")

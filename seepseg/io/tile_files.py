@@ -1,4 +1,4 @@
-"""Find raw tiles: TIFF images with their TIFF targets, in two folders of a delivery."""
+"""Find the TIFF files of tiles by their names: images with their targets, or images alone."""
 
 import os
 import re
@@ -7,12 +7,20 @@ from collections.abc import Mapping
 from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path, PurePath
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from seepseg.base.errors import InputError
-from seepseg.io.report import BAD_NAME, FOLDER, NO_IMAGE, NO_TARGET, NOT_A_FILE, TWO_NAMES, Kind, Report
-
-Value = TypeVar("Value")
+from seepseg.io.report import (
+    BAD_NAME,
+    IMAGE_FOLDER,
+    NO_IMAGE,
+    NO_TARGET,
+    NOT_A_FILE,
+    RAW_FOLDER,
+    TWO_NAMES,
+    FaultKind,
+    Report,
+)
 
 
 class Tile(NamedTuple):
@@ -52,7 +60,7 @@ def compile_name_pattern(pattern: str) -> re.Pattern[str]:
 
 
 def find_tiles(images: Path, targets: Path, pattern: re.Pattern[str], report: Report) -> list[Tile]:
-    """Find the tiles of a delivery; names that start with a dot are passed over.
+    """Find the tiles of a raw data set; names that start with a dot are passed over.
 
     Args:
         images: folder of images.
@@ -67,8 +75,8 @@ def find_tiles(images: Path, targets: Path, pattern: re.Pattern[str], report: Re
     Raises:
         InputError: the pattern takes something that is no number for a tile's number.
     """
-    image_files = _list_folder(images, pattern, report)
-    target_files = _list_folder(targets, pattern, report)
+    image_files = _list_folder(images, pattern, report, RAW_FOLDER)
+    target_files = _list_folder(targets, pattern, report, RAW_FOLDER)
     if image_files and target_files:  # otherwise the folder is the fault, not each file
         for key in sorted(image_files.keys() - target_files.keys()):
             _add_all(report, NO_TARGET, image_files[key])
@@ -83,21 +91,23 @@ def find_tiles(images: Path, targets: Path, pattern: re.Pattern[str], report: Re
 
 def find_images(folder: Path, pattern: re.Pattern[str], report: Report) -> list[Tile]:
     """Find images without targets; as `find_tiles` otherwise."""
-    files = _list_folder(folder, pattern, report)
+    files = _list_folder(folder, pattern, report, IMAGE_FOLDER)
     return [Tile(PurePath(path).stem, *key, path, None) for key in sorted(files) for path in files[key]]
 
 
-def _list_folder(folder: Path, pattern: re.Pattern[str], report: Report) -> dict[tuple[str, int], list[str]]:
+def _list_folder(
+    folder: Path, pattern: re.Pattern[str], report: Report, unusable: FaultKind
+) -> dict[tuple[str, int], list[str]]:
     """Files by scene and position; an empty list where something that is no file has a tile's name."""
     try:
         # One call for the whole folder, which also tells files from the rest: to ask for each takes far longer.
         with os.scandir(folder) as scan:
             entries = sorted((entry for entry in scan if not entry.name.startswith(".")), key=lambda entry: entry.name)
     except OSError as error:
-        report.add(FOLDER, folder, error.strerror or "an error")
+        report.add(unusable, folder, error.strerror or "an error")
         return {}
     if not entries:
-        report.add(FOLDER, folder, "an empty folder")
+        report.add(unusable, folder, "an empty folder")
     bad_name = replace(BAD_NAME, expected=f"data.name_pattern, {pattern.pattern}")
     files: dict[tuple[str, int], list[str]] = {}
     spellings: dict[tuple[str, int], list[os.DirEntry[str]]] = {}
@@ -142,14 +152,15 @@ def _oddity(entry: os.DirEntry[str]) -> str:
     return "a folder" if stat.S_ISDIR(mode) else "something that is neither file nor folder"
 
 
-def _add_all(report: Report, kind: Kind, paths: list[str]) -> None:
+def _add_all(report: Report, kind: FaultKind, paths: list[str]) -> None:
     for path in paths:
         report.add(kind, path)
 
 
 def grid_columns_of(scene: str, grid_columns: Mapping[str, int]) -> int | None:
     """Number of columns of a scene's grid, by the longest listed start of its name; None if none fits."""
-    return of_longest_start(scene, grid_columns)
+    fitting = [start for start in grid_columns if scene.startswith(start)]
+    return grid_columns[max(fitting, key=len)] if fitting else None
 
 
 def grid_cell(position: int, columns: int | None) -> tuple[int, int] | tuple[None, None]:
@@ -169,9 +180,3 @@ def grid_cell(position: int, columns: int | None) -> tuple[int, int] | tuple[Non
     if columns is None or position == 0:
         return None, None
     return divmod(position - 1, columns)
-
-
-def of_longest_start(scene: str, table: Mapping[str, Value]) -> Value | None:
-    """What a table holds under the longest start of a scene's name that is in it; None if none fits."""
-    fitting = [start for start in table if scene.startswith(start)]
-    return table[max(fitting, key=len)] if fitting else None

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import fft, ndimage
 
+from seepseg.base.conventions import NODATA
 from seepseg.synthetic.slicks import KINDS, SLICK_GAP, Bools, Floats, rotate
 
-NODATA: Final = 0
 COLUMNS: Final = 5
 
 Pixel = TypeVar("Pixel", np.uint8, np.uint16)

@@ -19,7 +19,7 @@ class Footprint:
     """One slick on a canvas of its own.
 
     Attributes:
-        inside: about the distance to the outline in pixels, positive inside; (h, w).
+        inside: about the distance to the edge in pixels, positive inside; (h, w).
         strength: share of the kind's damping, 0 on clean sea, below 0 where the slick is brighter; (h, w).
     """
 
@@ -28,7 +28,7 @@ class Footprint:
 
 
 @dataclass(frozen=True)
-class Kind:
+class SlickKind:
     """One class of slicks.
 
     Attributes:
@@ -121,13 +121,13 @@ def ring(rng: np.random.Generator, scale: float) -> Footprint:
 
 # In the order of the classes: 1 is the first.
 KINDS: Final = (
-    Kind("trail", share=0.0090, damping_db=4.5, draw=trail),
-    Kind("patch", share=0.0034, damping_db=10.0, draw=patch),
-    Kind("fan", share=0.0042, damping_db=7.5, draw=fan),
-    Kind("curl", share=0.0036, damping_db=7.0, draw=curl),
-    Kind("cluster", share=0.0026, damping_db=7.5, draw=cluster),
-    Kind("film", share=0.0048, damping_db=3.6, draw=film),
-    Kind("ring", share=0.0010, damping_db=8.0, draw=ring),
+    SlickKind("trail", share=0.0090, damping_db=4.5, draw=trail),
+    SlickKind("patch", share=0.0034, damping_db=10.0, draw=patch),
+    SlickKind("fan", share=0.0042, damping_db=7.5, draw=fan),
+    SlickKind("curl", share=0.0036, damping_db=7.0, draw=curl),
+    SlickKind("cluster", share=0.0026, damping_db=7.5, draw=cluster),
+    SlickKind("film", share=0.0048, damping_db=3.6, draw=film),
+    SlickKind("ring", share=0.0010, damping_db=8.0, draw=ring),
 )
 
 
@@ -147,12 +147,12 @@ def rotate(y: Floats, x: Floats, angle: float) -> tuple[Floats, Floats]:
 
 
 def _soft(inside: Floats, edge: float) -> Floats:
-    """0 outside, 1 inside, rising over `edge` pixels around the outline."""
+    """0 outside, 1 inside, rising over `edge` pixels around the slick's edge."""
     return np.clip(inside / edge + 0.5, 0.0, 1.0)
 
 
 def _blob(rng: np.random.Generator, *, radius: float, elongation: float, raggedness: float, edge: float) -> Footprint:
-    """An ellipse whose outline smooth noise pushes in and out."""
+    """An ellipse whose edge smooth noise pushes in and out."""
     y, x = _canvas(1.35 * radius * elongation**0.5 * (1 + raggedness) + 4)
     across, along = rotate(y, x, rng.uniform(0, 2 * np.pi))
     distance = np.hypot(across * elongation**0.5, along / elongation**0.5)

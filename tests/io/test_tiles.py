@@ -10,10 +10,10 @@ import pytest
 import tifffile
 
 from seepseg.base.errors import InputError
-from seepseg.io.report import WRONG_IMAGE_TYPE, Report
-from seepseg.io.tiff import TiffReader
-from seepseg.io.tile_checks import Intensity, TileReader, count_values, measure
-from seepseg.io.tile_files import compile_name_pattern, find_tiles, grid_cell, grid_columns_of
+from seepseg.io.raw_data import check_grid
+from seepseg.io.report import Report
+from seepseg.io.tile_checks import ImageReader, Intensity, TileReader, count_values, measure
+from seepseg.io.tile_files import compile_name_pattern, find_images, find_tiles, grid_cell, grid_columns_of
 
 PATTERN = re.compile(r"(?P<scene>\d{6})\.(?P<tile>\d{6})\.tiff?")
 H, W = 6, 5
@@ -22,7 +22,7 @@ TARGET = np.zeros((H, W), np.uint8)
 TARGET[2, 1:4] = 3
 
 
-class Delivery:
+class RawData:
     """Two folders with four sound tiles, to be broken."""
 
     def __init__(self, root):
@@ -51,12 +51,12 @@ def name(number, suffix=".tif"):
 
 
 @pytest.fixture
-def delivery(tmp_path):
-    return Delivery(tmp_path)
+def raw_data(tmp_path):
+    return RawData(tmp_path)
 
 
-def test_a_sound_delivery_gives_an_empty_report_and_the_pixels(delivery):
-    report, contents = delivery.check()
+def test_sound_tiles_give_an_empty_report_and_the_pixels(raw_data):
+    report, contents = raw_data.check()
     assert str(report) == ""
     assert not report.has_errors
     assert set(report.warning_counts().values()) == {0}
@@ -86,10 +86,10 @@ def test_a_sound_delivery_gives_an_empty_report_and_the_pixels(delivery):
     ],
     ids=str,
 )
-def test_every_variant_of_tiff_gives_identical_pixels(delivery, options):
-    tifffile.imwrite(delivery.images / name(2), IMAGE + 2, **options)
-    tifffile.imwrite(delivery.targets / name(2), TARGET, **options)
-    report, contents = delivery.check()
+def test_every_variant_of_tiff_gives_identical_pixels(raw_data, options):
+    tifffile.imwrite(raw_data.images / name(2), IMAGE + 2, **options)
+    tifffile.imwrite(raw_data.targets / name(2), TARGET, **options)
+    report, contents = raw_data.check()
     assert str(report) == ""
     content = contents["900001.000002"]
     assert content.image.dtype == np.uint16
@@ -115,8 +115,8 @@ def claim_size(path, width, height):
     path.write_bytes(content)
 
 
-def break_compressed_data(delivery):
-    path = delivery.images / name(2)
+def break_compressed_data(raw_data):
+    path = raw_data.images / name(2)
     tifffile.imwrite(path, IMAGE, compression="deflate")
     with tifffile.TiffFile(path) as tiff:
         offset, size = tiff.pages[0].dataoffsets[0], tiff.pages[0].databytecounts[0]
@@ -125,29 +125,29 @@ def break_compressed_data(delivery):
     path.write_bytes(content)
 
 
-def truncate_compressed(delivery):
-    path = delivery.images / name(2)
+def truncate_compressed(raw_data):
+    path = raw_data.images / name(2)
     tifffile.imwrite(path, IMAGE, compression="lzw")
     truncate(path, path.stat().st_size - 5)
 
 
-def replace_by_folder(delivery):
-    (delivery.images / name(2)).unlink()
-    (delivery.images / name(2)).mkdir()
+def replace_by_folder(raw_data):
+    (raw_data.images / name(2)).unlink()
+    (raw_data.images / name(2)).mkdir()
 
 
-def replace_by_dangling_link(delivery):
-    (delivery.images / name(2)).unlink()
-    (delivery.images / name(2)).symlink_to("nowhere.tif")
+def replace_by_dangling_link(raw_data):
+    (raw_data.images / name(2)).unlink()
+    (raw_data.images / name(2)).symlink_to("nowhere.tif")
 
 
-def replace_by_pipe(delivery):
-    (delivery.images / name(2)).unlink()
-    os.mkfifo(delivery.images / name(2))
+def replace_by_pipe(raw_data):
+    (raw_data.images / name(2)).unlink()
+    os.mkfifo(raw_data.images / name(2))
 
 
-def claim_compressed(delivery, width, height):
-    path = delivery.images / name(2)
+def claim_compressed(raw_data, width, height):
+    path = raw_data.images / name(2)
     tifffile.imwrite(path, IMAGE, compression="deflate")
     claim_size(path, width, height)
 
@@ -315,10 +315,10 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_every_fault_is_an_error_that_names_file_expected_and_found(delivery, fault, capfd, caplog):
+def test_every_fault_is_an_error_that_names_file_expected_and_found(raw_data, fault, capfd, caplog):
     damage, fragments = FAULTS[fault]
-    damage(delivery)
-    report, _ = delivery.check()
+    damage(raw_data)
+    report, _ = raw_data.check()
     assert report.has_errors
     assert len(report.offenders) == 1, report
     for fragment in fragments:
@@ -330,18 +330,18 @@ def test_every_fault_is_an_error_that_names_file_expected_and_found(delivery, fa
 
 
 @pytest.mark.parametrize("compression", [None, "lzw"])
-def test_a_file_that_ends_at_any_byte_is_damaged(delivery, compression):
-    path = delivery.images / name(2)
+def test_a_file_that_ends_at_any_byte_is_damaged(raw_data, compression):
+    path = raw_data.images / name(2)
     tifffile.imwrite(path, IMAGE, compression=compression)
     whole = path.read_bytes()
     for size in range(len(whole)):
         path.write_bytes(whole[:size])
-        report, contents = delivery.check()
+        report, contents = raw_data.check()
         assert report.has_errors and contents.get("900001.000002") is None, f"{size} of {len(whole)} bytes"
 
 
-def test_a_claim_of_many_pixels_takes_no_memory(delivery, monkeypatch):
-    claim_size(delivery.images / name(2), 60_000, 60_000)
+def test_a_claim_of_many_pixels_takes_no_memory(raw_data, monkeypatch):
+    claim_size(raw_data.images / name(2), 60_000, 60_000)
     read = tifffile.TiffPage.asarray
     shapes = []
 
@@ -350,84 +350,84 @@ def test_a_claim_of_many_pixels_takes_no_memory(delivery, monkeypatch):
         return read(page, *args, **kwargs)
 
     monkeypatch.setattr(tifffile.TiffPage, "asarray", spy)
-    assert delivery.check()[0].has_errors
+    assert raw_data.check()[0].has_errors
     assert set(shapes) == {(H, W)}
 
 
-def test_an_image_exchanged_with_its_target_is_seen_on_both(delivery):
-    image, target = delivery.images / name(2), delivery.targets / name(2)
-    image.rename(delivery.images / "x")
+def test_an_image_exchanged_with_its_target_is_seen_on_both(raw_data):
+    image, target = raw_data.images / name(2), raw_data.targets / name(2)
+    image.rename(raw_data.images / "x")
     target.rename(image)
-    (delivery.images / "x").rename(target)
-    report = delivery.report()
+    (raw_data.images / "x").rename(target)
+    report = raw_data.report()
     assert "wrong type of image: 1\n  expected: uint16\n" in report and f"images/{name(2)}: found uint8" in report
     assert "wrong type of target: 1\n  expected: uint8\n" in report and f"masks/{name(2)}: found uint16" in report
 
 
-def test_a_palette_is_passed_over_and_the_numbers_below_it_are_the_classes(delivery):
+def test_a_palette_is_passed_over_and_the_numbers_below_it_are_the_classes(raw_data):
     colours = np.random.default_rng(0).integers(2**16, size=(3, 256), dtype=np.uint16)
-    tifffile.imwrite(delivery.targets / name(2), TARGET, photometric="palette", colormap=colours)
-    report, contents = delivery.check()
+    tifffile.imwrite(raw_data.targets / name(2), TARGET, photometric="palette", colormap=colours)
+    report, contents = raw_data.check()
     assert str(report) == ""
     np.testing.assert_array_equal(contents["900001.000002"].target, TARGET)
 
 
-def test_spaces_and_letters_of_any_alphabet_may_be_in_names(delivery):
+def test_spaces_and_letters_of_any_alphabet_may_be_in_names(raw_data):
     pattern = re.compile(r"(?P<scene>.+) (?P<tile>\d+)\.tif")
-    for folder, pixels in ((delivery.images, IMAGE), (delivery.targets, TARGET)):
+    for folder, pixels in ((raw_data.images, IMAGE), (raw_data.targets, TARGET)):
         for old in folder.iterdir():
             old.unlink()
         tifffile.imwrite(folder / "Golfe du Lion é 湾 3.tif", pixels)
     report = Report()
-    (tile,) = find_tiles(delivery.images, delivery.targets, pattern, report)
+    (tile,) = find_tiles(raw_data.images, raw_data.targets, pattern, report)
     assert (tile.scene, tile.position, str(report)) == ("Golfe du Lion é 湾", 3, "")
 
 
-def test_unreadable_files_and_folders_are_listed(delivery, monkeypatch):
+def test_unreadable_files_and_folders_are_listed(raw_data, monkeypatch):
     # Tests may run as root, who may read everything.
     def refuse(path, *args, **kwargs):
-        if Path(path).name == name(2) or path == delivery.targets:
+        if Path(path).name == name(2) or path == raw_data.targets:
             raise PermissionError(13, "Permission denied", str(path))
         return call(path, *args, **kwargs)
 
-    call = os.open
-    monkeypatch.setattr(os, "open", refuse)
-    report = delivery.report()
+    call = Path.open
+    monkeypatch.setattr(Path, "open", refuse)
+    report = raw_data.report()
     assert "error: unreadable files: 2\n" in report
     assert f"images/{name(2)}: found Permission denied" in report
     assert f"masks/{name(2)}: found Permission denied" in report
     monkeypatch.undo()
     call = os.scandir
     monkeypatch.setattr(os, "scandir", refuse)
-    assert f"{delivery.targets}: found Permission denied" in delivery.report()
+    assert f"{raw_data.targets}: found Permission denied" in raw_data.report()
 
 
-def test_missing_and_empty_folders_do_not_blame_each_file(delivery):
-    for path in delivery.targets.iterdir():
+def test_missing_and_empty_folders_do_not_blame_each_file(raw_data):
+    for path in raw_data.targets.iterdir():
         path.unlink()
-    (delivery.targets / ".DS_Store").write_bytes(b"litter")
-    report = delivery.report()
+    (raw_data.targets / ".DS_Store").write_bytes(b"litter")
+    report = raw_data.report()
     assert "error: folders that can't be used: 1\n" in report
-    assert f"{delivery.targets}: found an empty folder" in report
+    assert f"{raw_data.targets}: found an empty folder" in report
     assert "without a target" not in report
-    (delivery.targets / ".DS_Store").unlink()
-    delivery.targets.rmdir()
-    assert f"{delivery.targets}: found No such file or directory" in delivery.report()
-    delivery.targets.write_bytes(b"")
-    assert f"{delivery.targets}: found Not a directory" in delivery.report()
+    (raw_data.targets / ".DS_Store").unlink()
+    raw_data.targets.rmdir()
+    assert f"{raw_data.targets}: found No such file or directory" in raw_data.report()
+    raw_data.targets.write_bytes(b"")
+    assert f"{raw_data.targets}: found Not a directory" in raw_data.report()
 
 
-def test_one_report_lists_every_offender_of_every_kind(delivery):
-    (delivery.targets / name(1)).unlink()
-    tifffile.imwrite(delivery.images / name(1), IMAGE[:3])  # without a target, and still checked
-    tifffile.imwrite(delivery.images / name(2), IMAGE.astype(np.uint8))
-    tifffile.imwrite(delivery.targets / name(2), TARGET + 9)
-    (delivery.images / name(3)).write_bytes(b"GIF8")
-    (delivery.targets / name(3)).write_bytes(b"GIF8")
-    tifffile.imwrite(delivery.images / name(4), IMAGE * 0)
+def test_one_report_lists_every_offender_of_every_kind(raw_data):
+    (raw_data.targets / name(1)).unlink()
+    tifffile.imwrite(raw_data.images / name(1), IMAGE[:3])  # without a target, and still checked
+    tifffile.imwrite(raw_data.images / name(2), IMAGE.astype(np.uint8))
+    tifffile.imwrite(raw_data.targets / name(2), TARGET + 9)
+    (raw_data.images / name(3)).write_bytes(b"GIF8")
+    (raw_data.targets / name(3)).write_bytes(b"GIF8")
+    tifffile.imwrite(raw_data.images / name(4), IMAGE * 0)
     for number in range(50):
-        (delivery.images / f"odd {number}").write_bytes(b"")
-    report = delivery.report()
+        (raw_data.images / f"odd {number}").write_bytes(b"")
+    report = raw_data.report()
     heads = [line for line in report.splitlines() if not line.startswith(" ")]
     assert sorted(heads) == [
         "error: files that are not TIFF: 2",
@@ -444,34 +444,34 @@ def test_one_report_lists_every_offender_of_every_kind(delivery):
     assert all(f"odd {number}\n" in report for number in range(50))
 
 
-def test_names_that_differ_in_case_only_are_one_tile(delivery):
+def test_names_that_differ_in_case_only_are_one_tile(raw_data):
     pattern = re.compile(r"(?P<scene>\w+)-(?P<tile>\d+)\.tif")
-    for folder in (delivery.images, delivery.targets):
+    for folder in (raw_data.images, raw_data.targets):
         for old in folder.iterdir():
             old.unlink()
         for new in ("Bay-1.tif", "bay-1.tif", "bay-01.tif"):
-            tifffile.imwrite(folder / new, IMAGE if folder == delivery.images else TARGET)
+            tifffile.imwrite(folder / new, IMAGE if folder == raw_data.images else TARGET)
     report = Report()
-    find_tiles(delivery.images, delivery.targets, pattern, report)
+    find_tiles(raw_data.images, raw_data.targets, pattern, report)
     assert "several files for one tile: 2" in str(report)
     assert "Bay-1.tif: found also bay-01.tif, bay-1.tif" in str(report)
 
 
-def test_a_name_that_cannot_be_printed_is_wrong_even_where_the_pattern_takes_it(delivery):
-    (delivery.images / "a\nb.1").write_bytes(b"")
+def test_a_name_that_cannot_be_printed_is_wrong_even_where_the_pattern_takes_it(raw_data):
+    (raw_data.images / "a\nb.1").write_bytes(b"")
     report = Report()
-    find_tiles(delivery.images, delivery.targets, re.compile(r"(?P<scene>[^.]+)\.(?P<tile>\d+)(\.tif)?"), report)
+    find_tiles(raw_data.images, raw_data.targets, re.compile(r"(?P<scene>[^.]+)\.(?P<tile>\d+)(\.tif)?"), report)
     assert str(report).startswith("error: wrong names: 1\n")
 
 
-def test_tiles_are_sorted_by_scene_and_number(delivery):
+def test_tiles_are_sorted_by_scene_and_number(raw_data):
     pattern = re.compile(r"(?P<scene>\w+)-(?P<tile>\d+)\.tif")
-    for folder in (delivery.images, delivery.targets):
+    for folder in (raw_data.images, raw_data.targets):
         for old in folder.iterdir():
             old.unlink()
         for new in ("b-2.tif", "b-10.tif", "a-3.tif"):
             (folder / new).write_bytes(b"")
-    tiles = find_tiles(delivery.images, delivery.targets, pattern, Report())
+    tiles = find_tiles(raw_data.images, raw_data.targets, pattern, Report())
     assert [(tile.name, tile.scene, tile.position) for tile in tiles] == [
         ("a-3", "a", 3),
         ("b-2", "b", 2),
@@ -479,21 +479,21 @@ def test_tiles_are_sorted_by_scene_and_number(delivery):
     ]
 
 
-def test_links_to_files_are_files(delivery, tmp_path):
-    path = delivery.images / name(2)
+def test_links_to_files_are_files(raw_data, tmp_path):
+    path = raw_data.images / name(2)
     path.rename(tmp_path / "elsewhere")
     path.symlink_to(tmp_path / "elsewhere")
-    assert delivery.report() == ""
+    assert raw_data.report() == ""
 
 
-def test_doubtful_tiles_are_warnings(delivery):
-    tifffile.imwrite(delivery.images / name(1), IMAGE + 3)  # the pixels of tile 3
-    tifffile.imwrite(delivery.images / name(2), IMAGE * 0)
-    tifffile.imwrite(delivery.targets / name(2), TARGET * 0)
+def test_doubtful_tiles_are_warnings(raw_data):
+    tifffile.imwrite(raw_data.images / name(1), IMAGE + 3)  # the pixels of tile 3
+    tifffile.imwrite(raw_data.images / name(2), IMAGE * 0)
+    tifffile.imwrite(raw_data.targets / name(2), TARGET * 0)
     partly = np.full((H, W), 700, np.uint16)
     partly[2, 2:] = 0  # under two of the three slick pixels
-    tifffile.imwrite(delivery.images / name(4), partly)
-    report, contents = delivery.check()
+    tifffile.imwrite(raw_data.images / name(4), partly)
+    report, contents = raw_data.check()
     assert not report.has_errors
     assert report.warning_counts() == {
         "nodata_images": 1,
@@ -535,9 +535,9 @@ def test_a_useless_name_pattern_is_refused(pattern, message):
         (r"(?P<scene>)(?P<tile>\d+)\..*", r"data.name_pattern: group scene must match text, matched '' in"),
     ],
 )
-def test_groups_must_match_what_they_are_for(delivery, pattern, message):
+def test_groups_must_match_what_they_are_for(raw_data, pattern, message):
     with pytest.raises(InputError, match=message):
-        find_tiles(delivery.images, delivery.targets, re.compile(pattern), Report())
+        find_tiles(raw_data.images, raw_data.targets, re.compile(pattern), Report())
 
 
 def test_intensity_is_exact_and_leaves_no_data_out():
@@ -582,107 +582,13 @@ def test_positions_count_from_one_row_by_row():
     assert grid_cell(0, 5) == (None, None)
 
 
-def parsed(monkeypatch):
-    """The names of the files that tifffile parses from now on."""
-    names = []
-    original = tifffile.TiffFile.__init__
-
-    def spy(tiff, file, *args, **kwargs):
-        names.append(Path(file.name).name)
-        original(tiff, file, *args, **kwargs)
-
-    monkeypatch.setattr(tifffile.TiffFile, "__init__", spy)
-    return names
-
-
-def test_a_known_header_is_not_parsed_again_and_gives_the_same_pixels(tmp_path, monkeypatch):
-    names = parsed(monkeypatch)
-    reader = TiffReader(np.uint16, WRONG_IMAGE_TYPE)
-    for number in range(3):
-        path = tmp_path / name(number)
-        tifffile.imwrite(path, IMAGE + number)
-        pixels = reader.read(str(path))
-        np.testing.assert_array_equal(pixels, tifffile.imread(path))
-        assert (pixels.dtype, pixels.shape) == (np.uint16, (H, W))
-    assert names.count(name(0)) == 2  # by the reader and by imread
-    assert names.count(name(1)) == names.count(name(2)) == 1
-
-
-def test_every_byte_around_the_pixels_counts(tmp_path, monkeypatch):
-    """A file of a known size is taken for a known one only if all of its other bytes are the same."""
-    path = tmp_path / name(1)
-    tifffile.imwrite(path, IMAGE)
-    content = path.read_bytes() + b"after the pixels"
-    path.write_bytes(content)
-    start = content.index(IMAGE.tobytes())
-    reader = TiffReader(np.uint16, WRONG_IMAGE_TYPE)
-    reader.read(str(path))
-    names = parsed(monkeypatch)
-    path.write_bytes(content[:start] + bytes([content[start] ^ 1]) + content[start + 1 :])
-    assert reader.read(str(path))[0, 0] == IMAGE[0, 0] ^ 1
-    assert names == []
-    around = [*range(start), *range(start + IMAGE.nbytes, len(content))]
-    for position in around:
-        path.write_bytes(content[:position] + bytes([content[position] ^ 1]) + content[position + 1 :])
-        reader.read(str(path))
-    assert len(names) == len(around)
-
-
-def test_pixels_in_foreign_byte_order_are_no_layout(tmp_path):
-    """Even if those of the first file read the same both ways."""
-    reader = TiffReader(np.uint16, WRONG_IMAGE_TYPE)
-    for number, image in enumerate((IMAGE * 0 + 0x0101, IMAGE)):
-        path = tmp_path / name(number)
-        tifffile.imwrite(path, image, byteorder=">" if np.little_endian else "<")
-        np.testing.assert_array_equal(reader.read(str(path)), image)
-
-
-def test_a_header_among_the_pixels_is_parsed_every_time(tmp_path, monkeypatch):
-    """The directory lies where the pixels lie, so that two files differ in their pixels, and so in their headers."""
-    path = tmp_path / name(1)
-    tifffile.imwrite(path, IMAGE)
-    content = bytearray(path.read_bytes())
-    (directory,) = struct.unpack_from("<I", content, 4)
-    (count,) = struct.unpack_from("<H", content, directory)
-    for entry in range(directory + 2, directory + 2 + 12 * count, 12):
-        if struct.unpack_from("<H", content, entry)[0] == 273:  # the offset of the pixels
-            struct.pack_into("<I", content, entry + 8, 8)
-    path.write_bytes(content)
-    names = parsed(monkeypatch)
-    reader = TiffReader(np.uint16, WRONG_IMAGE_TYPE)
-    for _ in range(3):
-        np.testing.assert_array_equal(reader.read(str(path)), np.frombuffer(content, "<u2", H * W, 8).reshape(H, W))
-    assert len(names) == 3
-
-
-def test_a_broken_file_after_sound_ones_gets_the_message_of_a_first_file(delivery):
-    """Tile 4 comes when the header of the others is known."""
-    truncate(delivery.images / name(4), 20)
-    (delivery.targets / name(4)).write_bytes(b"GIF8")
-    late = delivery.report()
-    truncate(delivery.images / name(1), 20)
-    (delivery.targets / name(1)).write_bytes(b"GIF8")
-    tifffile.imwrite(delivery.images / name(4), IMAGE)
-    tifffile.imwrite(delivery.targets / name(4), TARGET)
-    assert delivery.report() == late.replace(name(4), name(1))
-
-
-def test_files_too_large_to_be_read_at_once_are_left_to_tifffile(delivery, monkeypatch):
-    monkeypatch.setattr("seepseg.io.tiff.MAX_WHOLE", 10)
-    names = parsed(monkeypatch)
-    report, read = delivery.check()
-    assert str(report) == ""
-    np.testing.assert_array_equal(read["900001.000003"].image, IMAGE + 3)
-    assert len(names) == 8
-
-
-def test_equal_sums_make_no_duplicate(delivery):
+def test_equal_sums_make_no_duplicate(raw_data):
     """Flipped images have the same sums; only equal pixels are a duplicate, and of the first that has them."""
-    tifffile.imwrite(delivery.images / name(1), IMAGE)
-    tifffile.imwrite(delivery.images / name(2), IMAGE[::-1])
-    tifffile.imwrite(delivery.images / name(3), IMAGE[::-1])
-    tifffile.imwrite(delivery.images / name(4), IMAGE, compression="deflate")
-    report, _ = delivery.check()
+    tifffile.imwrite(raw_data.images / name(1), IMAGE)
+    tifffile.imwrite(raw_data.images / name(2), IMAGE[::-1])
+    tifffile.imwrite(raw_data.images / name(3), IMAGE[::-1])
+    tifffile.imwrite(raw_data.images / name(4), IMAGE, compression="deflate")
+    report, _ = raw_data.check()
     assert report.warning_counts()["duplicate_images"] == 2
     assert f"images/{name(3)}: found the pixels of {name(2)}" in str(report)
     assert f"images/{name(4)}: found the pixels of {name(1)}" in str(report)
@@ -702,3 +608,59 @@ def test_sums_are_exact_for_every_shape(shape):
     wide = image.astype(object)
     valid = image[image != 0]
     assert measure(image) == Intensity(len(valid), wide.sum(), (wide**2).sum(), valid.min(), valid.max())
+
+
+def test_what_to_do_about_new_images_is_true_without_targets_and_training(tmp_path):
+    folder, absent = tmp_path / "new", tmp_path / "absent"
+    folder.mkdir()
+    tifffile.imwrite(folder / name(0), IMAGE)
+    tifffile.imwrite(folder / name(1), IMAGE)  # a copy, which harms nothing here
+    tifffile.imwrite(folder / name(2), IMAGE * 0)
+    tifffile.imwrite(folder / name(3), IMAGE * 0 + 7)
+    tifffile.imwrite(folder / name(4), IMAGE[:3])
+    tifffile.imwrite(folder / name(5), IMAGE.astype(np.float32))
+    tifffile.imwrite(folder / name(6), np.dstack([IMAGE] * 3), photometric="rgb")
+    tifffile.imwrite(folder / name(7), IMAGE)
+    claim_size(folder / name(7), 100_000, 100_000)
+    (folder / name(8)).write_bytes(b"II*\0")
+    (folder / name(9)).write_bytes(b"GIF8")
+    (folder / name(10)).mkdir()
+    tifffile.imwrite(folder / name(3, ".tiff"), IMAGE + 1)
+    (folder / "odd").write_bytes(b"")
+    report = Report()
+    find_images(absent, PATTERN, report)
+    tiles = find_images(folder, PATTERN, report)
+    check_grid(tiles, {}, report)
+    reader = ImageReader(report)
+    found = {Path(tile.image).name: reader.read_image(tile) for tile in tiles}
+    reader.check_sizes()
+    assert [path for path, content in found.items() if content is None] == [name(number) for number in range(5, 10)]
+    image, intensity = found[name(1)]
+    np.testing.assert_array_equal(image, IMAGE)
+    assert intensity == measure(IMAGE)
+    assert sorted(line for line in str(report).splitlines() if not line.startswith(" ")) == [
+        "error: files that are not TIFF: 1",
+        "error: files that claim too many pixels: 1",
+        "error: folders that can't be used: 1",
+        "error: several files for one tile: 1",
+        "error: several pages or channels: 1",
+        "error: tiles that are not files: 1",
+        "error: truncated or damaged files: 1",
+        "error: wrong names: 1",
+        "error: wrong sizes: 1",
+        "error: wrong type of image: 1",
+        "warning: constant images: 1",
+        "warning: images without data: 1",
+        "warning: scenes of unknown width: 1",
+        "warning: tiles with number 0: 1",
+    ]
+    for foreign in ("data.root", "data.images", "data.targets", "dvc", "class", "split", "leak", "teach", "learn"):
+        assert foreign not in str(report).replace(str(tmp_path), "")
+
+
+def test_what_to_do_about_a_raw_data_set_names_its_parameters(raw_data):
+    tifffile.imwrite(raw_data.images / name(1), IMAGE + 3)
+    assert "what to do: keep one: copies leak between splits\n" in raw_data.report()
+    for path in raw_data.images.iterdir():
+        path.unlink()
+    assert "what to do: set data.root, data.images and data.targets in params.yaml; `dvc repro" in raw_data.report()

@@ -37,22 +37,16 @@ def write_inputs(folder, connectivity=8, images=None):
     # Wrong on purpose: the counts are taken from the arrays.
     manifest = manifest.assign(**{f"pixels_{name}": 0 for name in NAMES})
     manifest.to_csv(packed / "manifest.csv", index=False)
-    split = manifest[["tile", "scene"]].assign(split=["train", "val", "train"], part=[1, 0, 1])
+    split = manifest[["tile", "scene"]].assign(split=["train", "val", "train"], inner_fold=[1, 0, 1])
     split.to_csv(folder / "data/split.csv", index=False)
     section = {"class_balance": {"connectivity": connectivity}}
     (folder / "params.yaml").write_text(yaml.safe_dump(section))
 
 
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def test_counts_by_eye(folder):
-    write_inputs(folder)
-    stage.main()
-    table = pd.read_csv(folder / "plots/class_balance.csv").set_index("class")
+def test_counts_by_eye(tmp_path):
+    write_inputs(tmp_path)
+    stage.main(tmp_path)
+    table = pd.read_csv(tmp_path / "plots/class_balance.csv").set_index("class")
     assert table.columns.tolist() == [
         "pixels",
         "tiles",
@@ -67,17 +61,17 @@ def test_counts_by_eye(folder):
     assert table["object_share"].tolist() == pytest.approx([2 / 3, 1 / 3, 0], abs=1e-6)
 
 
-def test_connectivity_4_parts_what_a_corner_joins(folder):
-    write_inputs(folder, connectivity=4)
-    stage.main()
-    assert pd.read_csv(folder / "plots/class_balance.csv")["objects"].tolist() == [3, 1, 0]
+def test_connectivity_4_parts_what_a_corner_joins(tmp_path):
+    write_inputs(tmp_path, connectivity=4)
+    stage.main(tmp_path)
+    assert pd.read_csv(tmp_path / "plots/class_balance.csv")["objects"].tolist() == [3, 1, 0]
 
 
-def test_weights_by_hand(folder):
+def test_weights_by_hand(tmp_path):
     """31 valid pixels in 3 classes: 27 of background, 3 of oil, 1 of gas; tar is absent."""
-    write_inputs(folder)
-    stage.main()
-    weights = read_json(folder / "data/class_weights.json")
+    write_inputs(tmp_path)
+    stage.main(tmp_path)
+    weights = read_json(tmp_path / "data/class_weights.json")
     assert weights["balanced"] == pytest.approx(
         {"background": 31 / 81, "oil": 31 / 9, "gas": 31 / 3, "tar": 0.0}, abs=1e-6
     )
@@ -90,18 +84,18 @@ def test_weights_by_hand(folder):
         assert mean == pytest.approx(1, abs=1e-6)
 
 
-def test_same_input_same_bytes(folder):
+def test_same_input_same_bytes(tmp_path):
     written = []
     for _ in range(2):
-        write_inputs(folder)
-        stage.main()
-        written.append([(folder / path).read_bytes() for path in (stage.BALANCE_PLOT, stage.CLASS_WEIGHTS)])
+        write_inputs(tmp_path)
+        stage.main(tmp_path)
+        written.append([(tmp_path / path).read_bytes() for path in (stage.BALANCE_PLOT, stage.CLASS_WEIGHTS)])
     assert written[0] == written[1]
 
 
-def test_tiles_of_other_splits_are_not_read(folder, monkeypatch):
-    write_inputs(folder)
-    packed = stage.open_packed()
+def test_tiles_of_other_splits_are_not_read(tmp_path, monkeypatch):
+    write_inputs(tmp_path)
+    packed = stage.open_packed(tmp_path / stage.PACKED)
     read = []
 
     class Watched:
@@ -113,13 +107,13 @@ def test_tiles_of_other_splits_are_not_read(folder, monkeypatch):
             return self.array[index]
 
     watched = stage.Packed(Watched(packed.images), Watched(packed.targets), packed.manifest)
-    monkeypatch.setattr(stage, "open_packed", lambda: watched)
-    stage.main()
+    monkeypatch.setattr(stage, "open_packed", lambda _: watched)
+    stage.main(tmp_path)
     assert set(read) == {0, 2}
 
 
-def test_no_valid_pixel_to_count(folder):
-    write_inputs(folder, images=np.zeros(TARGETS.shape, dtype=np.uint16))
+def test_no_valid_pixel_to_count(tmp_path):
+    write_inputs(tmp_path, images=np.zeros(TARGETS.shape, dtype=np.uint16))
     with pytest.raises(InputError, match="expected valid pixels in the training tiles, found none"):
-        stage.main()
-    assert not (folder / "plots").exists()
+        stage.main(tmp_path)
+    assert not (tmp_path / "plots").exists()

@@ -1,4 +1,4 @@
-"""The ingest stage: what it packs, by eye, and that a faulty delivery leaves everything as it was."""
+"""The ingest stage: what it packs, by eye, and that faulty raw data leave everything as it was."""
 
 import io
 import json
@@ -36,37 +36,38 @@ TILES = {
 }
 
 
-def write_params(**changes):
-    Path("params.yaml").write_text(yaml.safe_dump({"data": DATA | changes}))
+def write_params(folder, **changes):
+    (folder / "params.yaml").write_text(yaml.safe_dump({"data": DATA | changes}))
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """A delivery with its params.yaml, in the working directory."""
-    monkeypatch.chdir(tmp_path)
-    Path("raw/images").mkdir(parents=True)
-    Path("raw/masks").mkdir()
+def folder(tmp_path):
+    """A raw data set with its params.yaml."""
+    (tmp_path / "raw/images").mkdir(parents=True)
+    (tmp_path / "raw/masks").mkdir()
     for name, (image, target) in TILES.items():
-        tifffile.imwrite(f"raw/images/{name}.tif", np.array(image, np.uint16))
-        tifffile.imwrite(f"raw/masks/{name}.tif", np.array(target, np.uint8))
-    write_params()
+        tifffile.imwrite(tmp_path / f"raw/images/{name}.tif", np.array(image, np.uint16))
+        tifffile.imwrite(tmp_path / f"raw/masks/{name}.tif", np.array(target, np.uint8))
+    write_params(tmp_path)
     return tmp_path
 
 
-def content():
-    """Every file of the working directory but the delivery."""
-    paths = (path for path in Path().rglob("*") if path.is_file() and path.parts[0] != "raw")
-    return {path.as_posix(): path.read_bytes() for path in paths if path.name != "params.yaml"}
+def content(folder):
+    """Every file of the folder but the raw data and the parameters."""
+    files = {path.relative_to(folder): path for path in folder.rglob("*") if path.is_file()}
+    kept = {name: path for name, path in files.items() if name.parts[0] not in ("raw", "params.yaml")}
+    return {name.as_posix(): path.read_bytes() for name, path in kept.items()}
 
 
-def command():
+def command(folder):
     env = os.environ | {"PYTHONPATH": str(ROOT)}
-    return subprocess.run([sys.executable, "-m", "stages.ingest"], env=env, capture_output=True, text=True, check=False)
+    arguments = [sys.executable, "-m", "stages", "ingest"]
+    return subprocess.run(arguments, cwd=folder, env=env, capture_output=True, text=True, check=False)
 
 
 def test_the_manifest_says_what_was_packed(folder):
-    ingest.main()
-    assert Path("data/packed/manifest.csv").read_text() == (
+    ingest.main(folder)
+    assert (folder / "data/packed/manifest.csv").read_text() == (
         "tile,scene,position,row,col,nodata_fraction,mean,std,min,max,"
         "pixels_background,pixels_oil,pixels_gas\n"
         "bay1-9,bay1,9,2,2,1.0,,,,,0,0,0\n"
@@ -77,8 +78,8 @@ def test_the_manifest_says_what_was_packed(folder):
 
 
 def test_the_arrays_hold_the_tiles_in_the_order_of_the_manifest(folder):
-    ingest.main()
-    packed = open_packed()
+    ingest.main(folder)
+    packed = open_packed(folder / ingest.PACKED)
     assert packed.class_names == ["oil", "gas"]
     assert packed.images.shape == packed.targets.shape == (4, 2, 3)
     for index, name in enumerate(packed.manifest["tile"]):
@@ -87,16 +88,16 @@ def test_the_arrays_hold_the_tiles_in_the_order_of_the_manifest(folder):
 
 
 def test_the_arrays_are_the_very_files_that_numpy_writes(folder):
-    ingest.main()
+    ingest.main(folder)
     for name in ("images", "targets"):
         file = io.BytesIO()
-        np.save(file, np.load(f"data/packed/{name}.npy"))
-        assert Path(f"data/packed/{name}.npy").read_bytes() == file.getvalue()
+        np.save(file, np.load(folder / f"data/packed/{name}.npy"))
+        assert (folder / f"data/packed/{name}.npy").read_bytes() == file.getvalue()
 
 
 def test_the_metrics_sum_up_the_set(folder, capsys):
-    ingest.main()
-    assert json.loads(Path("metrics/ingest.json").read_text()) == {
+    ingest.main(folder)
+    assert json.loads((folder / "metrics/ingest.json").read_text()) == {
         "ingest": {
             "tiles": 4,
             "scenes": 3,
@@ -126,42 +127,42 @@ def test_the_metrics_sum_up_the_set(folder, capsys):
 
 
 def test_two_runs_write_the_same_bytes_and_nothing_else(folder):
-    ingest.main()
-    first = content()
+    ingest.main(folder)
+    first = content(folder)
     assert sorted(first) == OUTPUTS
-    ingest.main()
-    assert content() == first
+    ingest.main(folder)
+    assert content(folder) == first
 
 
 def test_compressed_and_big_endian_files_give_the_same_outputs(folder):
-    ingest.main()
-    first = content()
-    for path in Path("raw").rglob("*.tif"):
+    ingest.main(folder)
+    first = content(folder)
+    for path in (folder / "raw").rglob("*.tif"):
         tifffile.imwrite(path, tifffile.imread(path), compression="lzw", byteorder=">")
-    ingest.main()
-    assert content() == first
+    ingest.main(folder)
+    assert content(folder) == first
 
 
 def test_errors_leave_the_old_outputs_as_they_were(folder):
-    ingest.main()
-    first = content()
-    Path("raw/masks/bay2-5.tif").unlink()
-    tifffile.imwrite("raw/images/sea1-1.tif", np.zeros((2, 4), np.uint16))
+    ingest.main(folder)
+    first = content(folder)
+    (folder / "raw/masks/bay2-5.tif").unlink()
+    tifffile.imwrite(folder / "raw/images/sea1-1.tif", np.zeros((2, 4), np.uint16))
     with pytest.raises(InputError) as caught:
-        ingest.main()
-    assert "raw can't be used, nothing was written\nerror: images without a target: 1\n" in str(caught.value)
+        ingest.main(folder)
+    assert f"{folder}/raw can't be used, nothing was written\nerror: images without a target: 1\n" in str(caught.value)
     assert "raw/images/sea1-1.tif: found 2 x 4" in str(caught.value)
     assert "raw/images/bay2-5.tif" in str(caught.value)
-    assert content() == first
+    assert content(folder) == first
 
 
 def test_a_set_whose_first_tile_is_the_odd_one_is_measured_by_the_others(folder):
-    tifffile.imwrite("raw/images/bay1-9.tif", np.ones((2, 4), np.uint16))
-    tifffile.imwrite("raw/masks/bay1-9.tif", np.ones((2, 4), np.uint8))
+    tifffile.imwrite(folder / "raw/images/bay1-9.tif", np.ones((2, 4), np.uint16))
+    tifffile.imwrite(folder / "raw/masks/bay1-9.tif", np.ones((2, 4), np.uint8))
     with pytest.raises(InputError, match="2 x 3 pixels, the size of 6 of 8 files") as caught:
-        ingest.main()
+        ingest.main(folder)
     assert "wrong sizes: 2\n" in str(caught.value)
-    assert content() == {}
+    assert content(folder) == {}
 
 
 def test_nothing_more_is_written_after_the_first_error(folder, monkeypatch):
@@ -169,52 +170,52 @@ def test_nothing_more_is_written_after_the_first_error(folder, monkeypatch):
     written = []
     monkeypatch.setattr(ingest.NpyStream, "append", lambda stream, tile: written.append(tile))
     with pytest.raises(InputError):
-        ingest.main()
+        ingest.main(folder)
     assert len(written) == 2 * 2
 
 
 def test_the_command_ends_with_status_1_and_without_a_traceback(folder):
-    Path("raw/images/bay2-5.tif").write_bytes(b"II*\0")
-    result = command()
+    (folder / "raw/images/bay2-5.tif").write_bytes(b"II*\0")
+    result = command(folder)
     assert result.returncode == 1
     assert result.stdout == ""
     assert result.stderr.startswith("error: raw can't be used, nothing was written\n")
     assert "    raw/images/bay2-5.tif: found " in result.stderr
     assert "Traceback" not in result.stderr
-    assert content() == {}
+    assert content(folder) == {}
 
 
 def test_a_full_disk_leaves_the_old_outputs_as_they_were(folder, monkeypatch):
-    ingest.main()
-    first = content()
+    ingest.main(folder)
+    first = content(folder)
 
     def fail(stream, tile):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(ingest.NpyStream, "append", fail)
     with pytest.raises(OSError, match="No space left"):
-        ingest.main()
-    assert content() == first
+        ingest.main(folder)
+    assert content(folder) == first
 
 
 def test_a_tile_numbered_zero_gets_no_place_in_the_grid(folder, capsys):
     for kind in ("images", "masks"):
-        Path(f"raw/{kind}/bay1-9.tif").rename(f"raw/{kind}/bay1-0.tif")
-    ingest.main()
-    manifest = pd.read_csv("data/packed/manifest.csv")
+        (folder / f"raw/{kind}/bay1-9.tif").rename(folder / f"raw/{kind}/bay1-0.tif")
+    ingest.main(folder)
+    manifest = pd.read_csv(folder / "data/packed/manifest.csv")
     assert manifest.loc[manifest["position"] == 0, ["row", "col"]].isna().all(axis=None)
     assert "warning: tiles with number 0: 1\n" in capsys.readouterr().err
 
 
 def test_a_set_without_any_data_is_packed(folder):
-    for path in Path("raw/images").iterdir():
+    for path in (folder / "raw/images").iterdir():
         tifffile.imwrite(path, np.zeros((2, 3), np.uint16))
-    ingest.main()
-    metrics = json.loads(Path("metrics/ingest.json").read_text())["ingest"]
+    ingest.main(folder)
+    metrics = json.loads((folder / "metrics/ingest.json").read_text())["ingest"]
     assert (metrics["nodata_fraction"], metrics["foreground_fraction"], metrics["intensity_mean"]) == (1, None, None)
     assert metrics["warnings"]["nodata_images"] == 4
     assert metrics["warnings"]["duplicate_images"] == 0
-    assert open_packed().manifest["mean"].isna().all()
+    assert open_packed(folder / ingest.PACKED).manifest["mean"].isna().all()
 
 
 @pytest.mark.parametrize(
@@ -234,9 +235,9 @@ def test_a_set_without_any_data_is_packed(folder):
     ],
 )
 def test_a_wrong_parameter_is_one_clear_line(folder, changes, message):
-    write_params(**changes)
+    write_params(folder, **changes)
     with pytest.raises(InputError) as caught:
-        ingest.main()
+        ingest.main(folder)
     assert f"params.yaml: {message}" in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
-    assert content() == {}
+    assert content(folder) == {}

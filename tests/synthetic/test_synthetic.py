@@ -1,7 +1,6 @@
 """The synthetic scenes, and the stage that writes them as a data set."""
 
 import hashlib
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -175,16 +174,20 @@ def test_a_slick_fades_out_within_its_canvas(kind):
 PARAMS = """sample: {{seed: {seed}, n_scenes: {n_scenes}, tiles_per_scene: 3, tile_size: 32}}\n"""
 
 
+def written(folder):
+    """Digests of the files below data/, by path."""
+    files = sorted(path for path in (folder / "data").rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
 @pytest.fixture
-def write_sample(tmp_path, monkeypatch):
+def write_sample(tmp_path):
     """Run the stage in a folder of its own; gives digests of what it wrote by path."""
-    monkeypatch.chdir(tmp_path)
 
     def run(seed=1, n_scenes=2):
-        Path("params.yaml").write_text(PARAMS.format(seed=seed, n_scenes=n_scenes))
-        sample.main()
-        files = sorted(path for path in Path("data").rglob("*") if path.is_file())
-        return {path.as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+        (tmp_path / "params.yaml").write_text(PARAMS.format(seed=seed, n_scenes=n_scenes))
+        sample.main(tmp_path)
+        return written(tmp_path)
 
     return run
 
@@ -195,18 +198,18 @@ def test_the_stage_names_files_like_the_real_set(write_sample):
     assert sorted(write_sample()) == [f"data/sample/{folder}/{name}" for folder in folders for name in names]
 
 
-def test_the_stage_writes_what_make_scene_makes(write_sample):
+def test_the_stage_writes_what_make_scene_makes(write_sample, tmp_path):
     write_sample()
     images, targets = make_scene(1, 1, 3, 32)
     for folder, tiles in (("train_images_256", images), ("train_masks_256", targets)):
-        written = tifffile.imread(f"data/sample/{folder}/900002.000003.tif")
-        assert written.dtype == tiles.dtype
-        assert np.array_equal(written, tiles[2])
+        tile = tifffile.imread(tmp_path / f"data/sample/{folder}/900002.000003.tif")
+        assert tile.dtype == tiles.dtype
+        assert np.array_equal(tile, tiles[2])
 
 
-def test_files_are_plain_tiff_of_no_date_or_program(write_sample):
+def test_files_are_plain_tiff_of_no_date_or_program(write_sample, tmp_path):
     write_sample()
-    with tifffile.TiffFile("data/sample/train_images_256/900001.000001.tif") as file:
+    with tifffile.TiffFile(tmp_path / "data/sample/train_images_256/900001.000001.tif") as file:
         assert len(file.pages) == 1
         assert file.pages[0].compression == tifffile.COMPRESSION.NONE
         assert not {"Software", "DateTime", "ImageDescription"} & {tag.name for tag in file.pages[0].tags}
@@ -225,7 +228,7 @@ def test_the_folder_is_replaced_whole(write_sample):
     assert len(write_sample(n_scenes=1)) == 6
 
 
-def test_a_failure_leaves_the_old_folder_and_nothing_half_written(write_sample, monkeypatch):
+def test_a_failure_leaves_the_old_folder_and_nothing_half_written(write_sample, tmp_path, monkeypatch):
     before = write_sample()
 
     def fail(*_):
@@ -234,12 +237,11 @@ def test_a_failure_leaves_the_old_folder_and_nothing_half_written(write_sample, 
     monkeypatch.setattr(sample, "write_tiff", fail)
     with pytest.raises(OSError, match="disk full"):
         write_sample(seed=2)
-    assert {path.as_posix() for path in Path("data").rglob("*.tif")} == set(before)
-    assert [path.name for path in Path("data").iterdir()] == ["sample"]
+    assert set(written(tmp_path)) == set(before)
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["sample"]
 
 
-def test_too_small_a_tile_is_refused(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    Path("params.yaml").write_text("sample: {seed: 1, n_scenes: 1, tiles_per_scene: 1, tile_size: 16}")
+def test_too_small_a_tile_is_refused(tmp_path):
+    (tmp_path / "params.yaml").write_text("sample: {seed: 1, n_scenes: 1, tiles_per_scene: 1, tile_size: 16}")
     with pytest.raises(InputError, match=r"sample.tile_size: expected greater than or equal to 32, found 16"):
-        sample.main()
+        sample.main(tmp_path)
