@@ -2,8 +2,8 @@
 
 Reads data/packed/manifest.csv; takes the section split of params.yaml. Writes data/split.csv (the split of each tile,
 and the inner fold of those that aren't tested, see `seepseg.data.splits`), metrics/split.json (tiles, scenes,
-foreground share and leakage of each split) and plots/split_pixels.csv (pixels and tiles of each class in each split). A class that
-train or val lacks is named on stderr.
+foreground share and leakage of each split) and plots/split_pixels.csv (pixels and tiles of each class in each split).
+A class that train or val lacks is named on stderr.
 """
 
 import sys
@@ -37,16 +37,24 @@ SceneNames = tuple[Annotated[str, BeforeValidator(_quoted)], ...]
 
 @param_block
 class SplitParams:
-    """Section `split`; params.yaml says what each key does."""
+    """Which tiles are tested, and the inner folds, into which the tiles that are not tested are divided."""
 
-    by: Literal["scene", "tile"]
-    seed: Annotated[int, Ge(0)]
-    n_folds: Annotated[int, Ge(MIN_FOLDS)]
-    fold: Annotated[int, Ge(0)]
-    test_scenes: SceneNames
-    val_scenes: SceneNames
-    val_fraction: Annotated[float, Gt(0), Lt(1)]
-    test_fraction: Annotated[float, Ge(0), Lt(1)]
+    by: Literal["scene", "tile"] = "scene"
+    """scene: no scene in two splits | tile: tiles at random, which leaks"""
+    seed: Annotated[int, Ge(0)] = 1
+    """of the random choice by tile, and of ties between folds"""
+    n_folds: Annotated[int, Ge(MIN_FOLDS)] = 5
+    """by scene: one fold is tested, each of the others is an inner fold for train.networks; at least 3"""
+    fold: Annotated[int, Ge(0)] = 0
+    """the one that is tested"""
+    test_scenes: SceneNames = ()
+    """by hand and in quotes, instead of a fold: ['041869', '045590']"""
+    val_scenes: SceneNames = ()
+    """likewise, the first inner fold; a list left empty is filled from folds of the other scenes"""
+    val_fraction: Annotated[float, Gt(0), Lt(1)] = 0.2
+    """by tile only, of the first inner fold"""
+    test_fraction: Annotated[float, Ge(0), Lt(1)] = 0.0
+    """by tile only"""
 
     @field_validator("fold")
     @classmethod
@@ -102,18 +110,18 @@ def _inner_folds(params: SplitParams, manifest: pd.DataFrame) -> list[int]:
 
 def _summary(table: pd.DataFrame) -> dict[str, Any]:
     """What metrics/split.json holds; metric first, then split."""
-    parts = {split: table[table["split"] == split] for split in SPLITS}
+    tiles = {split: table[table["split"] == split] for split in SPLITS}
     return {
-        "tiles": {split: len(part) for split, part in parts.items()},
-        "scenes": {split: part["scene"].nunique() for split, part in parts.items()},
-        "foreground_share": {split: _foreground_share(part) for split, part in parts.items()},
+        "tiles": {split: len(rows) for split, rows in tiles.items()},
+        "scenes": {split: rows["scene"].nunique() for split, rows in tiles.items()},
+        "foreground_share": {split: _foreground_share(rows) for split, rows in tiles.items()},
         "leakage": leakage(table),
     }
 
 
-def _foreground_share(part: pd.DataFrame) -> float | None:
+def _foreground_share(tiles: pd.DataFrame) -> float | None:
     """Pixels of any class among the valid ones; None where there are none."""
-    counts = class_pixels(part).sum(axis=0)
+    counts = class_pixels(tiles).sum(axis=0)
     return float(counts[1:].sum() / counts.sum()) if counts.sum() else None
 
 

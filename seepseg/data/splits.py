@@ -1,7 +1,7 @@
-"""Divide tiles into a test split and parts: grouped by scene and stratified by class, or tile by tile.
+"""Divide tiles into a test split and inner folds: grouped by scene and stratified by class, or tile by tile.
 
-A network never sees one of the parts, on which it is validated, and trains on the others. With one network that is
-part 0, which is therefore called val and the others train.
+Each network is validated on one of the inner folds and trains on the others. With one network that is inner fold 0,
+which is therefore called val and the others train.
 """
 
 import hashlib
@@ -16,19 +16,17 @@ from seepseg.base.errors import InputError
 Counts = npt.NDArray[np.int64]
 
 SPLITS = ("train", "val", "test")
-TEST = -1  # in the place of a part's number
+TEST = -1  # in the place of an inner fold's number
 MIN_FOLDS = 3  # one to test, one to validate, one to train
 
 # Shares are counted in whole millionths: integer sums are exact, so every machine breaks the same ties.
 _UNIT = 1_000_000
 
-_ROWS = 256  # scenes whose exchanges with all others are weighed at once
-
 
 def scene_folds(scenes: Sequence[str], class_pixels: Counts, n_folds: int, seed: int) -> dict[str, int]:
     """Divide scenes into folds that each hold nearly the same share of every class's pixels and tiles.
 
-    What is made small is the sum over folds of |share|^2, where share holds the fold's part of each class's
+    What is made small is the sum over folds of |share|^2, where share holds the fold's share of each class's
     pixels, of each class's tiles and of all tiles; every class weighs the same, however rare. Scenes are
     dealt out in turn, the largest first by their own |share|^2; then single scenes are moved and pairs
     exchanged, always the step that helps most, until none does.
@@ -68,13 +66,13 @@ def split_by_scene(
     val_scenes: Collection[str] = (),
     seed: int,
 ) -> list[int]:
-    """Give every scene, with all its tiles, to test or to one part.
+    """Give every scene, with all its tiles, to test or to one inner fold.
 
-    Test is `test_scenes`, or else fold number `fold`; part 0, which validates, is `val_scenes`, or else the fold after
-    it; the folds that follow are the other parts. The folds divide only the scenes that neither list names, so with
-    fixed test scenes `fold` still runs through n_folds ways to validate. Where both lists are given, the rest is
-    divided into n_folds - 2 parts. Scenes that show the same ground in other passes may end up in different parts: a
-    file name tells nothing about the ground.
+    Test is `test_scenes`, or else fold number `fold`; inner fold 0, which validates, is `val_scenes`, or else the fold
+    after it; the folds that follow are the other inner folds. The folds divide only the scenes that neither list names,
+    so with fixed test scenes `fold` still runs through n_folds ways to validate. Where both lists are given, the rest
+    is divided into n_folds - 2 inner folds. Scenes that show the same ground in other passes may end up in different
+    folds: a file name tells nothing about the ground.
 
     Args:
         scenes: the scene of each of N tiles, in any order.
@@ -86,7 +84,7 @@ def split_by_scene(
         seed: decides between scenes of equal share.
 
     Returns:
-        N numbers of parts, from 0, or `TEST`, in the order of `scenes`.
+        N numbers of inner folds, from 0, or `TEST`, in the order of `scenes`.
 
     Raises:
         InputError: a named scene doesn't exist, is named in both lists, there are too few scenes for the
@@ -110,7 +108,7 @@ def split_by_scene(
 def split_by_tile(
     tiles: Sequence[str], *, n_folds: int, val_fraction: float, test_fraction: float, seed: int
 ) -> list[int]:
-    """Draw tiles at random for test and for part 0, which validates; deal the rest to n_folds - 2 more parts.
+    """Draw tiles at random for test and for inner fold 0, which validates; deal the rest to n_folds - 2 more.
 
     Neighbouring tiles of one slick end up on both sides, so scores on such a split are too good: `leakage`
     says how far. For comparison with others' figures only.
@@ -123,22 +121,22 @@ def split_by_tile(
         seed: of the draw.
 
     Returns:
-        N numbers of parts, from 0, or `TEST`, in the order of `tiles`.
+        N numbers of inner folds, from 0, or `TEST`, in the order of `tiles`.
 
     Raises:
         InputError: train or val is left without a tile.
     """
     drawn = _shuffled(tiles, seed)
     n_test, n_val = round(test_fraction * len(drawn)), round(val_fraction * len(drawn))
-    parts = [TEST] * n_test + [0] * n_val
-    parts += [1 + number % (n_folds - 2) for number in range(len(drawn) - len(parts))]
-    by_tile = dict(zip(drawn, parts, strict=True))
+    folds = [TEST] * n_test + [0] * n_val
+    folds += [1 + number % (n_folds - 2) for number in range(len(drawn) - len(folds))]
+    by_tile = dict(zip(drawn, folds, strict=True))
     return _checked([by_tile[tile] for tile in tiles])
 
 
-def split_of(part: int) -> str:
-    """What a part is to the first network: train, val or test."""
-    return {TEST: "test", 0: "val"}.get(part, "train")
+def split_of(inner_fold: int) -> str:
+    """What an inner fold is to the first network, train or val; or test."""
+    return {TEST: "test", 0: "val"}.get(inner_fold, "train")
 
 
 def leakage(table: pd.DataFrame) -> dict[str, float | None]:
@@ -168,7 +166,7 @@ def leakage(table: pd.DataFrame) -> dict[str, float | None]:
 
 
 def _scene_shares(names: Sequence[str], scenes: Sequence[str], class_pixels: Counts) -> Counts:
-    """(S, 2K+1): each scene's part of every class's pixels, of every class's tiles and of all tiles."""
+    """(S, 2K+1): each scene's share of every class's pixels, of every class's tiles and of all tiles."""
     foreground = class_pixels[:, 1:]
     counts = np.hstack([foreground, foreground > 0, np.ones((len(foreground), 1))]).astype(np.int64)
     number = {name: i for i, name in enumerate(names)}
@@ -184,53 +182,44 @@ def _even_out(shares: Counts, folds: Counts, n_folds: int) -> Counts:
     No fold is emptied: whatever fold its last scene went to, the sum would not fall, as no share is negative.
     """
     folds = folds.copy()
-    # Whole numbers, and sums of them far below 2^53: float64 holds them all exactly, and multiplies fastest.
-    vectors = shares.astype(np.float64)
-    norms = (vectors**2).sum(axis=1)
-    everyone = np.arange(len(vectors))
     while True:
-        members = folds == np.arange(n_folds)[:, None]
-        loads = members.astype(np.float64) @ vectors
-        onto = vectors @ loads.T  # (S, n_folds): scene . load of fold
-        rest = norms - onto[everyone, folds]
-        # Half the change of the sum if scene i goes to fold f, and if i and j change places; where that is
-        # no step at all, within one fold, these are |i|^2 and |i - j|^2, which never win.
-        move = onto + rest[:, None]
-        swap, one, other = _best_exchange(vectors, loads[folds], rest)
-        if min(move.min(), swap) >= 0:
+        loads = np.stack([shares[folds == fold].sum(axis=0) for fold in range(n_folds)])
+        moved, scene, fold = _best_move(shares, folds, loads)
+        exchanged, one, other = _best_exchange(shares, folds, loads)
+        if min(moved, exchanged) >= 0:
             return folds
-        if move.min() <= swap:
-            scene, fold = np.unravel_index(move.argmin(), move.shape)
+        if moved <= exchanged:
             folds[scene] = fold
         else:
             folds[[one, other]] = folds[[other, one]]
 
 
-def _best_exchange(
-    vectors: npt.NDArray[np.float64], loads: npt.NDArray[np.float64], rest: npt.NDArray[np.float64]
-) -> tuple[float, int, int]:
-    """The exchange of two scenes that helps most, the first of several: what it changes, and the scenes.
+def _best_move(shares: Counts, folds: Counts, loads: Counts) -> tuple[int, int, int]:
+    """The move that helps most, the first of several: half of what it changes the sum by, the scene and its new fold.
 
-    With x a scene's vector, L its fold's load and r its rest, the exchange of i and j changes half the sum by
-
-        x_i . L_j + x_j . L_i - 2 x_i . x_j + r_i + r_j
-
-    which is one product of the rows (x, L, r, 1) and (L - 2x, x, 1, r).
-
-    Args:
-        vectors: (S, F), of each scene.
-        loads: (S, F), of each scene's fold.
-        rest: (S,), |x|^2 - x . L.
+    A scene with shares x that goes from a fold with the load A to one with B changes half the sum by x . (B - A + x).
+    Where it stays that is |x|^2, which never wins.
     """
-    ones = np.ones(len(vectors))
-    left = np.column_stack([vectors, loads, rest, ones])
-    right = np.column_stack([loads - 2 * vectors, vectors, ones, rest]).T
-    best = (np.inf, 0, 0)
-    for start in range(0, len(left), _ROWS):  # all pairs at once would not fit in memory
-        change = left[start : start + _ROWS] @ right
-        one, other = np.unravel_index(change.argmin(), change.shape)
-        if change[one, other] < best[0]:
-            best = (float(change[one, other]), start + int(one), int(other))
+    best = (0, 0, 0)
+    for scene, (x, fold) in enumerate(zip(shares, folds, strict=True)):
+        change = (loads - loads[fold] + x) @ x
+        if change.min() < best[0]:
+            best = (int(change.min()), scene, int(change.argmin()))
+    return best
+
+
+def _best_exchange(shares: Counts, folds: Counts, loads: Counts) -> tuple[int, int, int]:
+    """The exchange that helps most, the first of several: half of what it changes the sum by, and the two scenes.
+
+    A scene that takes the place of another, whose shares are larger by d, from A to B, changes half the sum by
+    d . (A - B + d). Within one fold that is |d|^2, which never wins.
+    """
+    best = (0, 0, 0)
+    for one, fold in enumerate(folds):
+        larger = shares[one + 1 :] - shares[one]
+        change = (larger * (loads[fold] - loads[folds[one + 1 :]] + larger)).sum(axis=1)
+        if change.min(initial=0) < best[0]:
+            best = (int(change.min()), one, one + 1 + int(change.argmin()))
     return best
 
 
@@ -251,12 +240,12 @@ def _check_scene_names(known: set[str], test_scenes: Collection[str], val_scenes
         raise InputError("\n".join(faults))
 
 
-def _checked(parts: list[int]) -> list[int]:
-    splits = {split_of(part) for part in parts}
+def _checked(inner_folds: list[int]) -> list[int]:
+    splits = {split_of(fold) for fold in inner_folds}
     if empty := [split for split in ("train", "val") if split not in splits]:
         raise InputError(
             f"split: expected tiles in train and in val, found none in {' and '.join(empty)}; "
             "name fewer scenes in split.test_scenes and split.val_scenes (by scene), or change "
             "split.val_fraction and split.test_fraction (by tile)"
         )
-    return parts
+    return inner_folds

@@ -95,31 +95,31 @@ def test_the_seed_decides_between_equal_scenes():
     assert folds[0] == tuple(sorted(scene_folds(scenes[::-1], pixels, 4, 0).items()))
 
 
-def test_every_fold_tests_once_and_those_after_it_are_the_parts():
+def test_every_fold_tests_once_and_those_after_it_are_the_inner_folds():
     scenes, pixels = random_scenes(8)
     folds = scene_folds(scenes, pixels, 4, seed=1)
     for fold in range(4):
-        parts = split_by_scene(scenes, pixels, n_folds=4, fold=fold, seed=1)
+        inner = split_by_scene(scenes, pixels, n_folds=4, fold=fold, seed=1)
         number = {fold: TEST, (fold + 1) % 4: 0, (fold + 2) % 4: 1, (fold + 3) % 4: 2}
-        assert parts == [number[folds[scene]] for scene in scenes]
+        assert inner == [number[folds[scene]] for scene in scenes]
 
 
-def test_what_a_part_is_to_the_first_network():
-    assert [split_of(part) for part in (TEST, 0, 1, 2)] == ["test", "val", "train", "train"]
+def test_what_an_inner_fold_is_to_the_first_network():
+    assert [split_of(fold) for fold in (TEST, 0, 1, 2)] == ["test", "val", "train", "train"]
 
 
 def by_hand(**named):
     scenes, pixels = random_scenes(9, n_scenes=6)
-    parts = split_by_scene(scenes, pixels, n_folds=4, fold=0, seed=1, **named)
-    assert set(parts) == {TEST, *range(max(parts) + 1)}  # no number is left out
-    splits = [split_of(part) for part in parts]
+    inner = split_by_scene(scenes, pixels, n_folds=4, fold=0, seed=1, **named)
+    assert set(inner) == {TEST, *range(max(inner) + 1)}  # no number is left out
+    splits = [split_of(fold) for fold in inner]
     assert set(splits) == set(SPLITS)
     return {split: sorted({s for s, x in zip(scenes, splits, strict=True) if x == split}) for split in SPLITS}
 
 
 def test_scenes_named_by_hand_replace_the_folds():
-    parts = by_hand(test_scenes=["000001"], val_scenes=["000002", "000005"])
-    assert parts == {
+    splits = by_hand(test_scenes=["000001"], val_scenes=["000002", "000005"])
+    assert splits == {
         "test": ["000001"],
         "val": ["000002", "000005"],
         "train": ["000000", "000003", "000004"],
@@ -127,29 +127,29 @@ def test_scenes_named_by_hand_replace_the_folds():
 
 
 def test_one_list_by_hand_leaves_the_other_to_the_folds_of_the_rest():
-    parts = by_hand(test_scenes=["000001", "000003"])
-    assert parts["test"] == ["000001", "000003"]
-    assert len(parts["val"]) == 1  # four scenes are left for four folds
-    parts = by_hand(val_scenes=["000001", "000003"])
-    assert parts["val"] == ["000001", "000003"]
-    assert len(parts["test"]) == 1
+    splits = by_hand(test_scenes=["000001", "000003"])
+    assert splits["test"] == ["000001", "000003"]
+    assert len(splits["val"]) == 1  # four scenes are left for four folds
+    splits = by_hand(val_scenes=["000001", "000003"])
+    assert splits["val"] == ["000001", "000003"]
+    assert len(splits["test"]) == 1
 
 
 def test_scenes_named_by_hand_do_not_count_in_the_folds():
     scenes, pixels = random_scenes(10)
-    parts = split_by_scene(scenes, pixels, n_folds=3, fold=1, seed=1, test_scenes=["000000", "000001"])
+    inner = split_by_scene(scenes, pixels, n_folds=3, fold=1, seed=1, test_scenes=["000000", "000001"])
     folds = scene_folds(scenes[12:], pixels[12:], 3, seed=1)
-    assert parts == [TEST] * 12 + [(folds[scene] - 2) % 3 for scene in scenes[12:]]
+    assert inner == [TEST] * 12 + [(folds[scene] - 2) % 3 for scene in scenes[12:]]
 
 
 def test_with_both_lists_by_hand_the_rest_is_divided():
     scenes, pixels = random_scenes(10)
     named = {"test_scenes": ["000000"], "val_scenes": ["000001", "000002"]}
-    parts = split_by_scene(scenes, pixels, n_folds=5, fold=3, seed=1, **named)
-    assert parts[:18] == [TEST] * 6 + [0] * 12
-    assert set(parts[18:]) == {1, 2, 3}
+    inner = split_by_scene(scenes, pixels, n_folds=5, fold=3, seed=1, **named)
+    assert inner[:18] == [TEST] * 6 + [0] * 12
+    assert set(inner[18:]) == {1, 2, 3}
     few = split_by_scene(list("abcd"), np.ones((4, 2), int), n_folds=9, fold=0, seed=1, test_scenes="a", val_scenes="b")
-    assert sorted(few) == [TEST, 0, 1, 2]  # no more parts than scenes
+    assert sorted(few) == [TEST, 0, 1, 2]  # no more inner folds than scenes
 
 
 @pytest.mark.parametrize(
@@ -185,17 +185,17 @@ def test_every_fault_in_the_scene_names_is_named_at_once():
 def test_by_tile_gives_the_fractions_and_ignores_the_order():
     tiles = [f"t{number:03d}" for number in range(50)]
     shares = {"n_folds": 4, "val_fraction": 0.2, "test_fraction": 0.1}
-    parts = split_by_tile(tiles, **shares, seed=1)
-    assert {part: parts.count(part) for part in set(parts)} == {TEST: 5, 0: 10, 1: 18, 2: 17}
-    assert split_by_tile(tiles[::-1], **shares, seed=1) == parts[::-1]
-    assert split_by_tile(tiles, **shares, seed=2) != parts
+    inner = split_by_tile(tiles, **shares, seed=1)
+    assert {fold: inner.count(fold) for fold in set(inner)} == {TEST: 5, 0: 10, 1: 18, 2: 17}
+    assert split_by_tile(tiles[::-1], **shares, seed=1) == inner[::-1]
+    assert split_by_tile(tiles, **shares, seed=2) != inner
 
 
 def test_by_tile_draws_the_same_tiles_forever():
     """Golden: the draw rests on SHA-256 of seed and name, not on a library's random numbers."""
-    parts = split_by_tile(list("abcdefgh"), n_folds=3, val_fraction=0.25, test_fraction=0.25, seed=1)
+    inner = split_by_tile(list("abcdefgh"), n_folds=3, val_fraction=0.25, test_fraction=0.25, seed=1)
     # In the order of the hashes of "1 a", "1 b", ...: c and g, then a and b, then the others.
-    assert parts == [0, 0, TEST, 1, 1, 1, TEST, 1]
+    assert inner == [0, 0, TEST, 1, 1, 1, TEST, 1]
 
 
 def test_by_tile_needs_tiles_in_train_and_val():
@@ -263,24 +263,18 @@ def make_manifest(n_scenes=5, tiles_each=4):
     return pd.DataFrame(rows)
 
 
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def test_stage_writes_what_later_stages_read(folder):
+def test_stage_writes_what_later_stages_read(tmp_path):
     manifest = make_manifest()
-    write_inputs(folder, manifest, test_scenes=["000001"], val_scenes=["000002"])
-    stage.main()
-    table = pd.read_csv(folder / "data/split.csv", dtype=str)
-    assert table.columns.tolist() == ["tile", "scene", "split", "part"]
-    assert table.groupby("scene")["part"].first().isna().tolist() == [False, True, False, False, False]
-    assert set(table["part"].dropna()) == {"0", "1"}
+    write_inputs(tmp_path, manifest, test_scenes=["000001"], val_scenes=["000002"])
+    stage.main(tmp_path)
+    table = pd.read_csv(tmp_path / "data/split.csv", dtype=str)
+    assert table.columns.tolist() == ["tile", "scene", "split", "inner_fold"]
+    assert table.groupby("scene")["inner_fold"].first().isna().tolist() == [False, True, False, False, False]
+    assert set(table["inner_fold"].dropna()) == {"0", "1"}
     assert table["tile"].tolist() == manifest["tile"].tolist()
     assert table.groupby("scene")["split"].first().tolist() == ["train", "test", "val", "train", "train"]
     share = 46 / (4 * 90 + 46)
-    assert read_json(folder / "metrics/split.json") == {
+    assert read_json(tmp_path / "metrics/split.json") == {
         "split": {
             "tiles": {"train": 12, "val": 4, "test": 4},
             "scenes": {"train": 3, "val": 1, "test": 1},
@@ -292,44 +286,44 @@ def test_stage_writes_what_later_stages_read(folder):
             "leakage": {"val": 0.0, "test": 0.0},
         }
     }
-    assert (folder / "plots/split_pixels.csv").read_text() == (
+    assert (tmp_path / "plots/split_pixels.csv").read_text() == (
         "split,class,pixels,tiles\n"
         "train,oil,138,12\ntrain,gas,28,4\nval,oil,46,4\nval,gas,0,0\ntest,oil,46,4\ntest,gas,0,0\n"
     )
 
 
-def test_stage_warns_of_a_class_that_train_or_val_lacks(folder, capsys):
-    write_inputs(folder, make_manifest(), test_scenes=["000000"], val_scenes=["000002"])
-    stage.main()
+def test_stage_warns_of_a_class_that_train_or_val_lacks(tmp_path, capsys):
+    write_inputs(tmp_path, make_manifest(), test_scenes=["000000"], val_scenes=["000002"])
+    stage.main(tmp_path)
     assert capsys.readouterr().err.splitlines() == [
         "warning: gas has no pixel in train: it can't be learnt",
         "warning: gas has no pixel in val: it has no say in which epoch is kept",
     ]
 
 
-def test_stage_by_tile_leaks_and_tests_nothing(folder):
-    write_inputs(folder, make_manifest(), by="tile")
-    stage.main()
-    written = read_json(folder / "metrics/split.json")["split"]
+def test_stage_by_tile_leaks_and_tests_nothing(tmp_path):
+    write_inputs(tmp_path, make_manifest(), by="tile")
+    stage.main(tmp_path)
+    written = read_json(tmp_path / "metrics/split.json")["split"]
     assert written["tiles"] == {"train": 15, "val": 5, "test": 0}
     assert written["leakage"] == {"val": 1.0, "test": None}
     assert written["foreground_share"]["test"] is None
 
 
-def test_stage_takes_scenes_without_a_grid(folder):
+def test_stage_takes_scenes_without_a_grid(tmp_path):
     manifest = make_manifest()
     manifest[["row", "col"]] = ""
-    write_inputs(folder, manifest)
-    stage.main()
-    assert read_json(folder / "metrics/split.json")["split"]["leakage"] == {"val": None, "test": None}
+    write_inputs(tmp_path, manifest)
+    stage.main(tmp_path)
+    assert read_json(tmp_path / "metrics/split.json")["split"]["leakage"] == {"val": None, "test": None}
 
 
-def test_stage_writes_nothing_if_it_cannot_split(folder):
-    write_inputs(folder, make_manifest(n_scenes=2))
+def test_stage_writes_nothing_if_it_cannot_split(tmp_path):
+    write_inputs(tmp_path, make_manifest(n_scenes=2))
     with pytest.raises(InputError, match="found 3 folds for 2 scenes"):
-        stage.main()
-    assert sorted(path.name for path in folder.iterdir()) == ["data", "params.yaml"]
-    assert not (folder / "data/split.csv").exists()
+        stage.main(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "params.yaml"]
+    assert not (tmp_path / "data/split.csv").exists()
 
 
 @pytest.mark.parametrize(
@@ -361,16 +355,15 @@ def test_params_out_of_range(tmp_path, changes, message):
     assert message in str(caught.value)
 
 
-def test_exchanges_weighed_in_parts_give_the_same_folds(monkeypatch):
-    scenes, pixels = random_scenes(11, n_scenes=23)
-    at_once = scene_folds(scenes, pixels, 4, seed=1)
-    monkeypatch.setattr("seepseg.data.splits._ROWS", 3)
-    assert scene_folds(scenes, pixels, 4, seed=1) == at_once
-
-
 def test_folds_of_equal_scenes_are_the_same_forever():
     """Golden, with many steps of equal worth: the first of them is taken."""
     scenes = [f"s{number}" for number in range(12)]
     pixels = np.array([[0, 1 + number % 3, number % 2] for number in range(12)])
     folds = scene_folds(scenes, pixels, 3, seed=1)
     assert [folds[scene] for scene in scenes] == [2, 2, 0, 1, 2, 2, 1, 0, 1, 0, 0, 1]
+
+
+def test_of_a_move_and_an_exchange_of_equal_worth_the_move_is_taken():
+    """Golden: the two small scenes end up together."""
+    folds = scene_folds(["s0", "s1", "s2", "s3"], np.array([[0, 3], [0, 1], [0, 1], [0, 3]]), 3, seed=1)
+    assert folds == {"s0": 1, "s1": 2, "s2": 2, "s3": 0}

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from seepseg.base.errors import InputError
-from seepseg.data import loading as dataset
+from seepseg.data import loading
 from seepseg.data.loading import TileLoader, in_order
-from seepseg.data.packed import Packed, read_parts, read_split
+from seepseg.data.packed import Packed, read_inner_folds, read_split
 
 
 @pytest.fixture
@@ -31,8 +31,8 @@ def test_a_batch_holds_the_tiles_asked_for(packed):
 def test_tiles_that_stay_on_the_device_are_the_same(packed, monkeypatch):
     chosen = [np.array([2, 0]), np.array([2])]
     mapped = TileLoader(packed, np.array([0, 2]), torch.device("cpu"))
-    monkeypatch.setattr(dataset, "RESIDENT_CHUNK", 1)
-    monkeypatch.setattr(dataset, "_fits", lambda size, device: True)
+    monkeypatch.setattr(loading, "RESIDENT_CHUNK", 1)
+    monkeypatch.setattr(loading, "_fits", lambda size, device: True)
     resident = TileLoader(packed, np.array([0, 2]), torch.device("cpu"))
     assert resident._resident is not None and len(resident._resident.images) == 2
     for one, other in zip(mapped.batches(chosen), resident.batches(chosen), strict=True):
@@ -41,15 +41,15 @@ def test_tiles_that_stay_on_the_device_are_the_same(packed, monkeypatch):
 
 def test_split_gives_indices_by_name(packed, tmp_path):
     path = tmp_path / "split.csv"
-    path.write_text("tile,scene,split,part\na.1,a,train,1\na.2,a,val,0\nb.1,b,test,\n")
+    path.write_text("tile,scene,split,inner_fold\na.1,a,train,1\na.2,a,val,0\nb.1,b,test,\n")
     indices = {name: list(chosen) for name, chosen in read_split(packed, path).items()}
     assert indices == {"train": [0], "val": [1], "test": [2]}
-    assert [list(part) for part in read_parts(packed, path)] == [[1], [0]]
+    assert [list(rows) for rows in read_inner_folds(packed, path)] == [[1], [0]]
 
 
 def test_a_split_of_other_tiles_is_refused(packed, tmp_path):
     path = tmp_path / "split.csv"
-    path.write_text("tile,scene,split,part\na.1,a,train,1\n")
+    path.write_text("tile,scene,split,inner_fold\na.1,a,train,1\n")
     with pytest.raises(InputError, match="lists other tiles than the packed ones; run `dvc repro split`"):
         read_split(packed, path)
     with pytest.raises(InputError, match="is missing"):
