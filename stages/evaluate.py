@@ -1,34 +1,36 @@
-"""Evaluate: measure networks, namers and decision rule on the scenes that they never saw.
+"""Evaluate: measure the model on scenes that it was not trained on.
 
-Under val, those are the training scenes of all networks, each judged by a network and a namer that are blind to it;
-with the rule, which was fitted on them. Under test, they are the test scenes, judged by all together.
+Under oof, those are the training scenes, each through the network and the slick classifier that are out of fold there;
+post-processing was fitted on them. Under test, they are the test scenes, through all networks and classifiers together.
 
-Reads data/packed, data/split.csv, data/outlines and models/model.safetensors; takes the sections evaluate and outline
-of params.yaml. Writes metrics/evaluate.json; plots/confusion.csv, plots/pr.csv and plots/reliability.csv, counts and
-curves per split; data/predictions/scenes.json, the counts of each scene; and, for
-the pictures, data/predictions/pred.npy (uint8 classes) with data/predictions/tiles.csv (which tile each is, and its
-scores).
+Reads data/packed, data/split.csv, data/candidates and models/model.safetensors; takes the section evaluate of
+params.yaml. Writes metrics/evaluate.json; plots/confusion.csv, plots/pr.csv and plots/reliability.csv, counts and
+curves per split; data/predictions/scenes.json, the counts of each scene; and, for the pictures,
+data/predictions/pred.npy (uint8 classes, a row per packed tile) with data/predictions/tiles.csv (the tiles that are
+predicted, and their scores).
 """
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from annotated_types import Ge
-from seepseg.base.command import run_stage
-from seepseg.base.conventions import BACKGROUND, NODATA
-from seepseg.base.npy_stream import NpyStream
 
+from seepseg.base.conventions import BACKGROUND, NODATA
+from seepseg.base.errors import InputError
 from seepseg.base.files import atomic_path, write_csv, write_json
-from seepseg.base.params import load_params, param_block
+from seepseg.base.npy_stream import NpyStream
+from seepseg.base.params import load_params
+from seepseg.data.out_of_fold import out_of_fold_scenes
 from seepseg.data.packed import Packed, open_packed
 from seepseg.data.scenes import Scene
-from seepseg.detection.candidates import ARRAYS, FOLDER, OutlineParams, find_views, open_array, read_slicks
+from seepseg.detection.detector import Detector
 from seepseg.detection.model_file import load_model
-from seepseg.detection.postprocessing import judge_outlines, kept, named, paint
+from seepseg.detection.slick_table import read_slick_table
 from seepseg.evaluation.confusion import confusion_counts, scores
+from seepseg.evaluation.curves import PrHistogram
+from seepseg.evaluation.params import EvaluateParams
 from seepseg.evaluation.scene_counts import (
     SceneCounts,
     confusion_rows,
@@ -37,24 +39,20 @@ from seepseg.evaluation.scene_counts import (
     pooled_scores,
     reliability_curve,
 )
-from seepseg.models.network_file import check_classes
+from seepseg.models.trained_networks import check_classes
 
-MODEL = Path("models/model.safetensors")
-METRICS = Path("metrics/evaluate.json")
-CONFUSION = Path("plots/confusion.csv")
-PR = Path("plots/pr.csv")
-RELIABILITY = Path("plots/reliability.csv")
-PRED = Path("data/predictions/pred.npy")
-TILES = Path("data/predictions/tiles.csv")
-SCENES = Path("data/predictions/scenes.json")
-
-
-@param_block
-class EvaluateParams:
-    """Section `evaluate`; params.yaml says what each key does."""
-
-    bootstrap_samples: Annotated[int, Ge(1)]
-    seed: Annotated[int, Ge(0)]
+PARAMS = "params.yaml"
+PACKED = "data/packed"
+SPLIT = "data/split.csv"
+CANDIDATES = "data/candidates"
+MODEL = "models/model.safetensors"
+METRICS = "metrics/evaluate.json"
+CONFUSION = "plots/confusion.csv"
+PR = "plots/pr.csv"
+RELIABILITY = "plots/reliability.csv"
+PRED = "data/predictions/pred.npy"
+TILES = "data/predictions/tiles.csv"
+SCENES = "data/predictions/scenes.json"
 
 
 class SplitMeasures:
@@ -62,6 +60,7 @@ class SplitMeasures:
 
     Attributes:
         counts: of each scene.
+        curves: of all pixels.
         tiles: a row per tile, for the pictures.
     """
 
@@ -69,24 +68,39 @@ class SplitMeasures:
         self.packed = packed
         self.object_iou = object_iou
         self.counts: list[SceneCounts] = []
+        self.curves = PrHistogram(packed.class_names)
         self.tiles: list[dict[str, Any]] = []
 
-    def add(self, scene: Scene, pred: npt.NDArray[np.uint8], foreground: npt.NDArray[np.float16]) -> None:
-        """Count one scene with its predicted classes and the probabilities of any class, (N, h, w) each."""
+    def add(
+        self,
+        scene: Scene,
+        pred: npt.NDArray[np.uint8],
+        foreground: npt.NDArray[np.float16],
+        classes: npt.NDArray[np.uint8],
+    ) -> None:
+        """Count one scene.
+
+        Args:
+            scene: where its N tiles lie.
+            pred: uint8 (N, h, w), predicted classes.
+            foreground: float16 (N, h, w), probability of any class.
+            classes: uint8 (N, h, w), the networks' most probable class.
+        """
         num_classes = len(self.packed.class_names) + 1
         images, target = self.packed.images[scene.indices], self.packed.targets[scene.indices]
-        valid = images != NODATA
+        valid, probs = images != NODATA, foreground.astype(np.float32)
         self.counts.append(
             count_scene(
                 scene.name,
                 scene.stitch(pred),
                 scene.stitch(target),
                 scene.stitch(valid),
-                scene.stitch(foreground).astype(np.float32),
+                scene.stitch(probs),
                 num_classes,
                 self.object_iou,
             )
         )
+        self.curves.update(probs, classes, target, valid)
         for tile, index in enumerate(scene.indices.tolist()):
             table = confusion_counts(target[tile], pred[tile], valid[tile], num_classes)
             measured = scores(table, self.packed.class_names)
@@ -99,57 +113,62 @@ class SplitMeasures:
         pooled = np.sum([each.confusion for each in self.counts], axis=0)
         return confusion_rows(pooled, [BACKGROUND, *self.packed.class_names])
 
+    def precision_recall(self) -> pd.DataFrame:
+        """The curves of the networks, and the operating point of the whole model, as a row without a threshold."""
+        return pd.concat([self.curves.curve(), pd.DataFrame([operating_point(self.counts)])], ignore_index=True)
 
-def main() -> None:
+
+def main(root: Path = Path()) -> None:
     """Run the stage."""
-    params, object_iou = load_params(EvaluateParams, "evaluate"), load_params(OutlineParams, "outline").object_iou
-    packed = open_packed()
-    model = load_model(MODEL)
-    check_classes(MODEL, model.meta.class_names, packed.class_names, "train")
-    rule = model.rule
-    views = find_views(packed, len(model.networks))
-    tiles = sum(len(view.scene.indices) for view in views)
-    labels, foreground, by_pixel = (open_array(name, tiles) for name in ARRAYS)
-    outlined = judge_outlines(
-        read_slicks("outlined").drop(columns="split"), model.namers if rule.needs_namers else None
+    params = load_params(EvaluateParams, "evaluate", root / PARAMS)
+    packed, model = open_packed(root / PACKED), load_model(root / MODEL)
+    names = packed.class_names
+    check_classes(root / MODEL, model.class_names, names, "train")
+    labels, foreground, classes = (
+        _open_array(root / CANDIDATES / f"{name}.npy", packed) for name in ("labels", "foreground", "classes")
     )
-    stay, classes, scenes = kept(outlined, rule), named(outlined, rule), outlined.table["scene"].to_numpy()
-
+    detector = Detector.of_model(model)
+    table = read_slick_table(root / CANDIDATES / "candidates.csv", names).drop(columns="split")
+    slicks = detector.classify(table)
+    scene_of_slick = slicks.candidates.table["scene"].to_numpy()
     measures: dict[str, SplitMeasures] = {}
-    first = 0
-    with atomic_path(PRED) as partial, NpyStream.open(partial, "u1") as stream:
-        stream.write_header(tiles, packed.targets.shape[1:])
-        for number, (split, scene, _) in enumerate(views):
-            rows = slice(first, first + len(scene.indices))
-            first = rows.stop
-            here = scenes == number
-            pixels = by_pixel[rows] if rule.naming == "pixel" else None
-            pred = paint(labels[rows], stay[here], classes[here], pixels)
-            measures.setdefault(split, SplitMeasures(packed, object_iou)).add(scene, pred, foreground[rows])
-            stream.append(pred)
+    with atomic_path(root / PRED) as partial, NpyStream.open(partial, "u1") as stream:
+        stream.write_header(len(packed.targets), packed.targets.shape[1:])
+        for split, scene, _ in out_of_fold_scenes(packed, root / SPLIT, len(model.networks)):
+            rows, here = scene.indices, scene_of_slick == scene.name
+            pred = detector.draw(labels[rows], slicks.accepted[here], slicks.classes[here], classes[rows])
+            of_split = measures.setdefault(split, SplitMeasures(packed, params.object_iou))
+            of_split.add(scene, pred, foreground[rows], classes[rows])
+            stream.write_rows(rows.tolist(), pred)
 
     documents = {
-        name: pooled_scores(split.counts, packed.class_names, params.bootstrap_samples, params.seed)
+        name: pooled_scores(split.counts, names, params.bootstrap_samples, params.seed)
         for name, split in measures.items()
     }
-    write_csv(TILES, _by_split({name: pd.DataFrame(split.tiles) for name, split in measures.items()}))
-    write_csv(CONFUSION, _by_split({name: split.confusion() for name, split in measures.items()}))
-    write_csv(PR, _precision_recall(measures))
-    write_csv(RELIABILITY, _by_split({name: reliability_curve(split.counts) for name, split in measures.items()}))
-    write_json(SCENES, {name: [each.to_json() for each in split.counts] for name, split in measures.items()})
-    write_json(METRICS, documents)
+    write_csv(root / TILES, _by_split({name: pd.DataFrame(split.tiles) for name, split in measures.items()}))
+    write_csv(root / CONFUSION, _by_split({name: split.confusion() for name, split in measures.items()}))
+    write_csv(root / PR, _by_split({name: split.precision_recall() for name, split in measures.items()}))
+    write_csv(
+        root / RELIABILITY, _by_split({name: reliability_curve(split.counts) for name, split in measures.items()})
+    )
+    write_json(root / SCENES, {name: [each.to_json() for each in split.counts] for name, split in measures.items()})
+    write_json(root / METRICS, documents)
     for name, document in documents.items():
         print(_line(name, document))
 
 
-def _precision_recall(measures: dict[str, SplitMeasures]) -> pd.DataFrame:
-    """The curves of the networks, and the point where the decision rule stands, as a row without a threshold."""
-    curves = pd.read_csv(FOLDER / "curves.csv", dtype={"split": "str", "class": "str"}, keep_default_na=False)
-    tables = {}
-    for name, split in measures.items():
-        point = pd.DataFrame([operating_point(split.counts)])
-        tables[name] = pd.concat([curves[curves["split"] == name].drop(columns="split"), point], ignore_index=True)
-    return _by_split(tables)
+def _open_array(path: Path, packed: Packed) -> npt.NDArray[Any]:
+    """Open an array of detect, (N, H, W), without reading it into memory.
+
+    Raises:
+        InputError: the file is missing or of other tiles.
+    """
+    if not path.is_file():
+        raise InputError(f"{path} is missing: run `dvc repro detect`")
+    array: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    if array.shape != packed.targets.shape:
+        raise InputError(f"{path}: expected shape {packed.targets.shape}, found {array.shape}; run `dvc repro detect`")
+    return array
 
 
 def _by_split(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
@@ -168,7 +187,3 @@ def _line(split: str, document: dict[str, Any]) -> str:
         f"{split}: binary Dice {shown(document['binary_dice'])}, macro Dice {shown(document['macro_dice'])} "
         f"(by class {per_class}), object F1 {shown(document['object_f1'])}"
     )
-
-
-if __name__ == "__main__":
-    run_stage(main)

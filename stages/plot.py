@@ -1,10 +1,11 @@
 """Draw the pictures of a run, from files only.
 
 Reads data/packed, data/split.csv, data/predictions (pred.npy, tiles.csv) and, in plots/, class_balance.csv,
-history.csv, class_history.csv, confusion.csv, pr.csv, reliability.csv and names.csv, and metrics/evaluate.json. Takes
-the section `plot` of params.yaml. Writes PNG files into plots/: samples (training tiles with targets), class_balance,
-history, predictions (best, median and worst tiles by binary Dice), worst (more of those), confusion, names (the same,
-given the outlines), precision_recall and reliability.
+history.csv, class_history.csv, confusion.csv, annotated_confusion.csv, pr.csv and reliability.csv, and
+metrics/evaluate.json. Takes the section `plot` of params.yaml. Writes PNG files into plots/: samples (training tiles
+with targets), class_balance, history, predictions (best, median and worst tiles by binary Dice), worst (more of those),
+confusion, annotated_confusion (the same of annotated slicks, as the slick classifier classifies them),
+precision_recall and reliability.
 """
 
 from pathlib import Path
@@ -39,9 +40,12 @@ NAME_COLUMNS = dict.fromkeys(("tile", "scene", "split", "class", "actual", "pred
 class PlotParams:
     """How the pictures are drawn."""
 
-    n_tiles: Annotated[int, Ge(1), Le(48)]  # in the pictures of samples and predictions
-    n_worst: Annotated[int, Ge(1), Le(48)]  # in the picture of the worst tiles
-    dpi: Annotated[int, Ge(30), Le(600)]  # pixels per inch
+    n_tiles: Annotated[int, Ge(1), Le(48)] = 6
+    """tiles in the pictures of samples and of predictions; best, median and worst share them"""
+    n_worst: Annotated[int, Ge(1), Le(48)] = 12
+    """tiles in the picture of the worst"""
+    dpi: Annotated[int, Ge(30), Le(600)] = 100
+    """pixels per inch"""
 
 
 def main(root: Path = Path()) -> None:
@@ -50,7 +54,7 @@ def main(root: Path = Path()) -> None:
     packed = open_packed(root / PACKED)
     names = packed.class_names
     plots = root / PLOTS
-    ranking = _ranked(root / PREDICTIONS)
+    ranking = _ranked(root / PREDICTIONS, len(packed.images))
     curves = _read(plots / "history.csv"), _read(plots / "class_history.csv")
     pictures = {
         "samples": figures.samples_figure(_samples(packed, root / SPLIT, params.n_tiles), names),
@@ -59,7 +63,7 @@ def main(root: Path = Path()) -> None:
         "predictions": figures.predictions_figure(_predictions(packed, ranking, params.n_tiles), names),
         "worst": figures.predictions_figure(_worst(packed, ranking, params.n_worst), names),
         "confusion": figures.confusion_figure(_read(plots / "confusion.csv")),
-        "names": figures.confusion_figure(_read(plots / "names.csv")),
+        "annotated_confusion": figures.confusion_figure(_read(plots / "annotated_confusion.csv")),
         "precision_recall": figures.precision_recall_figure(_read(plots / "pr.csv"), names),
         "reliability": figures.reliability_figure(
             _read(plots / "reliability.csv"),
@@ -79,7 +83,7 @@ def _samples(packed: Packed, split: Path, n_tiles: int) -> list[Tile]:
 
 
 def _predictions(packed: Packed, ranking: Ranking, n_tiles: int) -> dict[str, list[Tile]]:
-    """Best, median and worst tiles of the test split, of the validation split where nothing is tested."""
+    """Best, median and worst tiles of the test split; where nothing is tested, of the predictions out of fold."""
     split, ranked, preds = ranking
     return {
         f"{group} ({split})": [_predicted_tile(packed, preds, ranked.iloc[rank]) for rank in ranks]
@@ -102,33 +106,29 @@ def _range(first: int, last: int) -> str:
     return str(first) if first == last else f"{first} to {last}"
 
 
-def _ranked(predictions: Path) -> Ranking:
-    """The split to show, its tiles from the best to the worst, with their rows `pred` in the predictions, and those."""
+def _ranked(predictions: Path, n_packed: int) -> Ranking:
+    """The split to show, its tiles from the best to the worst, and the predictions of all packed tiles."""
     tiles = _read(predictions / "tiles.csv")
-    preds = _map_predictions(predictions / "pred.npy", len(tiles))
-    split = "test" if (tiles["split"] == "test").any() else "val"
+    preds = _map_predictions(predictions / "pred.npy", n_packed)
+    split = "test" if (tiles["split"] == "test").any() else "oof"
     # Of equal Dice, such as 0, the larger slick ranks lower: the worst tile is the one that matters most.
-    ranked = (
-        tiles[(tiles["split"] == split) & tiles["binary_dice"].notna()]
-        .sort_values(["binary_dice", "slick_pixels", "tile"], ascending=[False, True, True])
-        .reset_index(names="pred")
+    ranked = tiles[(tiles["split"] == split) & tiles["binary_dice"].notna()].sort_values(
+        ["binary_dice", "slick_pixels", "tile"], ascending=[False, True, True]
     )
     return split, ranked, preds
 
 
 def _predicted_tile(packed: Packed, preds: npt.NDArray[np.uint8], row: pd.Series) -> Tile:
     title = f"{row['tile']} · Dice {row['binary_dice']:.2f}"
-    return Tile(title, packed.images[row["index"]], packed.targets[row["index"]], preds[row["pred"]])
+    return Tile(title, *(array[row["index"]] for array in (packed.images, packed.targets, preds)))
 
 
-def _map_predictions(path: Path, n_tiles: int) -> npt.NDArray[np.uint8]:
+def _map_predictions(path: Path, n_packed: int) -> npt.NDArray[np.uint8]:
     if not path.is_file():
         raise InputError(f"{path} is missing: run `dvc repro evaluate`")
     preds: npt.NDArray[np.uint8] = np.load(path, mmap_mode="r", allow_pickle=False)
-    if len(preds) != n_tiles:
-        raise InputError(
-            f"{path}: expected the {n_tiles} tiles of tiles.csv, found {len(preds)}; run `dvc repro evaluate`"
-        )
+    if len(preds) != n_packed:
+        raise InputError(f"{path}: expected the {n_packed} packed tiles, found {len(preds)}; run `dvc repro evaluate`")
     return preds
 
 

@@ -1,21 +1,21 @@
-"""Train: fit networks, each on all parts of the split but one; keep their last epoch, or the best one in validation.
+"""Train: fit networks, each on all inner folds but one; keep their last epoch, or the best one in validation.
 
-The part that a network never sees validates it. `train.networks` of them make one model: what they say of a tile is
-averaged, and together they tell of every training scene what a network says that never saw it. With one network, it
-trains on the split train and validates on val.
+The inner fold that a network is not trained on validates it. `train.networks` of them make one model: their
+probabilities are averaged, and for every training scene there is a network that was not trained on it, whose
+probabilities are out of fold. With one network, it trains on the split train and validates on val.
 
 Reads data/packed, data/split.csv and data/class_weights.json; takes the sections input, model, loss, sampling,
 augment and train of params.yaml. Writes models/networks.safetensors (of each network the epoch that `train.keep` says),
 plots/history.csv and plots/class_history.csv (measures by epoch, of all networks together) and metrics/train.json.
 
 Leaves a checkpoint in .checkpoints after each epoch, and on SIGTERM; run again with the same parameters, data and code,
-it goes on from there, and what comes of it is the same to the bit as without the stop.
+it goes on from there, and gives the same bits as without the stop.
 """
 
 import hashlib
 import os
 from contextlib import ExitStack
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from seepseg.base.distributed import ProcessGroup
 from seepseg.base.errors import InputError
 from seepseg.base.files import read_json, write_json
 from seepseg.base.params import load_params
-from seepseg.data.channels import InputMaker, InputParams, fit_input
+from seepseg.data.channels import InputParams
 from seepseg.data.packed import IMAGES, MANIFEST, TARGETS, Packed, open_packed, read_inner_folds
 from seepseg.losses import LossParams
 from seepseg.models import ModelParams
@@ -76,29 +76,28 @@ def main(root: Path = Path()) -> None:
     with join(params.devices, device) as group:
         make_deterministic(params.seed, params.threads, group.device)
         height, width = packed.images.shape[1:]
-        cheaper = f"lower train.batch_size ({params.batch_size} tiles of {height} x {width} pixels) or model.width"
+        tiles = f"{params.batch_size} tiles of {height} x {width} pixels"
+        cheaper = f"lower train.batch_size ({tiles}), or make the network smaller (model.{settings.model.name})"
         with explain_full_memory(group.device, cheaper):
             _train_all(root, settings, packed, folds, group)
 
 
 def _folds(packed: Packed, split: Path, networks: int) -> list[Fold]:
     """Rows of the tiles that each network trains on, and of those that validate it."""
-    parts = read_inner_folds(packed, split)
-    if networks > len(parts):
+    inner = read_inner_folds(packed, split)
+    if networks > len(inner):
         raise InputError(
-            f"train.networks: expected at most {len(parts)}, the parts that are not tested, found {networks}; "
+            f"train.networks: expected at most {len(inner)}, the inner folds of {split}, found {networks}; "
             "raise split.n_folds or lower train.networks"
         )
     return [
-        Fold(np.sort(np.concatenate([part for other, part in enumerate(parts) if other != number])), parts[number])
+        Fold(np.sort(np.concatenate([rows for other, rows in enumerate(inner) if other != number])), inner[number])
         for number in range(networks)
     ]
 
 
 def _train_all(root: Path, settings: Settings, packed: Packed, folds: list[Fold], group: ProcessGroup) -> None:
     """Train one network after the other, and write what came of them."""
-    trained_on = np.unique(np.concatenate([fold.train for fold in folds]))
-    spec = fit_input(settings.input, packed.manifest.iloc[trained_on])
     with ExitStack() as stack:
         stop = stack.enter_context(stop_requests())
         checkpoints = (
@@ -106,18 +105,16 @@ def _train_all(root: Path, settings: Settings, packed: Packed, folds: list[Fold]
             if group.is_main
             else None
         )
-        make_input, curves = InputMaker(spec, packed.manifest), (root / HISTORY, root / CLASS_HISTORY)
-        weights = read_json(root / CLASS_WEIGHTS)
-        trainer = Trainer(settings, packed, make_input, weights, curves, checkpoints, stop, group)
+        curves = root / HISTORY, root / CLASS_HISTORY
+        trainer = Trainer(settings, packed, read_json(root / CLASS_WEIGHTS), curves, checkpoints, stop, group)
         states = [trainer.train(number, fold) for number, fold in enumerate(folds)]
         if checkpoints is None:
             return
         meta = NetworksMeta(
-            # The encoder's first weights are in the weights now, and their path is a machine's.
-            model=replace(settings.model, encoder_weights=None),
+            model=settings.model.without_files(),  # whose weights went into the networks'
             networks=len(states),
             class_names=packed.class_names,
-            input=spec,
+            input=settings.input,
             data_fingerprint=hashlib.sha256((root / PACKED / MANIFEST).read_bytes()).hexdigest(),
         )
         save_networks(root / NETWORKS, states, meta)
@@ -135,8 +132,7 @@ def _fingerprint(root: Path, settings: Settings, group: ProcessGroup) -> str:
     """Name this training by its parameters, data and code."""
     packed = root / PACKED
     files = [packed / IMAGES, packed / TARGETS, packed / MANIFEST, root / SPLIT, root / CLASS_WEIGHTS]
-    if settings.model.encoder_weights is not None:
-        files.append(Path(settings.model.encoder_weights))
+    files += settings.model.network.files
     return fingerprint([getattr(settings, each.name) for each in fields(settings)], files, group.device.type)
 
 

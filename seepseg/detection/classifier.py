@@ -1,15 +1,14 @@
-"""Judge whole slicks by their properties: which class one is, and whether it is a slick or a look-alike.
+"""The slick classifier: from features of a whole slick to its class, and whether it is a slick or a look-alike.
 
-Small ensembles of neural networks learn that from the slicks that segmentation networks outline in scenes that they
-never saw, and from the annotated ones. There is one namer for each part of the training tiles, blind to that part, as
-there is one network, see `seepseg.data.packed.read_parts`.
+Small ensembles of neural networks learn that from candidates in scenes that the segmentation networks were not trained
+on, and from annotated slicks. There is one classifier for each inner fold, fitted without the slicks of that fold, as
+there is one network: what both say of that fold is out of fold.
 """
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Annotated, Any
+from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
@@ -21,47 +20,39 @@ from torch import Tensor, nn
 
 from seepseg.base.errors import InputError
 from seepseg.base.params import param_block
-from seepseg.base.tensor_file import Kind, open_tensors, write_tensors
 from seepseg.data.packed import PIXELS
+from seepseg.detection.slick_table import SLICK
 
-NAMERS = Kind("namers", 3, "write it anew with `dvc repro name`")
-CLIP = 4.0  # standard deviations; a property farther out than in training tells nothing more
+CLIP = 4.0  # standard deviations; a feature farther out than in training tells nothing more
 MIN_STD = 1e-6
-SLICK = ["scene", "slick"]  # columns that say which slick a row is of
 
 
 @param_block
-class NamingParams:
-    """Section `name` of params.yaml.
+class ClassifierParams:
+    """The slick classifier: small ensembles of neural networks on the features of slicks."""
 
-    Attributes:
-        members: networks whose probabilities are averaged.
-        hidden: units of each of the two hidden layers.
-        epochs: passes over the slicks.
-        batch_size: slicks a step, drawn for each member apart.
-        lr: of AdamW at the start; it falls to 0 in a straight line.
-        weight_decay: of AdamW.
-        dropout: share of hidden units that are left out at random.
-        noise: standard deviation of what is added to each property, in its standard deviations.
-        class_power: a slick weighs its class's number of slicks to minus this power.
-        area_power: times its area to this power: 1 is for pixels, 0 for slicks. So weighs, without the class, the share
-            of an outline that is annotated.
-        recurrence: whether a slick is also judged by what was annotated at its place in other training scenes.
-        seed: of the first weights and of all draws.
-    """
-
-    members: Annotated[int, Ge(1)]
-    hidden: Annotated[int, Ge(1)]
-    epochs: Annotated[int, Ge(1)]
-    batch_size: Annotated[int, Ge(1)]
-    lr: Annotated[float, Gt(0), Le(1)]
-    weight_decay: Annotated[float, Ge(0), Le(1)]
-    dropout: Annotated[float, Ge(0), Lt(1)]
-    noise: Annotated[float, Ge(0)]
-    class_power: Annotated[float, Ge(0), Le(1)]
-    area_power: Annotated[float, Ge(0), Le(1)]
-    recurrence: bool
-    seed: Annotated[int, Ge(0)]
+    members: Annotated[int, Ge(1)] = 16
+    """networks of an ensemble, whose probabilities are averaged"""
+    hidden: Annotated[int, Ge(1)] = 32
+    """units of each of the two hidden layers"""
+    epochs: Annotated[int, Ge(1)] = 150
+    """passes over the slicks"""
+    batch_size: Annotated[int, Ge(1)] = 64
+    """slicks a step, drawn for each member apart"""
+    lr: Annotated[float, Gt(0), Le(1)] = 3.0e-3
+    """of AdamW at the start; it falls to 0 in a straight line"""
+    weight_decay: Annotated[float, Ge(0), Le(1)] = 3.0e-2
+    """of AdamW"""
+    dropout: Annotated[float, Ge(0), Lt(1)] = 0.3
+    """share of hidden units that are left out at random"""
+    noise: Annotated[float, Ge(0)] = 0.1
+    """standard deviation of what is added to each feature, in its standard deviations"""
+    inverse_frequency_exponent: Annotated[float, Ge(0), Le(1)] = 0.7
+    """a slick weighs the number of slicks of its class to minus this power ..."""
+    area_exponent: Annotated[float, Ge(0), Le(1)] = 0.5
+    """... times its area to this power: 1 counts pixels, 0 slicks"""
+    seed: Annotated[int, Ge(0)] = 1
+    """of the first weights and of all draws"""
 
 
 class Ensemble(nn.Module):
@@ -69,13 +60,13 @@ class Ensemble(nn.Module):
 
     Args:
         members: E.
-        inputs: D, properties of a slick.
+        inputs: D, features of a slick.
         hidden: units of each hidden layer.
         outputs: K, classes.
         dropout: of hidden units, in training.
 
     Attributes:
-        mean: float32 (D,), of each property over the slicks of training.
+        mean: float32 (D,), of each feature over the slicks of training.
         std: likewise, the standard deviation.
     """
 
@@ -94,18 +85,18 @@ class Ensemble(nn.Module):
         self.register_buffer("std", torch.ones(inputs))
 
     def standardise(self, values: Tensor) -> Tensor:
-        """Properties (N, D) in standard deviations from their means."""
+        """Features (N, D) in standard deviations from their means."""
         return ((values - self.mean) / self.std).clamp(-CLIP, CLIP)
 
     @torch.inference_mode()
     def probs(self, values: Tensor) -> npt.NDArray[np.float64]:
-        """Probabilities of the classes, float64 (N, K), from properties (N, D)."""
+        """Probabilities of the classes, float64 (N, K), from features (N, D)."""
         logits = self(self.standardise(values).expand(len(self.weights[0]), -1, -1))  # (E, N, K)
         probs: npt.NDArray[np.float64] = logits.softmax(2).mean(0).double().numpy()
         return probs
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map standardised properties (E, N, D) to logits (E, N, K)."""
+        """Map standardised features (E, N, D) to logits (E, N, K)."""
         last = len(self.weights) - 1
         for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             x = torch.baddbmm(bias, x, weight)
@@ -115,105 +106,108 @@ class Ensemble(nn.Module):
 
 
 @param_block
-class NamersMeta:
-    """What belongs to the weights of namers.
+class ClassifierMeta:
+    """What belongs to the weights of slick classifiers.
 
     Attributes:
         class_names: names of the K classes, in the order of their target values.
-        features: names of the D properties, in the order of the inputs.
-        namers: how many there are, each blind to the part that has its number.
+        features: names of the D features, in the order of the inputs.
+        classifiers: how many there are, each fitted without the slicks of the inner fold of its number.
         members: of each ensemble.
         hidden: of its layers.
     """
 
     class_names: list[str]
     features: list[str]
-    namers: Annotated[int, Ge(1)]
+    classifiers: Annotated[int, Ge(1)]
     members: Annotated[int, Ge(1)]
     hidden: Annotated[int, Ge(1)]
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """What is thought of n outlined slicks.
+class SlickProbs:
+    """The probabilities of n slicks.
 
     Attributes:
-        classes: float64 (n, K), the probability of each class, if it is a slick.
-        found: float64 (n,), the probability that the outline matches an annotated slick.
-        share: float64 (n,), the share of its pixels that are expected to be annotated.
+        classes: float64 (n, K), of each class, if it is a slick.
+        p_slick: float64 (n,), that it matches an annotated slick.
+        pixel_precision: float64 (n,), expected share of its pixels that are annotated.
     """
 
     classes: npt.NDArray[np.float64]
-    found: npt.NDArray[np.float64]
-    share: npt.NDArray[np.float64]
+    p_slick: npt.NDArray[np.float64]
+    pixel_precision: npt.NDArray[np.float64]
 
 
-class Namer(nn.Module):
-    """Judges slicks by their properties.
+class SlickClassifier(nn.Module):
+    """Gives slicks their probabilities, by their features.
 
     Args:
         meta: how to build it.
         dropout: in training.
     """
 
-    def __init__(self, meta: NamersMeta, dropout: float = 0.0) -> None:
+    def __init__(self, meta: ClassifierMeta, dropout: float = 0.0) -> None:
         super().__init__()
         self.features = meta.features
-        self.classes, self.found, self.share = (
+        self.classes, self.p_slick, self.pixel_precision = (
             Ensemble(meta.members, len(meta.features), meta.hidden, outputs, dropout)
             for outputs in (len(meta.class_names), 2, 2)
         )
         self.eval()
 
-    def judge(self, measured: pd.DataFrame) -> Judgement:
-        """Judge slicks.
+    def probs(self, table: pd.DataFrame) -> SlickProbs:
+        """The probabilities of slicks.
 
         Args:
-            measured: n rows, see `seepseg.detection.candidates.slick_table`; further columns are ignored.
+            table: n rows, see `seepseg.detection.features.slick_features`; further columns are ignored.
         """
-        values = _values(measured, self.features)
-        return Judgement(self.classes.probs(values), self.found.probs(values)[:, 1], self.share.probs(values)[:, 1])
+        values = _values(table, self.features)
+        return SlickProbs(
+            self.classes.probs(values), self.p_slick.probs(values)[:, 1], self.pixel_precision.probs(values)[:, 1]
+        )
 
 
-def fit_namer(
-    annotated: pd.DataFrame, outlined: pd.DataFrame, meta: NamersMeta, params: NamingParams, min_iou: float
-) -> Namer:
-    """Learn to judge slicks.
+def fit_classifier(
+    annotated: pd.DataFrame, candidates: pd.DataFrame, meta: ClassifierMeta, params: ClassifierParams, min_iou: float
+) -> SlickClassifier:
+    """Learn to classify slicks.
 
     Args:
-        annotated: rows of `seepseg.detection.candidates.slick_table`, of annotated slicks: what classes look like.
-        outlined: likewise, of those that networks outline: what look-alikes look like. Without any, only classes are
-            learnt.
+        annotated: rows of features, and of `seepseg.detection.matching.match_slicks`, of annotated slicks: what classes
+            look like.
+        candidates: likewise, of candidates: what look-alikes look like. Without any, only classes are learnt.
         meta: what to build.
-        params: section `name`.
-        min_iou: with an annotated slick, from which an outline matches it.
+        params: section `classify`.
+        min_iou: with an annotated slick, from which a candidate matches it.
 
     Raises:
         InputError: there is no annotated slick to learn from.
     """
     if not len(annotated):
-        raise InputError("name: expected annotated slicks in the training tiles, found none; see data/split.csv")
+        raise InputError("classify: expected annotated slicks in the training tiles, found none; see data/split.csv")
     torch.manual_seed(params.seed)  # of the first weights and of dropout
-    namer = Namer(meta, params.dropout)
+    classifier = SlickClassifier(meta, params.dropout)
     generator = torch.Generator().manual_seed(params.seed)
 
     pixels = annotated[[PIXELS + name for name in meta.class_names]].to_numpy(np.float64)
     classes = pixels.argmax(axis=1)
     sizes = np.bincount(classes, minlength=pixels.shape[1]).clip(min=1).astype(np.float64)
-    weight = sizes[classes] ** -params.class_power * pixels.sum(axis=1) ** params.area_power
-    _fit(namer.classes, _values(annotated, meta.features), np.eye(pixels.shape[1])[classes], weight, params, generator)
+    weight = sizes[classes] ** -params.inverse_frequency_exponent * pixels.sum(axis=1) ** params.area_exponent
+    one_hot = np.eye(pixels.shape[1])[classes]
+    _fit(classifier.classes, _values(annotated, meta.features), one_hot, weight, params, generator)
 
-    if not len(outlined):
-        return namer
-    values, areas = _values(outlined, meta.features), outlined["area"].to_numpy(np.float64)
-    found = (outlined["iou"] >= min_iou).to_numpy(np.float64)
-    share = outlined[[PIXELS + name for name in meta.class_names]].to_numpy(np.float64).sum(axis=1) / areas
-    _fit(namer.found, values, _either(found), np.ones(len(values)), params, generator)
-    _fit(namer.share, values, _either(share), areas**params.area_power, params, generator)
-    return namer
+    if not len(candidates):
+        return classifier
+    values, areas = _values(candidates, meta.features), candidates["area"].to_numpy(np.float64)
+    matches = (candidates["iou"] >= min_iou).to_numpy(np.float64)
+    share = candidates[[PIXELS + name for name in meta.class_names]].to_numpy(np.float64).sum(axis=1) / areas
+    _fit(classifier.p_slick, values, _no_and_yes(matches), np.ones(len(values)), params, generator)
+    _fit(classifier.pixel_precision, values, _no_and_yes(share), areas**params.area_exponent, params, generator)
+    return classifier
 
 
-def _either(yes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _no_and_yes(yes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Probabilities (n,) as those of no and yes, (n, 2)."""
     return np.stack([1 - yes, yes], axis=1)
 
@@ -227,10 +221,10 @@ def _fit(
     values: Tensor,
     target: npt.NDArray[np.float64],
     weight: npt.NDArray[np.float64],
-    params: NamingParams,
+    params: ClassifierParams,
     generator: torch.Generator,
 ) -> None:
-    """Train an ensemble on properties (n, D), probabilities of the outputs (n, O) and weights (n,)."""
+    """Train an ensemble on features (n, D), probabilities of the outputs (n, O) and weights (n,)."""
     ensemble.mean.copy_(values.mean(0))
     ensemble.std.copy_(values.std(0, correction=0).clamp(min=MIN_STD))
     x, y, w = ensemble.standardise(values), torch.from_numpy(target).float(), torch.from_numpy(weight / weight.mean())
@@ -250,14 +244,14 @@ def _fit(
     ensemble.eval()
 
 
-def judge_all(namers: Sequence[Namer], table: pd.DataFrame) -> Judgement:
-    """Judge each slick of a table by what the namers say, each of the rows of the network with its number.
+def average_probs(classifiers: Sequence[SlickClassifier], table: pd.DataFrame) -> SlickProbs:
+    """The probabilities of each slick of a table, each row by the classifier of its network's number.
 
-    A slick that several networks have seen has a row for each: the mean of what is said of them counts.
+    A slick that several networks have seen has a row for each, and gets the mean of their probabilities.
 
     Args:
-        namers: each blind to a part.
-        table: rows of `seepseg.detection.candidates.slick_table`, sorted by slick, see there.
+        classifiers: of the inner folds.
+        table: rows of features with a column `scene`, sorted by slick.
 
     Returns:
         Of each slick, in the order of the table.
@@ -265,34 +259,15 @@ def judge_all(namers: Sequence[Namer], table: pd.DataFrame) -> Judgement:
     numbers = table.groupby(SLICK, sort=False).ngroup().to_numpy()
     networks, n = table["network"].to_numpy(), len(table.drop_duplicates(SLICK))
     rows = np.bincount(numbers, minlength=n)
-    sums = [np.zeros((n, namers[0].classes.biases[-1].shape[-1])), np.zeros(n), np.zeros(n)]
-    for network, namer in enumerate(namers):
+    sums = [np.zeros((n, classifiers[0].classes.biases[-1].shape[-1])), np.zeros(n), np.zeros(n)]
+    for network, classifier in enumerate(classifiers):
         chosen = networks == network
-        said = namer.judge(table[chosen])
-        for total, values in zip(sums, (said.classes, said.found, said.share), strict=True):
+        probs = classifier.probs(table[chosen])
+        for total, values in zip(sums, (probs.classes, probs.p_slick, probs.pixel_precision), strict=True):
             np.add.at(total, numbers[chosen], values)
-    classes, found, share = (total / rows.reshape(-1, *[1] * (total.ndim - 1)) for total in sums)
-    return Judgement(classes, found, share)
+    return SlickProbs(*(total / rows.reshape(-1, *[1] * (total.ndim - 1)) for total in sums))
 
 
-def save_namers(path: Path, namers: Sequence[Namer], meta: NamersMeta) -> None:
-    """Write namers; the same namers give the same bytes."""
-    write_tensors(path, NAMERS, nn.ModuleList(namers).state_dict(), asdict(meta))
-
-
-def load_namers(path: Path) -> tuple[list[Namer], NamersMeta]:
-    """Read namers.
-
-    Raises:
-        InputError: the file is missing, damaged, of another kind or version, or not what it says of itself.
-    """
-    with open_tensors(path, NAMERS) as file:
-        meta = file.parse(NamersMeta)
-        file.check_count("namers", meta.namers)
-        namers: Any = file.read_module(lambda: build_namers(meta))
-        return list(namers), meta
-
-
-def build_namers(meta: NamersMeta) -> nn.ModuleList:
-    """The namers, with any weights."""
-    return nn.ModuleList(Namer(meta) for _ in range(meta.namers))
+def build_classifiers(meta: ClassifierMeta) -> nn.ModuleList:
+    """The classifiers, with any weights."""
+    return nn.ModuleList(SlickClassifier(meta) for _ in range(meta.classifiers))

@@ -1,11 +1,14 @@
-"""Measurable properties of slicks: shape, contrast, the sea around, how many slicks there are near.
+"""Features of slicks, plain numbers that a classifier can take: shape, contrast, the sea around, what networks say.
 
-What a slick is called depends on more than its own pixels: on how bright and how rough the sea is beside it, and
-whether it comes in swarms. So slicks are measured in whole scenes, put together from their tiles, and each property is
-a plain number that a classifier can take.
+What class a slick is of depends on more than its own pixels: on how bright and how rough the sea is beside it, and
+whether it comes in swarms. So slicks are measured in whole scenes, put together from their tiles.
+
+To add a feature, add an entry to the dict that `_shapes`, `_surroundings` or `network_features` returns: the classifier
+takes all that is there, by name. Bearing, the number of neighbours and the distances to them, to bright targets such as
+ships, and to no-data were measured too; on scenes held out, classes were no better with them.
 """
 
-from typing import Literal
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -13,50 +16,79 @@ import pandas as pd
 from scipy import ndimage
 
 from seepseg.base.conventions import NODATA
+from seepseg.detection.candidates import log_odds
+from seepseg.detection.slick_table import LOG_SHARE
+from seepseg.detection.tta import SceneProbs
 from seepseg.evaluation.objects import Labels
 
 Floats = npt.NDArray[np.float32]
-
-CONNECTIVITY: Literal[8] = 8  # of the pixels of a slick
 
 # Scales of the sea around a slick, as standard deviations of Gaussians in pixels.
 NEAR, AROUND, WIDE = 8.0, 30.0, 100.0
 CROWD, REGION = 60.0, 150.0  # of the share of the surface that slicks cover
 COARSE_FROM = 16.0  # blurs of at least this are computed on means of blocks of pixels
 
-# Bearing, the number of neighbours and the distances to them, to bright targets such as ships, and to no-data were
-# measured too; on scenes held out, names were no better with them.
-FEATURES = (
-    # Shape, in pixels.
-    "log_area", "length", "width", "elongation", "half_width", "mean_half_width", "perimeter_per_area", "box_fill",
-    "box_side",
-    # Contrast, in intensity; of the smoothed image, against the sea near or around.
-    "intensity", "contrast_near", "contrast", "contrast_low", "contrast_std", "edge", "contrast_in_stds",
-    # Sea beside the slick.
-    "sea_near", "sea_around", "sea_wide", "sea_std", "sea_texture",
-    # Shares of the surface around that slicks cover.
-    "cover_near", "cover_wide",
-)  # fmt: skip
+TINY = 1e-4  # a class that a network rules out may still be the right one
+ABOVE = (0.5, 0.7, 0.85, 0.95, 0.98)  # of the shares of a slick above these probabilities
 
 
-def measure_slicks(image: npt.NDArray[np.uint16], labels: Labels, n: int) -> pd.DataFrame:
-    """Measure each slick of a scene.
+def slick_features(
+    image: npt.NDArray[np.uint16], probs: Mapping[int, SceneProbs], labels: Labels, n: int, class_names: Sequence[str]
+) -> pd.DataFrame:
+    """Measure the slicks of a scene.
 
     Args:
         image: uint16 (H, W), the stitched scene, `NODATA` where nothing was seen.
+        probs: of each network, by its number.
         labels: int32 (H, W), 1..n on the slicks, which cover valid pixels only, 0 elsewhere.
         n: number of slicks.
+        class_names: the K classes.
 
     Returns:
-        float32, a row per slick in the order of its number, a column for each of `FEATURES`; intensities in the
-        image's units.
+        A row for each slick and network, slick by slick: `slick` (1..n), `network` and `area` in pixels; then the
+        features, float32, intensities in the image's units, lengths in pixels.
     """
-    if not n:
-        return pd.DataFrame(columns=list(FEATURES), dtype=np.float32)
+    of_image = image_features(image, labels, n)
+    keys = pd.DataFrame({"slick": np.arange(1, n + 1), "area": np.bincount(labels.ravel(), minlength=n + 1)[1:]})
+    tables = [
+        pd.concat([keys.assign(network=number), of_image, network_features(each, labels, n, class_names)], axis=1)
+        for number, each in probs.items()
+    ]
+    return pd.concat(tables).sort_values(["slick", "network"], kind="stable").reset_index(drop=True)
+
+
+def image_features(image: npt.NDArray[np.uint16], labels: Labels, n: int) -> pd.DataFrame:
+    """Shape, contrast and surroundings of each slick: float32, a row per slick; args as in `slick_features`."""
     y, x = labels.nonzero()
     number = labels[y, x] - 1
-    measured = {**_shapes(labels, y, x, number, n), **_surroundings(image, labels, y, x, number, n)}
-    return pd.DataFrame(measured)[list(FEATURES)].astype(np.float32)
+    return pd.DataFrame({**_shapes(labels, y, x, number, n), **_surroundings(image, labels, y, x, number, n)}).astype(
+        np.float32
+    )
+
+
+def network_features(probs: SceneProbs, labels: Labels, n: int, class_names: Sequence[str]) -> pd.DataFrame:
+    """The probabilities of one network over each slick: float32, a row per slick; args as in `slick_features`."""
+    on_slick = labels > 0
+    number, p = labels[on_slick] - 1, probs.foreground[on_slick]
+    area = np.bincount(number, minlength=n)
+    peak = np.zeros(n, np.float32)
+    np.maximum.at(peak, number, p)
+    measured = {
+        "prob_mean": np.bincount(number, weights=p, minlength=n) / area,
+        "log_odds_mean": np.bincount(number, weights=log_odds(p), minlength=n) / area,
+        "prob_peak": peak,
+        "log_odds_peak": log_odds(peak),
+    }
+    for level in ABOVE:
+        measured[f"above_{round(100 * level)}"] = np.bincount(number, weights=p >= level, minlength=n) / area
+    in_tiles = probs.scene.cut(labels)
+    on_tile = in_tiles > 0
+    cells = in_tiles[on_tile] - 1
+    sums = [np.bincount(cells, weights=tiles[on_tile], minlength=n) for tiles in probs.class_probs.swapaxes(0, 1)]
+    shares = np.stack(sums) / np.maximum(np.sum(sums, axis=0), TINY)
+    for name, share in zip(class_names, shares, strict=True):
+        measured[LOG_SHARE + name] = np.log(np.maximum(share, TINY))
+    return pd.DataFrame(measured).astype(np.float32)
 
 
 def _shapes(
@@ -80,6 +112,7 @@ def _shapes(
         box_fill[index], box_side[index] = mask.mean(), sum(mask.shape) / 2
 
     return {
+        # In pixels.
         "log_area": np.log(area),
         "length": length,
         "width": width,
@@ -123,18 +156,22 @@ def _surroundings(
     mean_contrast, mean_sea_std = mean(contrast), mean(sea_std[at])
     slicks = (labels > 0).astype(np.float32)
     return {
+        # Of the smoothed image.
         "intensity": mean(smooth[at]),
+        # Against the sea near or around.
         "contrast_near": mean(smooth[at] - near[at]),
         "contrast": mean_contrast,
         "contrast_low": contrast_low,
         "contrast_std": np.sqrt(np.maximum(mean(contrast**2) - mean_contrast**2, 0)),
         "edge": mean(edge[at]),
         "contrast_in_stds": mean_contrast / np.maximum(mean_sea_std, 1),
+        # Sea beside the slick.
         "sea_near": mean(near[at]),
         "sea_around": mean(around[at]),
         "sea_wide": mean(wide[at]),
         "sea_std": mean_sea_std,
         "sea_texture": mean(texture[at]),
+        # Shares of the surface around that slicks cover.
         "cover_near": mean(_blur(slicks, None, CROWD)[at]),
         "cover_wide": mean(_blur(slicks, None, REGION)[at]),
     }

@@ -1,4 +1,4 @@
-"""Model files: networks, namers and decision rule in one file, all that it takes to name the slicks of a new scene."""
+"""Model files: networks, slick classifiers and post-processing in one file, all that a new scene needs."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -9,28 +9,13 @@ from torch import nn
 
 from seepseg.base.params import param_block
 from seepseg.base.tensor_file import Kind, open_tensors, write_tensors
-from seepseg.detection.classifier import Namer, NamersMeta, build_namers
-from seepseg.detection.postprocessing import DecisionRule
-from seepseg.models.network_file import NetworksMeta, build_networks
+from seepseg.detection.classifier import ClassifierMeta, SlickClassifier, build_classifiers
+from seepseg.detection.postprocessing import Postprocessing
+from seepseg.detection.proposal import ProposalParams
+from seepseg.models.network_file import NetworksMeta
+from seepseg.models.trained_networks import build_networks
 
-MODEL = Kind("model", 1, "write it anew with `dvc repro decide`, or have it sent again")
-
-
-@dataclass(frozen=True)
-class Model:
-    """What outlines the slicks of a scene and names them.
-
-    Attributes:
-        networks: outline.
-        meta: what belongs to them: class names, input, and more.
-        namers: judge the outlines, each blind to what the network of its number is blind to.
-        rule: decides which of them stay, and what they are called.
-    """
-
-    networks: nn.ModuleList
-    meta: NetworksMeta
-    namers: Sequence[Namer]
-    rule: DecisionRule
+MODEL = Kind("model", 2, "write it anew with `dvc repro classify`, or have it sent again")
 
 
 @param_block
@@ -39,38 +24,56 @@ class ModelMeta:
 
     Attributes:
         networks: how to build and feed the networks; class names and data.
-        namers: how to build the namers.
-        rule: for their judgements.
+        proposal: how candidates are proposed, for which the classifiers were fitted.
+        classifiers: how to build the classifiers.
+        postprocessing: for their probabilities.
     """
 
     networks: NetworksMeta
-    namers: NamersMeta
-    rule: DecisionRule
+    proposal: ProposalParams
+    classifiers: ClassifierMeta
+    postprocessing: Postprocessing
 
     def __post_init__(self) -> None:
         names, count = self.networks.class_names, self.networks.networks
-        if self.namers.class_names != names:
-            raise ValueError(f"namers of the networks' classes {names}, found {self.namers.class_names}")
-        if self.namers.namers != count:
-            raise ValueError(f"a namer for each of {count} networks, found {self.namers.namers}")
-        if len(self.rule.class_weights) != len(names):
-            raise ValueError(f"a rule with weights of {len(names)} classes, found {len(self.rule.class_weights)}")
+        if self.classifiers.class_names != names:
+            raise ValueError(f"classifiers of the networks' classes {names}, found {self.classifiers.class_names}")
+        if self.classifiers.classifiers != count:
+            raise ValueError(f"a classifier for each of {count} networks, found {self.classifiers.classifiers}")
+        if len(self.postprocessing.class_weights) != len(names):
+            found = len(self.postprocessing.class_weights)
+            raise ValueError(f"post-processing with weights of {len(names)} classes, found {found}")
 
 
-def save_model(path: Path, model: Model, namers: NamersMeta) -> None:
+@dataclass(frozen=True)
+class Model:
+    """What finds the slicks of a scene and classifies them.
+
+    Attributes:
+        meta: all but the weights.
+        networks: propose candidates.
+        classifiers: give them probabilities; classifier i was fitted without what network i was not trained on.
+    """
+
+    meta: ModelMeta
+    networks: Sequence[nn.Module]
+    classifiers: Sequence[SlickClassifier]
+
+    @property
+    def class_names(self) -> list[str]:
+        """Names of the K classes, in the order of their target values."""
+        return self.meta.networks.class_names
+
+
+def save_model(path: Path, model: Model) -> None:
     """Write a model file; the same model gives the same bytes.
 
     Args:
         path: ends in `.safetensors`.
         model: the whole.
-        namers: what belongs to its namers.
-
-    Raises:
-        ValueError: its parts don't belong together.
     """
-    meta = ModelMeta(networks=model.meta, namers=namers, rule=model.rule)
-    modules = nn.ModuleDict({"networks": model.networks, "namers": nn.ModuleList(model.namers)})
-    write_tensors(path, MODEL, modules.state_dict(), asdict(meta))
+    parts = {"networks": nn.ModuleList(model.networks), "classifiers": nn.ModuleList(model.classifiers)}
+    write_tensors(path, MODEL, nn.ModuleDict(parts).state_dict(), asdict(model.meta))
 
 
 def load_model(path: Path) -> Model:
@@ -87,7 +90,9 @@ def load_model(path: Path) -> Model:
         file.check_count("networks", meta.networks.networks)
 
         def build() -> nn.ModuleDict:
-            return nn.ModuleDict({"networks": build_networks(meta.networks), "namers": build_namers(meta.namers)})
+            return nn.ModuleDict(
+                {"networks": build_networks(meta.networks), "classifiers": build_classifiers(meta.classifiers)}
+            )
 
         modules: Any = file.read_module(build)
-        return Model(modules["networks"], meta.networks, list(modules["namers"]), meta.rule)
+        return Model(meta, list(modules["networks"]), list(modules["classifiers"]))

@@ -1,10 +1,10 @@
-"""Run a network over whole scenes: several looks at each pixel, with the scene's own statistics in the norms.
+"""Test-time augmentation: a network over a whole scene, several times at each pixel, with norms adapted to the scene.
 
-Neither needs a label, and both help on scenes that a network never saw:
+Neither needs a label, and both help on scenes that a network was not trained on:
 
-- A tile ends where the grid says, in the middle of slicks. Looks are therefore shifted by half a tile against each
-  other, and mirrored, so that what one sees at its edge another sees in its middle.
-- A scene's wind and incidence angle change what the layers of a network see from what they saw in training. Its batch
+- A tile ends where the grid says, in the middle of slicks. The passes are therefore shifted by half a tile against each
+  other, and mirrored, so that what is at the edge of one tile is in the middle of another.
+- A scene's wind and incidence angle change what the layers of a network get from what they got in training. Its batch
   norms therefore take mean and variance from the scene, as far as it has tiles enough to tell them.
 """
 
@@ -13,7 +13,6 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -24,11 +23,11 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from seepseg.base.conventions import NODATA
 from seepseg.data.channels import InputMaker
 from seepseg.data.scenes import Scene
-from seepseg.detection.runtime import Backend, prepare
+from seepseg.detection.proposal import Backend, Tta
+from seepseg.detection.runtime import prepare
 from seepseg.models.heads import Head, class_probs, foreground_probs
 
-Looks = Literal[1, 4, 8]
-# Of the looks, in half tiles; each is mirrored in its own way, too.
+# Of the passes, in half tiles; each is mirrored in its own way, too.
 SHIFTS = ((0, 0), (1, 1), (0, 1), (1, 0))
 
 Images = npt.NDArray[np.uint16]
@@ -36,7 +35,7 @@ Images = npt.NDArray[np.uint16]
 
 @dataclass(frozen=True)
 class SceneProbs:
-    """What a network says of a scene.
+    """The probabilities that a network gives a scene.
 
     Attributes:
         scene: where its N tiles lie.
@@ -61,10 +60,9 @@ class ScenePredictor:
         device: where to compute.
         dtype: reduced precision to compute in, `None` for float32.
         backend: what computes; see `seepseg.detection.runtime.prepare`.
-        key: the parameter that it comes from, for messages.
-        looks: at each pixel: 1 is the tile alone; 4 are shifted by half a tile along neither, both or one of the axes,
-            and mirrored along neither, one or both; 8 the same once more with rows and columns exchanged.
-        adapt_tiles: the statistics of training weigh as much in the norms as so many tiles of the scene; 0 leaves
+        tta: passes over each pixel: 1 is the tile alone; 4 are shifted by half a tile along neither, both or one of the
+            axes, and mirrored along neither, one or both; 8 the same once more with rows and columns exchanged.
+        norm_prior_tiles: the statistics of training weigh as much in the norms as so many tiles of the scene; 0 leaves
             them alone.
     """
 
@@ -75,9 +73,8 @@ class ScenePredictor:
     device: torch.device
     dtype: torch.dtype | None
     backend: Backend
-    key: str
-    looks: Looks
-    adapt_tiles: int
+    tta: Tta
+    norm_prior_tiles: int
 
     @torch.inference_mode()
     def predict(self, scene: Scene, images: Images) -> SceneProbs:
@@ -87,8 +84,8 @@ class ScenePredictor:
             scene: where its N tiles lie.
             images: uint16 (N, h, w), the tiles.
         """
-        network = self._prepare(self._adapted(scene, images)) if self.adapt_tiles else self._as_trained
-        total, weights = self._look(network, scene, images)
+        network = self._prepare(self._adapted(scene, images)) if self.norm_prior_tiles else self._as_trained
+        total, weights = self._sum_passes(network, scene, images)
         foreground, classes = [], []
         for logits, weight, image in zip(total, weights, images, strict=True):
             mean = (logits / weight.clamp(min=1e-6))[None].to(self.device)  # (1, C, h, w)
@@ -102,51 +99,51 @@ class ScenePredictor:
         return self._prepare(self.network)
 
     def _prepare(self, network: nn.Module) -> nn.Module:
-        return prepare(network, self.backend, self.device, self.key)
+        return prepare(network, self.backend, self.device)
 
-    def _look(self, network: nn.Module, scene: Scene, images: Images) -> tuple[Tensor, Tensor]:
+    def _sum_passes(self, network: nn.Module, scene: Scene, images: Images) -> tuple[Tensor, Tensor]:
         """Sums of the weighted logits, float32 (N, C, h, w), and of the weights, (N, h, w), tile by tile.
 
-        A look weighs what share of it was seen: one that lies half outside of the scene knows less.
+        A window weighs what share of it was seen: one that lies half outside of the scene knows less.
         """
         height, width = scene.tile_shape
         whole = np.pad(scene.stitch(images), ((height, height), (width, width)))
         total: Tensor | None = None
         weights = torch.zeros(len(images), height, width)
-        for look in range(self.looks):
-            shift = [half * (side // 2) for half, side in zip(SHIFTS[look % 4], scene.tile_shape, strict=True)]
+        for number in range(self.tta):
+            shift = [half * (side // 2) for half, side in zip(SHIFTS[number % 4], scene.tile_shape, strict=True)]
             for batch in _batches(_windows(scene, shift), self.batch_size):
                 cut = np.stack([whole[y + height : y + 2 * height, x + width : x + 2 * width] for y, x in batch])
                 recorded = torch.from_numpy(cut.astype(np.float32))[:, None].to(self.device)
                 valid = recorded[:, 0] != NODATA
                 if not valid.any():
                     continue
-                made = self.make_input(recorded, valid, np.repeat(scene.indices[:1], len(batch)))
-                logits = self._run(network, made, look).cpu()
+                logits = self._run(network, self.make_input(recorded, valid), number).cpu()
                 share = valid.float().mean((1, 2)).cpu()
                 total = torch.zeros(len(images), *logits.shape[1:]) if total is None else total
-                for window, said, weight in zip(batch, logits, share, strict=True):
+                for window, of_window, weight in zip(batch, logits, share, strict=True):
                     for tile, at, within in _overlaps(scene, window):
-                        total[tile][:, *at] += weight * said[:, *within]
+                        total[tile][:, *at] += weight * of_window[:, *within]
                         weights[tile][at] += weight
         if total is None:  # no pixel was seen
-            channels = self._run(network, torch.zeros(1, self.make_input.spec.channels, height, width), 0).shape[1]
-            total = torch.zeros(len(images), channels, height, width)
+            nothing = torch.zeros(1, 1, height, width, device=self.device)
+            logits = self._run(network, self.make_input(nothing, nothing[:, 0] != NODATA), 0)
+            total = torch.zeros(len(images), *logits.shape[1:])
         return total, weights
 
-    def _run(self, network: nn.Module, images: Tensor, look: int) -> Tensor:
-        """Logits, float32, of images that are mirrored, perhaps turned, and of which the answer is turned back."""
-        reversed_dims = [dim for bit, dim in ((1, -1), (2, -2)) if look & bit]
-        swap = look >= 4
+    def _run(self, network: nn.Module, images: Tensor, number: int) -> Tensor:
+        """Logits, float32, of images that are mirrored and perhaps turned as in this pass; turned back again."""
+        reversed_dims = [dim for bit, dim in ((1, -1), (2, -2)) if number & bit]
+        swap = number >= 4
         given = images.flip(reversed_dims)
         with torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype is not None):
             logits: Tensor = network(given.transpose(-2, -1) if swap else given)
         return (logits.transpose(-2, -1) if swap else logits).float().flip(reversed_dims)
 
     def _adapted(self, scene: Scene, images: Images) -> nn.Module:
-        """A copy whose batch norms know the scene.
+        """A copy with batch norms adapted to the scene.
 
-        With n tiles, its statistics weigh n / (n + N) and those of training N / (n + N), N being `adapt_tiles`.
+        With n tiles, its statistics weigh n / (n + N) and those of training N / (n + N), N being `norm_prior_tiles`.
 
         References:
             Schneider et al. 2020, "Improving robustness against common corruptions by covariate shift adaptation",
@@ -165,9 +162,8 @@ class ScenePredictor:
         parts = -(-len(images) // self.batch_size)
         for chosen in np.array_split(np.arange(len(images)), parts):  # batches of one size have one weight
             recorded = torch.from_numpy(images[chosen].astype(np.float32))[:, None].to(self.device)
-            made = self.make_input(recorded, recorded[:, 0] != NODATA, scene.indices[chosen])
-            self._run(adapted, made, 0)
-        share = len(images) / (len(images) + self.adapt_tiles)
+            self._run(adapted, self.make_input(recorded, recorded[:, 0] != NODATA), 0)
+        share = len(images) / (len(images) + self.norm_prior_tiles)
         for norm, (mean, var) in zip(norms, before, strict=True):
             own_mean, own_var = norm.running_mean, norm.running_var
             assert own_mean is not None and own_var is not None, "all norms here keep statistics"

@@ -79,12 +79,12 @@ def scores(confusion: Counts, class_names: Sequence[str]) -> dict[str, Any]:
     return document
 
 
-def name_tables(pixels: Counts, pred: npt.NDArray[np.integer[Any]]) -> tuple[Counts, Counts]:
-    """Count what slicks with given outlines are called; tables of several scenes add up.
+def annotated_slick_tables(pixels: Counts, pred: npt.NDArray[np.integer[Any]]) -> tuple[Counts, Counts]:
+    """Count how annotated slicks are classified; tables of several scenes add up.
 
     Args:
         pixels: int64 (n, K), annotated pixels of each class in each slick.
-        pred: integers (n,), 0..K-1, what each slick is called.
+        pred: integers (n,), 0..K-1, the predicted class of each slick.
 
     Returns:
         int64 (K, K) each, rows actual, columns predicted: pixels, and slicks, each as what most of it is.
@@ -96,11 +96,11 @@ def name_tables(pixels: Counts, pred: npt.NDArray[np.integer[Any]]) -> tuple[Cou
     return by_pixel, by_slick
 
 
-def named_slick_scores(by_pixel: Counts, by_slick: Counts, class_names: Sequence[str]) -> dict[str, Any]:
-    """How good names are on slicks whose outlines are given.
+def annotated_slick_scores(by_pixel: Counts, by_slick: Counts, class_names: Sequence[str]) -> dict[str, Any]:
+    """How well slicks are classified that are outlined as annotated.
 
     Args:
-        by_pixel: int64 (K, K), see `name_tables`.
+        by_pixel: int64 (K, K), see `annotated_slick_tables`.
         by_slick: likewise.
         class_names: the K classes.
 

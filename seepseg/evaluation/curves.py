@@ -17,36 +17,46 @@ THRESHOLDS = 64
 
 
 class PrHistogram:
-    """Precision-recall curves of each class, from counts of pixels by probability.
+    """Precision-recall curves over the probability of any class, from counts of pixels by probability.
 
-    A pixel counts in bin floor(64 p); precision and recall at the threshold t = b/64, where a pixel is
-    predicted if p >= t, are therefore exact, and memory doesn't grow with the number of pixels.
+    A pixel counts in bin floor(64 p); precision and recall at the threshold t = b/64, where a pixel is predicted to be
+    of its most probable class if p >= t, are therefore exact, and memory doesn't grow with the number of pixels.
 
-    One more curve, `any`, is of all classes against background, by the sum of the classes' probabilities:
-    that is 1 - p(background) for a softmax head; for a sigmoid head it is an upper bound, and cut off at 1.
+    One more curve, `any`, is of all classes against background. That of a class ends below a recall of 1 where another
+    class is more probable on some of its pixels.
     """
 
     def __init__(self, class_names: Sequence[str]) -> None:
         self.names = (*class_names, ANY_CLASS)
+        # Of each curve, wrong and right pixels by probability, and pixels that are annotated.
         self.counts: Counts = np.zeros((len(self.names), 2, THRESHOLDS), dtype=np.int64)
+        self.annotated: Counts = np.zeros(len(self.names), dtype=np.int64)
 
     def update(
         self,
-        probs: npt.NDArray[np.floating[Any]],
+        foreground: npt.NDArray[np.floating[Any]],
+        classes: npt.NDArray[np.integer[Any]],
         target: npt.NDArray[np.integer[Any]],
         valid: npt.NDArray[np.bool_],
     ) -> None:
-        """Count the pixels of a batch.
+        """Count the pixels of a scene; all arrays are of one shape.
 
         Args:
-            probs: (N, K, H, W), probability of each class, without background.
-            target: integers (N, H, W), 0 is background, 1..K are the classes.
-            valid: bool (N, H, W); False where a pixel doesn't count.
+            foreground: probability of any class.
+            classes: the most probable class, 1..K.
+            target: 0 is background, 1..K are the classes.
+            valid: bool; False where a pixel doesn't count.
         """
-        sizes = np.bincount(target[valid], minlength=len(self.names))
-        self._count(len(self.names) - 1, probs.sum(axis=1), target > 0, valid, int(sizes[1:].sum()))
-        for number in range(probs.shape[1]):
-            self._count(number, probs[:, number], target == number + 1, valid, int(sizes[number + 1]))
+        bins = np.minimum((foreground[valid] * THRESHOLDS).astype(np.int64), THRESHOLDS - 1)
+        predicted, actual = classes[valid].astype(np.int64), target[valid].astype(np.int64)
+        num_classes = len(self.names)
+        cells = ((predicted - 1) * 2 + (actual == predicted)) * THRESHOLDS + bins
+        by_class = np.bincount(cells, minlength=2 * THRESHOLDS * (num_classes - 1))
+        self.counts[:-1] += by_class.reshape(num_classes - 1, 2, THRESHOLDS)
+        of_any = np.bincount((actual > 0) * THRESHOLDS + bins, minlength=2 * THRESHOLDS)
+        self.counts[-1] += of_any.reshape(2, THRESHOLDS)
+        sizes = np.bincount(actual, minlength=num_classes)[1:]
+        self.annotated += [*sizes, sizes.sum()]
 
     def curve(self) -> pd.DataFrame:
         """Precision and recall at each threshold.
@@ -57,7 +67,7 @@ class PrHistogram:
             without a pixel in the target has no rows (recall would be 0 / 0).
         """
         tables = []
-        for name, counts in zip(self.names, self.counts, strict=True):
+        for name, counts, annotated in zip(self.names, self.counts, self.annotated, strict=True):
             # Predicted at threshold b is whatever lies in bin b or above.
             fp, tp = counts[:, ::-1].cumsum(axis=1)[:, ::-1]
             table = pd.DataFrame(
@@ -65,24 +75,8 @@ class PrHistogram:
                     "class": name,
                     "threshold": np.arange(THRESHOLDS) / THRESHOLDS,
                     "precision": divide(tp, tp + fp),
-                    "recall": divide(tp, tp[0]),
+                    "recall": divide(tp, annotated),
                 }
             )
             tables.append(table.dropna())
         return pd.concat(tables, ignore_index=True)
-
-    def _count(
-        self,
-        row: int,
-        probs: npt.NDArray[np.floating[Any]],
-        positive: npt.NDArray[np.bool_],
-        valid: npt.NDArray[np.bool_],
-        n_positive: int,
-    ) -> None:
-        # Nearly all pixels lie in the first bin: what the others leave of the total is many times faster to know.
-        beyond_first = (probs * THRESHOLDS >= 1) & valid
-        bins = np.minimum((probs[beyond_first] * THRESHOLDS).astype(np.int64), THRESHOLDS - 1)
-        cells = np.bincount(positive[beyond_first] * THRESHOLDS + bins, minlength=2 * THRESHOLDS)
-        counts = cells.reshape(2, THRESHOLDS)
-        counts[:, 0] += (int(valid.sum()) - n_positive, n_positive) - counts.sum(axis=1)
-        self.counts[row] += counts

@@ -5,81 +5,108 @@ from dataclasses import asdict, replace
 
 import pytest
 import torch
-from tests.test_network_file import META
+from conftest import small_model
 from torch import nn
 
 from seepseg.base.errors import InputError
 from seepseg.base.tensor_file import write_tensors
-from seepseg.detection.classifier import NamersMeta, build_namers
-from seepseg.detection.model_file import MODEL, Model, load_model, save_model
-from seepseg.detection.postprocessing import DecisionRule
-from seepseg.models.network_file import build_networks
+from seepseg.data.channels import InputParams
+from seepseg.detection.classifier import ClassifierMeta, build_classifiers
+from seepseg.detection.model_file import MODEL, Model, ModelMeta, load_model, save_model
+from seepseg.detection.postprocessing import Postprocessing
+from seepseg.detection.proposal import ProposalParams
+from seepseg.models.network_file import NetworksMeta
+from seepseg.models.trained_networks import build_networks
 
-NAMERS = NamersMeta(class_names=META.class_names, features=["a", "b"], namers=2, members=3, hidden=4)
-RULE = DecisionRule(
-    looks=4,
-    adapt_tiles=32,
-    threshold=0.3,
-    outline_area=2,
+NETWORKS = NetworksMeta(
+    model=small_model(width=2, depth=2, stem=1),
+    networks=2,
+    class_names=["seep", "slick"],
+    input=InputParams(),
+    data_fingerprint="abc",
+)
+CLASSIFIERS = ClassifierMeta(class_names=NETWORKS.class_names, features=["a", "b"], classifiers=2, members=3, hidden=4)
+POSTPROCESSING = Postprocessing(
+    accept="classifier",
     min_area=2,
-    keep="judged",
-    object_cut=0.5,
-    pixel_cut=0.6,
+    object_threshold=0.5,
+    pixel_threshold=0.6,
     mean_area=100.0,
     peak=0.0,
-    naming="properties",
+    class_from="classifier",
     class_weights=[1.0, 1.5],
+)
+META = ModelMeta(
+    networks=NETWORKS,
+    proposal=ProposalParams(tta=8, norm_prior_tiles=16, threshold=0.4, min_area=3),
+    classifiers=CLASSIFIERS,
+    postprocessing=POSTPROCESSING,
 )
 
 
 def model():
     torch.manual_seed(0)
-    return Model(build_networks(META).eval(), META, list(build_namers(NAMERS)), RULE)
+    return Model(META, list(build_networks(NETWORKS).eval()), list(build_classifiers(CLASSIFIERS)))
 
 
 @pytest.fixture
 def saved(tmp_path):
-    save_model(tmp_path / "model.safetensors", model(), NAMERS)
+    save_model(tmp_path / "model.safetensors", model())
     return tmp_path / "model.safetensors"
 
 
 def test_all_parts_come_through(saved):
     loaded, original = load_model(saved), model()
-    assert (loaded.meta, loaded.rule) == (META, RULE)
-    parts = [(loaded.networks, original.networks), (loaded.namers, original.namers)]
+    assert loaded.meta == META and loaded.class_names == ["seep", "slick"]
+    parts = [(loaded.networks, original.networks), (loaded.classifiers, original.classifiers)]
     for one, other in (pair for pairs in parts for pair in zip(*pairs, strict=True)):
         assert not one.training
         assert one.state_dict().keys() == other.state_dict().keys()
         assert all(tensor.equal(other.state_dict()[name]) for name, tensor in one.state_dict().items())
-    assert [namer.features for namer in loaded.namers] == [["a", "b"]] * 2
+    assert [classifier.features for classifier in loaded.classifiers] == [["a", "b"]] * 2
 
 
 def test_the_same_model_gives_the_same_bytes(saved, tmp_path):
-    save_model(tmp_path / "again.safetensors", load_model(saved), NAMERS)
+    save_model(tmp_path / "again.safetensors", load_model(saved))
     assert (tmp_path / "again.safetensors").read_bytes() == saved.read_bytes()
 
 
 @pytest.mark.parametrize(
-    ("networks", "namers", "rule", "message"),
+    ("part", "values", "message"),
     [
-        (META, NAMERS, replace(RULE, class_weights=[1.0]), "a rule with weights of 2 classes, found 1"),
-        (META, replace(NAMERS, namers=1), RULE, "a namer for each of 2 networks, found 1"),
-        (META, replace(NAMERS, class_names=["slick", "seep"]), RULE, r"namers of the networks' classes .* found"),
-        (META, NAMERS, asdict(RULE) | {"peak": 1.5}, r"rule\.peak is not as expected: .* less than or equal to 1"),
-        (META, NAMERS, asdict(RULE) | {"peaks": 1}, r"rule\.peaks is not as expected"),
+        ("postprocessing", {"class_weights": [1.0]}, "post-processing with weights of 2 classes, found 1"),
+        ("postprocessing", {"peak": 1.5}, r"postprocessing\.peak is not as expected: .* less than or equal to 1"),
+        ("postprocessing", {"peaks": 1}, r"postprocessing\.peaks is not as expected"),
+        ("classifiers", {"classifiers": 1}, "a classifier for each of 2 networks, found 1"),
+        ("classifiers", {"class_names": ["slick", "seep"]}, r"classifiers of the networks' classes .* found"),
+        ("classifiers", {"members": 5}, r"expected float32 \(5, .* found float32 \(3,"),
+        ("proposal", {"tta": 2}, r"proposal\.tta is not as expected"),
+        ("networks", {"networks": 3}, "a classifier for each of 3 networks, found 2"),
     ],
 )
-def test_parts_that_do_not_belong_together(tmp_path, networks, namers, rule, message):
-    path = tmp_path / "model.safetensors"
-    modules = nn.ModuleDict({"networks": build_networks(networks), "namers": build_namers(namers)})
-    rule = rule if isinstance(rule, dict) else asdict(rule)
-    write_tensors(
-        path, MODEL, modules.state_dict(), {"networks": asdict(networks), "namers": asdict(namers), "rule": rule}
+def test_parts_that_do_not_belong_together(tmp_path, part, values, message):
+    path, parts = tmp_path / "model.safetensors", model()
+    modules = nn.ModuleDict(
+        {"networks": nn.ModuleList(parts.networks), "classifiers": nn.ModuleList(parts.classifiers)}
     )
+    description = asdict(META)
+    description[part] |= values
+    write_tensors(path, MODEL, modules.state_dict(), description)
     with pytest.raises(InputError, match=message) as error:
         load_model(path)
     assert "\n" not in str(error.value)
-    assert str(error.value).endswith("write it anew with `dvc repro decide`, or have it sent again")
+    assert str(error.value).endswith("write it anew with `dvc repro classify`, or have it sent again")
+
+
+def test_sizes_beyond_all_bounds_take_no_memory(tmp_path):
+    path = tmp_path / "model.safetensors"
+    for key in ("hidden", "members"):
+        huge = replace(META, classifiers=replace(CLASSIFIERS, **{key: 10**9}))
+        write_tensors(path, MODEL, {"weight": torch.zeros(3)}, asdict(huge))
+        with pytest.raises(
+            InputError, match=r"expected 2 networks, found 1 tensors|the weights don't fit|can't be built"
+        ):
+            load_model(path)
 
 
 class Trap:

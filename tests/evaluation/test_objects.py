@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from seepseg.evaluation.objects import count_objects, label_objects, match_objects
+from seepseg.evaluation.objects import count_objects, label_objects, match_objects, object_scores
 
 
 def mask(*rows):
@@ -106,3 +106,9 @@ def test_objects_by_class_are_those_of_the_whole_tile(connectivity, density):
     pixels, objects = count_objects(target.astype(np.uint8), 6, connectivity)
     assert pixels.tolist() == [0, *(int((target == number).sum()) for number in range(1, 6))]
     assert objects.tolist() == [0, *(label_objects(target == number, connectivity)[1] for number in range(1, 6))]
+
+
+def test_object_scores_by_hand():
+    assert object_scores(3, 4, 6) == {"object_precision": 0.75, "object_recall": 0.5, "object_f1": 0.6}
+    assert object_scores(0, 0, 6) == {"object_precision": None, "object_recall": 0.0, "object_f1": 0.0}
+    assert object_scores(0, 0, 0) == {"object_precision": None, "object_recall": None, "object_f1": None}

@@ -18,7 +18,7 @@ NAMES = ["oil", "gas"]
 
 
 def scene(name="a", shift=0):
-    """Three annotated slicks; the first is found and named, the second misnamed, the third missed, one is too much."""
+    """Three annotated slicks; one is found, one taken for another class, one missed; one more is none."""
     target, pred = np.zeros((20, 20), np.uint8), np.zeros((20, 20), np.uint8)
     target[1:4, 1:7], pred[1 + shift : 4 + shift, 1:7] = 1, 1
     target[9:12, 1:7], pred[9:12, 1:7] = 2, 1

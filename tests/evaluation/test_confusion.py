@@ -1,14 +1,17 @@
-"""Confusion counts, the scores made of them, intervals, baselines and precision-recall curves."""
+"""Confusion counts, and the scores and baselines made of them."""
 
 import numpy as np
 import pytest
 import torch
 from monai.metrics import compute_dice, compute_iou, get_confusion_matrix
 
-from seepseg.evaluation.confusion import baseline_scores, confusion_counts, name_tables, named_slick_scores, scores
-from seepseg.evaluation.curves import PrHistogram
-from seepseg.evaluation.intervals import bootstrap_intervals, object_intervals
-from seepseg.evaluation.objects import object_scores
+from seepseg.evaluation.confusion import (
+    annotated_slick_scores,
+    annotated_slick_tables,
+    baseline_scores,
+    confusion_counts,
+    scores,
+)
 
 NAMES = ["oil", "gas"]
 # Rows actual, columns predicted: background, oil, gas.
@@ -145,85 +148,21 @@ def test_properties_of_scores(seed):
     assert {perfect["macro_dice"], perfect["binary_dice"], perfect["pixel_accuracy"]} == {1.0}
 
 
-def test_intervals_of_equal_scenes_are_points():
-    table = np.array([[9, 1, 0], [2, 4, 0], [0, 1, 5]])
-    measured = scores(table, NAMES)
-    intervals = bootstrap_intervals(np.stack([table] * 5), samples=50, seed=1)
-    for name in ("binary_dice", "macro_dice"):
-        assert intervals[f"{name}_low"] == intervals[f"{name}_high"] == pytest.approx(measured[name])
-
-
-def test_intervals_of_two_scenes_are_their_scores():
-    """Half the resamples hold both scenes, a quarter each only one: the ends are those two."""
-    good, bad = np.array([[8, 0], [0, 2]]), np.array([[8, 0], [2, 0]])
-    intervals = bootstrap_intervals(np.stack([good, bad]), samples=200, seed=1)
-    assert intervals == {
-        "binary_dice_low": 0.0,
-        "binary_dice_high": 1.0,
-        "macro_dice_low": 0.0,
-        "macro_dice_high": 1.0,
-    }
-
-
-def test_intervals_agree_with_drawing_scene_by_scene():
-    generator = np.random.default_rng(3)
-    tables = generator.integers(0, 50, (6, 3, 3))
-    tables[:3, 2] = 0  # gas is absent from half of the scenes, and from some resamples
-    measured = []
-    for _ in range(3000):
-        drawn = scores(tables[generator.integers(0, 6, 6)].sum(axis=0), NAMES)
-        measured.append((drawn["binary_dice"], drawn["macro_dice"]))
-    low, high = np.percentile(measured, [2.5, 97.5], axis=0)
-    intervals = bootstrap_intervals(tables, samples=3000, seed=4)
-    expected = {
-        "binary_dice_low": low[0],
-        "binary_dice_high": high[0],
-        "macro_dice_low": low[1],
-        "macro_dice_high": high[1],
-    }
-    assert intervals == pytest.approx(expected, abs=0.01)
-
-
-def test_intervals_depend_on_the_seed_alone():
-    tables = np.random.default_rng(5).integers(0, 50, (4, 3, 3))
-    assert bootstrap_intervals(tables, 100, seed=1) == bootstrap_intervals(tables, 100, seed=1)
-    assert bootstrap_intervals(tables, 100, seed=1) != bootstrap_intervals(tables, 100, seed=2)
-
-
-@pytest.mark.parametrize("tables", [np.stack([TABLE]), np.zeros((0, 3, 3), int), np.zeros((3, 3, 3), int)])
-def test_no_intervals_from_one_scene_or_from_nothing(tables):
-    intervals = bootstrap_intervals(tables, samples=10, seed=1)
-    assert intervals == dict.fromkeys(("binary_dice_low", "binary_dice_high", "macro_dice_low", "macro_dice_high"))
-
-
-def test_object_scores_by_hand():
-    assert object_scores(3, 4, 6) == {"object_precision": 0.75, "object_recall": 0.5, "object_f1": 0.6}
-    assert object_scores(0, 0, 6) == {"object_precision": None, "object_recall": 0.0, "object_f1": 0.0}
-    assert object_scores(0, 0, 0) == {"object_precision": None, "object_recall": None, "object_f1": None}
-
-
-def test_object_intervals_of_two_scenes_are_their_scores():
-    # Per scene and of any class, then of each: matched, predicted, annotated.
-    scenes = np.array([[[1, 2, 2], [1, 1, 1], [0, 1, 1]], [[3, 3, 3], [3, 3, 3], [0, 0, 0]]])
-    intervals = object_intervals(scenes, samples=200, seed=1)
-    assert (intervals["object_f1_low"], intervals["object_f1_high"]) == (0.5, 1.0)
-    # Class 2 is in the first scene alone: its mean is of 1 and 0 there, of 1 alone in the second.
-    assert (intervals["macro_object_f1_low"], intervals["macro_object_f1_high"]) == (0.5, 1.0)
-    assert set(object_intervals(scenes[:1], 200, 1).values()) == {None}
-
-
-def test_names_of_given_slicks_by_hand():
+def test_classes_of_annotated_slicks_by_hand():
     pixels = np.array([[100, 0], [40, 0], [10, 50]])  # the third is mostly gas
-    by_pixel, by_slick = name_tables(pixels, np.array([0, 1, 1]))
+    by_pixel, by_slick = annotated_slick_tables(pixels, np.array([0, 1, 1]))
     assert by_pixel.tolist() == [[100, 50], [0, 50]]
     assert by_slick.tolist() == [[1, 1], [0, 1]]
-    named = named_slick_scores(by_pixel, by_slick, NAMES)
-    assert named["dice"] == pytest.approx({"oil": 200 / 250, "gas": 100 / 150})
-    assert named["macro_dice"] == pytest.approx((200 / 250 + 100 / 150) / 2)
-    assert named["slick_f1"] == pytest.approx({"oil": 2 / 3, "gas": 2 / 3})
-    right = name_tables(pixels, np.array([0, 0, 1]))
-    assert named_slick_scores(*right, NAMES)["macro_slick_f1"] == 1
-    assert named_slick_scores(*name_tables(pixels[:2], np.array([0, 0])), NAMES)["dice"] == {"oil": 1.0, "gas": None}
+    measured = annotated_slick_scores(by_pixel, by_slick, NAMES)
+    assert measured["dice"] == pytest.approx({"oil": 200 / 250, "gas": 100 / 150})
+    assert measured["macro_dice"] == pytest.approx((200 / 250 + 100 / 150) / 2)
+    assert measured["slick_f1"] == pytest.approx({"oil": 2 / 3, "gas": 2 / 3})
+    right = annotated_slick_tables(pixels, np.array([0, 0, 1]))
+    assert annotated_slick_scores(*right, NAMES)["macro_slick_f1"] == 1
+    assert annotated_slick_scores(*annotated_slick_tables(pixels[:2], np.array([0, 0])), NAMES)["dice"] == {
+        "oil": 1.0,
+        "gas": None,
+    }
 
 
 def test_baselines_of_the_real_data():
@@ -248,57 +187,3 @@ def test_baselines_know_only_the_target():
     assert baselines == baseline_scores(np.diag(table.sum(axis=1)), NAMES)
     # All 10 pixels of oil are found, and 8 of gas are called oil, too.
     assert baselines["perfect_outline_oil"]["macro_dice"] == (20 / 28 + 0) / 2
-
-
-def curve_of(probs, target, valid, names=NAMES):
-    histogram = PrHistogram(names)
-    histogram.update(probs, target, valid)
-    return histogram.curve()
-
-
-def test_curve_by_eye():
-    probs = np.array([0.9, 0.5, 0.25, 0.9], dtype=np.float32).reshape(1, 1, 1, 4)
-    target, valid = np.array([[[1, 0, 1, 0]]]), np.array([[[True, True, True, False]]])
-    table = curve_of(probs, target, valid, ["oil"])
-    oil = table[table["class"] == "oil"].set_index("threshold")
-    assert oil.loc[0.0, ["precision", "recall"]].tolist() == [2 / 3, 1.0]
-    assert oil.loc[0.25, ["precision", "recall"]].tolist() == [2 / 3, 1.0]  # p >= t, not p > t
-    assert oil.loc[17 / 64, ["precision", "recall"]].tolist() == [1 / 2, 1 / 2]
-    assert oil.loc[0.5, ["precision", "recall"]].tolist() == [1 / 2, 1 / 2]
-    assert oil.loc[33 / 64, ["precision", "recall"]].tolist() == [1.0, 1 / 2]
-    assert oil.index.max() == 57 / 64  # nothing reaches 58/64, 0.906
-
-
-def test_curve_agrees_with_thresholding():
-    generator = np.random.default_rng(6)
-    logits = generator.normal(size=(2, 3, 8, 8))
-    probs = (np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True))[:, 1:]
-    target, valid = generator.integers(0, 3, (2, 8, 8)), generator.random((2, 8, 8)) < 0.8
-    table = curve_of(probs, target, valid)
-    assert table["class"].unique().tolist() == ["oil", "gas", "any"]
-    assert table.groupby("class").size().max() <= 100
-    told = {"oil": (probs[:, 0], target == 1), "gas": (probs[:, 1], target == 2)}
-    told["any"] = (probs.sum(axis=1), target > 0)
-    for row in table.itertuples():
-        p, actual = (array[valid] for array in told[row[1]])
-        found = p >= row.threshold
-        assert row.precision == (found & actual).sum() / found.sum()
-        assert row.recall == (found & actual).sum() / actual.sum()
-
-
-def test_curve_does_not_depend_on_the_batches():
-    generator = np.random.default_rng(7)
-    probs, target = generator.random((4, 2, 8, 8)) / 2, generator.integers(0, 3, (4, 8, 8))
-    valid = np.ones_like(target, dtype=bool)
-    parts = PrHistogram(NAMES)
-    for part in (slice(0, 1), slice(1, 4)):
-        parts.update(probs[part], target[part], valid[part])
-    assert parts.curve().equals(curve_of(probs, target, valid))
-
-
-def test_curve_leaves_out_an_absent_class():
-    probs, target = np.full((1, 2, 2, 2), 0.75), np.array([[[0, 1], [1, 0]]])
-    table = curve_of(probs, target, np.ones_like(target, dtype=bool))
-    assert table["class"].unique().tolist() == ["oil", "any"]
-    # Two classes of a sigmoid head may add up to more than 1, and a probability of 1 has no bin of its own.
-    assert table[table["class"] == "any"]["threshold"].max() == 63 / 64

@@ -1,4 +1,4 @@
-"""Predictions of whole scenes: shifted and mirrored looks, and norms that know the scene."""
+"""Test-time augmentation by hand: shifted and mirrored passes over whole scenes, and norms adapted to the scene."""
 
 import numpy as np
 import pandas as pd
@@ -6,14 +6,18 @@ import pytest
 import torch
 from torch import nn
 
-from seepseg.data.channels import InputMaker, InputSpec
+from seepseg.data.channels import InputMaker, InputParams
 from seepseg.data.packed import Packed
 from seepseg.data.scenes import find_scenes
 from seepseg.detection.tta import SHIFTS, ScenePredictor
 
-AS_IS = InputMaker(InputSpec(normalization="dataset", extra="none", mean=0.0, std=1.0), pd.DataFrame())
 CPU = torch.device("cpu")
 SIDE = 4
+
+
+def as_is(images, valid):
+    """Give networks what was recorded."""
+    return images
 
 
 class Lopsided(nn.Module):
@@ -39,54 +43,53 @@ def predictor(network=None, **values):
     fixed = {
         "network": network or Lopsided(),
         "head": "softmax",
-        "make_input": AS_IS,
+        "make_input": as_is,
         "batch_size": 2,
         "device": CPU,
         "dtype": None,
         "backend": "eager",
-        "key": "outline.backend",
-        "looks": 1,
-        "adapt_tiles": 0,
+        "tta": 1,
+        "norm_prior_tiles": 0,
     }
     return ScenePredictor(**fixed | values)
 
 
-def logits_by_hand(packed, scene, looks):
-    """Mean of the looks at each pixel, by going through the pixels one by one."""
+def logits_by_hand(packed, scene, passes):
+    """Mean of the passes at each pixel, by going through the pixels one by one."""
     whole = scene.stitch(packed.images[scene.indices]).astype(float)
     height, width = whole.shape
     logits = np.zeros((3, height, width))
     for y, x in np.ndindex(height, width):
-        said, weights = np.zeros(3), 0.0
-        for look in range(looks):
-            down, across = (half * SIDE // 2 for half in SHIFTS[look % 4])
+        total, weights = np.zeros(3), 0.0
+        for number in range(passes):
+            down, across = (half * SIDE // 2 for half in SHIFTS[number % 4])
             top, left = (y + down) // SIDE * SIDE - down, (x + across) // SIDE * SIDE - across
             window = np.zeros((SIDE, SIDE))
             for v, u in np.ndindex(SIDE, SIDE):
                 if 0 <= top + v < height and 0 <= left + u < width:
                     window[v, u] = whole[top + v, left + u]
             # Which neighbour is right of the pixel in the mirrored window.
-            step = -1 if look & 1 else 1
+            step = -1 if number & 1 else 1
             v, u = y - top, x - left
-            if look >= 4:
-                step = -1 if look & 2 else 1
+            if number >= 4:
+                step = -1 if number & 2 else 1
                 neighbour = window[v + step, u] if 0 <= v + step < SIDE else 0
             else:
                 neighbour = window[v, u + step] if 0 <= u + step < SIDE else 0
             weight = (window > 0).mean()
-            said += weight * np.array([0, whole[y, x], neighbour]) / 10
+            total += weight * np.array([0, whole[y, x], neighbour]) / 10
             weights += weight
-        logits[:, y, x] = said / max(weights, 1e-6)
+        logits[:, y, x] = total / max(weights, 1e-6)
     return logits
 
 
-@pytest.mark.parametrize("looks", [1, 4, 8])
+@pytest.mark.parametrize("tta", [1, 4, 8])
 @pytest.mark.parametrize("cells", [[(0, 0)], [(0, 0), (0, 1)], [(0, 0), (0, 1), (1, 1), (2, 1)]])
-def test_looks_by_hand(cells, looks):
+def test_passes_by_hand(cells, tta):
     packed, scene = scene_of(cells)
-    probs = predictor(looks=looks).predict(scene, packed.images)
+    probs = predictor(tta=tta).predict(scene, packed.images)
     image = scene.stitch(packed.images)
-    expected = np.exp(logits_by_hand(packed, scene, looks))
+    expected = np.exp(logits_by_hand(packed, scene, tta))
     expected /= expected.sum(axis=0)
     np.testing.assert_allclose(probs.foreground[image > 0], 1 - expected[0][image > 0], rtol=1e-5)
     assert (probs.foreground[image == 0] == 0).all()
@@ -98,7 +101,7 @@ def test_looks_by_hand(cells, looks):
 def test_a_scene_without_data_gets_no_slick():
     packed, scene = scene_of([(0, 0), (0, 1)])
     packed.images[:] = 0
-    probs = predictor(looks=4).predict(scene, packed.images)
+    probs = predictor(tta=4).predict(scene, packed.images)
     assert (probs.foreground == 0).all()
     assert np.isfinite(probs.class_probs).all()
 
@@ -117,12 +120,12 @@ class Normed(nn.Module):
         return torch.cat([torch.zeros_like(x), x], dim=1)
 
 
-def test_norms_know_the_scene_as_far_as_it_has_tiles():
+def test_norms_adapt_to_a_scene_as_far_as_it_has_tiles():
     packed, scene = scene_of([(0, 0), (0, 1), (0, 2)])
     packed.images[:] += 1  # all of it seen
     network = Normed()
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    foreground = predictor(network, adapt_tiles=6, batch_size=3).predict(scene, packed.images).foreground
+    foreground = predictor(network, norm_prior_tiles=6, batch_size=3).predict(scene, packed.images).foreground
     pixels = packed.images.astype(float)
     share = 3 / (3 + 6)
     mean = share * pixels.mean() + (1 - share) * 3
@@ -135,13 +138,14 @@ def test_norms_know_the_scene_as_far_as_it_has_tiles():
 
 def test_networks_without_batch_norm_are_left_alone():
     packed, scene = scene_of([(0, 0), (0, 1)])
-    plain, adapted = (predictor(adapt_tiles=tiles).predict(scene, packed.images) for tiles in (0, 32))
+    plain, adapted = (predictor(norm_prior_tiles=tiles).predict(scene, packed.images) for tiles in (0, 32))
     np.testing.assert_array_equal(plain.foreground, adapted.foreground)
 
 
-def test_statistics_of_a_scene_serve_its_windows():
+def test_each_window_is_normalised_by_itself():
     packed, scene = scene_of([(0, 0), (0, 1)])
-    manifest = packed.manifest.assign(nodata_fraction=0.0, mean=[5.0, 7.0], std=[1.0, 1.0])
-    make_input = InputMaker(InputSpec(normalization="scene", extra="none"), manifest)
-    probs = predictor(make_input=make_input, looks=4).predict(scene, packed.images)
-    assert probs.foreground.shape == (SIDE, 2 * SIDE)
+    packed.images[1] = 5 * packed.images[0]  # the same once it is normalised
+    probs = predictor(make_input=InputMaker(InputParams())).predict(scene, packed.images)
+    first, second = scene.cut(probs.foreground)
+    np.testing.assert_allclose(first, second, rtol=1e-5)
+    assert first.std() > 0

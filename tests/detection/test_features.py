@@ -1,10 +1,14 @@
-"""Measurable properties of slicks, on scenes that can be checked by eye."""
+"""Features of slicks, on scenes that can be checked by eye."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from seepseg.detection.features import FEATURES, measure_slicks
+from seepseg.data.scenes import Scene
+from seepseg.detection.candidates import find_candidates
+from seepseg.detection.features import image_features, slick_features
+from seepseg.detection.slick_table import feature_columns
+from seepseg.detection.tta import SceneProbs
 from seepseg.evaluation.objects import label_objects
 
 
@@ -20,7 +24,7 @@ def scene(*slicks, height=200, width=300, sea=30000, dark=20000, noise=1000.0):
 
 
 def measured(image, mask):
-    return measure_slicks(image, *label_objects(mask, 8))
+    return image_features(image, *label_objects(mask, 8))
 
 
 def test_shape_of_a_rectangle():
@@ -76,12 +80,61 @@ def test_no_data_is_not_part_of_the_sea():
 
 def test_one_pixel_and_no_slick_at_all():
     row = measured(*scene((80, 100, 1, 1)))
-    assert list(row.columns) == list(FEATURES) and np.isfinite(row.to_numpy()).all()
+    assert row.shape[0] == 1 and np.isfinite(row.to_numpy()).all()
     assert (row["log_area"] == 0).all() and row["elongation"].iloc[0] == pytest.approx(1)
     image, mask = scene()
-    assert measured(image, mask).shape == (0, len(FEATURES))
+    assert measured(image, mask).shape == (0, row.shape[1])
 
 
 def test_rows_are_in_the_order_of_the_numbers():
     table = measured(*scene((100, 200, 3, 50), (20, 30, 8, 8)))
     assert np.exp(table["log_area"]).round().tolist() == [64, 150]
+
+
+NAMES = ["oil", "gas"]
+
+
+def probs_of(foreground, class_probs):
+    """A scene of two tiles side by side."""
+    height, width = foreground.shape
+    side = width // 2
+    place = Scene("s", np.arange(2), np.zeros(2, int), np.arange(2) * side, (height, side))
+    return SceneProbs(place, foreground.astype(np.float32), place.cut(class_probs).astype(np.float16))
+
+
+@pytest.fixture
+def table():
+    """Two candidates in a scene of two tiles, seen by networks 1 and 2."""
+    foreground = np.zeros((40, 80), np.float32)
+    foreground[5:9, 10:70] = 0.8  # 240 pixels, across both tiles
+    foreground[30:34, 10:14] = 0.6
+    classes = np.stack([foreground * 0.25, foreground * 0.75])
+    probs = {1: probs_of(foreground, classes), 2: probs_of(foreground / 2, classes)}
+    return slick_features(np.full((40, 80), 30000, np.uint16), probs, *find_candidates(foreground, 0.5, 1), NAMES)
+
+
+def test_a_row_for_each_slick_and_network(table):
+    assert list(zip(table["slick"], table["network"], strict=True)) == [(1, 1), (1, 2), (2, 1), (2, 2)]
+    assert list(table["area"]) == [240, 240, 16, 16]
+    assert set(table.columns) - set(feature_columns(table)) == {"slick", "network", "area"}
+    assert (table[feature_columns(table)].dtypes == np.float32).all()
+
+
+def test_the_probabilities_of_each_network(table):
+    first, second = table.iloc[0], table.iloc[1]
+    assert first["prob_mean"] == pytest.approx(0.8) and second["prob_mean"] == pytest.approx(0.4)
+    assert first["log_odds_peak"] == pytest.approx(np.log(4), rel=1e-5)
+    assert (first["above_70"], first["above_85"], second["above_50"]) == (1, 0, 0)
+    assert first["log_share_oil"] == pytest.approx(np.log(0.25), abs=1e-3)
+    assert second["log_share_gas"] == pytest.approx(np.log(0.75), abs=1e-3)
+    image, mask = np.full((40, 80), 30000, np.uint16), np.zeros((40, 80), bool)
+    mask[5:9, 10:70] = mask[30:34, 10:14] = True
+    same = list(measured(image, mask).columns)  # whichever network looks
+    pd.testing.assert_series_equal(first[same], second[same], check_names=False)
+
+
+def test_a_scene_without_a_candidate(table):
+    empty = np.zeros((8, 8), np.float32)
+    probs = {0: probs_of(empty, np.stack([empty, empty]))}
+    nothing = slick_features(np.ones((8, 8), np.uint16), probs, empty.astype(np.int32), 0, NAMES)
+    assert nothing.shape == (0, table.shape[1]) and list(nothing.columns) == list(table.columns)

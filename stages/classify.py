@@ -1,0 +1,151 @@
+"""Classify: learn which candidates are slicks and of what class, and put everything into one model file.
+
+Reads models/networks.safetensors and, of data/candidates, candidates.csv and annotated.csv; takes the section classify
+of params.yaml, evaluate.object_iou and what detect says of proposals. For each network there is a slick classifier,
+fitted on the slicks of the other inner folds. With what all of them say out of fold, post-processing is fitted.
+
+Writes models/model.safetensors (networks, classifiers and post-processing, which evaluate and every later prediction
+use), models/postprocessing.json (the last of these, for people), and, of the annotated slicks, metrics/classify.json
+(how well they are classified) and plots/annotated_confusion.csv.
+"""
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from seepseg.base.files import write_csv, write_json
+from seepseg.base.params import load_params, param_block
+from seepseg.data.packed import PIXELS
+from seepseg.detection.classifier import (
+    ClassifierMeta,
+    ClassifierParams,
+    SlickClassifier,
+    average_probs,
+    fit_classifier,
+)
+from seepseg.detection.model_file import Model, ModelMeta, save_model
+from seepseg.detection.postprocessing import (
+    Postprocessing,
+    PostprocessingParams,
+    fit_postprocessing,
+    score_candidates,
+    unfitted,
+)
+from seepseg.detection.proposal import DetectParams
+from seepseg.detection.slick_table import SLICK, feature_columns, out_of_fold, read_slick_table
+from seepseg.evaluation.confusion import annotated_slick_scores, annotated_slick_tables
+from seepseg.evaluation.params import EvaluateParams
+from seepseg.models.trained_networks import load_networks
+
+PARAMS = "params.yaml"
+NETWORKS = "models/networks.safetensors"
+CANDIDATES = "data/candidates/candidates.csv"
+ANNOTATED = "data/candidates/annotated.csv"
+MODEL = "models/model.safetensors"
+POSTPROCESSING = "models/postprocessing.json"
+METRICS = "metrics/classify.json"
+CONFUSION = "plots/annotated_confusion.csv"
+
+
+@param_block
+class ClassifyParams(ClassifierParams):
+    """Which candidates are slicks, and of what class: small ensembles of neural networks on their features."""
+
+    postprocessing: PostprocessingParams = PostprocessingParams()
+
+
+def main(root: Path = Path()) -> None:
+    """Run the stage."""
+    params = load_params(ClassifyParams, "classify", root / PARAMS)
+    detect = load_params(DetectParams, "detect", root / PARAMS)
+    min_iou = load_params(EvaluateParams, "evaluate", root / PARAMS).object_iou
+    torch.set_num_threads(1)  # the layers are tiny: more threads only wait for each other
+    networks, networks_meta = load_networks(root / NETWORKS)
+    names = networks_meta.class_names
+    annotated, candidates = read_slick_table(root / ANNOTATED, names), read_slick_table(root / CANDIDATES, names)
+    meta = ClassifierMeta(
+        class_names=names,
+        features=feature_columns(annotated),
+        classifiers=len(networks),
+        members=params.members,
+        hidden=params.hidden,
+    )
+    oof_annotated, oof_candidates = (out_of_fold(table) for table in (annotated, candidates))
+    classifiers = fit_classifiers(oof_annotated, oof_candidates, meta, params, min_iou)
+    start = unfitted(params.postprocessing, names, detect.min_area)
+    scored = score_candidates(oof_candidates, classifiers, start)
+    exponent = params.postprocessing.inverse_frequency_exponent
+    fitted = fit_postprocessing(scored, oof_annotated.drop_duplicates(SLICK), start, min_iou, exponent)
+    model_meta = ModelMeta(networks=networks_meta, proposal=detect.proposal, classifiers=meta, postprocessing=fitted)
+    save_model(root / MODEL, Model(model_meta, list(networks), classifiers))
+    write_json(root / POSTPROCESSING, asdict(fitted))
+    print(
+        f"of {len(scored.table)} candidates at {detect.threshold}, accepted are those that pass {_thresholds(fitted)}"
+    )
+    document, confusion = classify_annotated(annotated, classifiers, names)
+    write_csv(root / CONFUSION, confusion)
+    write_json(root / METRICS, {"annotated_slicks": document})
+
+
+def fit_classifiers(
+    annotated: pd.DataFrame, candidates: pd.DataFrame, meta: ClassifierMeta, params: ClassifyParams, min_iou: float
+) -> list[SlickClassifier]:
+    """Fit the classifier of each network, on what the other networks say out of fold."""
+    if not len(candidates):
+        print(
+            "warning: the networks propose no candidate in scenes that they were not trained on, so slicks can't be "
+            "told from look-alikes; train longer, or lower detect.threshold",
+            file=sys.stderr,
+        )
+    if meta.classifiers > 1:
+        return [
+            fit_classifier(
+                annotated[annotated["network"] != number],
+                candidates[candidates["network"] != number],
+                meta,
+                params,
+                min_iou,
+            )
+            for number in range(meta.classifiers)
+        ]
+    print(
+        "warning: with one network, slicks are classified by what was learnt from them, and the scores of oof are too "
+        "good; set train.networks to 2 or more, or classify.postprocessing.accept to peak and .class_from to "
+        "mean_probability",
+        file=sys.stderr,
+    )
+    return [fit_classifier(annotated, candidates, meta, params, min_iou)]
+
+
+def classify_annotated(
+    annotated: pd.DataFrame, classifiers: list[SlickClassifier], names: list[str]
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    """How well slicks are classified that are outlined as annotated: scores and confusion, by split."""
+    document: dict[str, Any] = {"count": {}}
+    rows = []
+    for split in annotated["split"].unique():
+        slicks = annotated[annotated["split"] == split]
+        pixels = slicks.drop_duplicates(SLICK)[[PIXELS + name for name in names]].to_numpy()
+        classes = average_probs(classifiers, slicks).classes.argmax(axis=1)
+        by_pixel, by_slick = annotated_slick_tables(pixels, classes)
+        document["count"][split] = len(pixels)
+        document[split] = annotated_slick_scores(by_pixel, by_slick, names)
+        rows += [
+            (split, actual, predicted, by_pixel[i, j], by_slick[i, j])
+            for i, actual in enumerate(names)
+            for j, predicted in enumerate(names)
+        ]
+        macro_dice = document[split]["macro_dice"]
+        shown = "-" if macro_dice is None else f"{macro_dice:.3f}"
+        print(f"{split}: classes of {len(pixels)} annotated slicks: macro Dice {shown}")
+    return document, pd.DataFrame(rows, columns=["split", "actual", "predicted", "count", "slicks"])
+
+
+def _thresholds(fitted: Postprocessing) -> str:
+    if fitted.accept == "classifier":
+        return f"thresholds of {fitted.object_threshold} for objects and {fitted.pixel_threshold} for pixels"
+    return f"a peak of {fitted.peak} and {fitted.min_area} pixels at least"

@@ -1,0 +1,107 @@
+"""Detect: propose candidates for slicks, out of fold, and measure them and the annotated slicks.
+
+Reads data/packed, data/split.csv and models/networks.safetensors; takes the section detect of params.yaml. Looks at
+training scenes through the network that was not trained on them, and at test scenes through all networks. Writes into
+data/candidates: labels.npy (int32, numbers of a scene's candidates), foreground.npy (float16, probability of any class)
+and classes.npy (uint8, the networks' most probable class), with a row per packed tile, zeros where no network is out of
+fold; candidates.csv and annotated.csv, the features of both and what is annotated at their place.
+"""
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from seepseg.base.device import choose_device, explain_full_memory, make_deterministic
+from seepseg.base.files import atomic_path, write_csv
+from seepseg.base.npy_stream import NpyStream
+from seepseg.base.params import load_params
+from seepseg.data.out_of_fold import out_of_fold_scenes
+from seepseg.data.packed import open_packed
+from seepseg.detection.detector import Candidates, Detector
+from seepseg.detection.matching import annotated_slicks, match_slicks
+from seepseg.detection.proposal import DetectParams
+from seepseg.models.trained_networks import check_classes, load_networks
+
+PARAMS = "params.yaml"
+PACKED = "data/packed"
+SPLIT = "data/split.csv"
+NETWORKS = "models/networks.safetensors"
+CANDIDATES = "data/candidates"
+ARRAYS = {"labels": "i4", "foreground": "f2", "classes": "u1"}  # of `Candidates`, with the type on disk
+
+
+class SlickTables:
+    """Tables of candidates and of annotated slicks, a row for each and each network that looks at it.
+
+    Slicks are numbered by scene, from 1, and on where further tiles of the scene are in another inner fold.
+
+    Attributes:
+        candidates: a table per scene, or part of it.
+        annotated: likewise.
+    """
+
+    def __init__(self, workers: ThreadPoolExecutor) -> None:
+        self.candidates: list[pd.DataFrame] = []
+        self.annotated: list[pd.DataFrame] = []
+        self._workers = workers  # the filters that measure use one core each
+        self._candidates_so_far, self._annotated_so_far = Counter[str](), Counter[str]()
+
+    def add(self, split: str, found: Candidates, target: npt.NDArray[np.uint8]) -> str:
+        """Measure the slicks of a scene.
+
+        Args:
+            split: oof or test.
+            found: the candidates; their labels get the numbers of the table.
+            target: uint8 (H, W), the annotated classes.
+
+        Returns:
+            How many slicks there are, for people.
+        """
+        name, slicks = found.scene.name, [(found.labels, found.n), annotated_slicks(found.image, target)]
+        n_annotated = slicks[1][1]
+        firsts = self._candidates_so_far[name], self._annotated_so_far[name]
+        features = self._workers.map(lambda labels_and_n: found.measure(*labels_and_n), slicks)
+        for table, measured, (labels, n), first in zip(
+            (self.candidates, self.annotated), features, slicks, firsts, strict=True
+        ):
+            matches = match_slicks(labels, n, slicks[1][0], target, found.class_names)
+            matches["match"] += np.where(matches["match"] > 0, firsts[1], 0)
+            rows = measured.merge(matches, on="slick")
+            rows["slick"] += first
+            rows.insert(0, "split", split)
+            rows.insert(1, "scene", name)
+            table.append(rows)
+        found.labels[found.labels > 0] += firsts[0]
+        self._candidates_so_far[name] += found.n
+        self._annotated_so_far[name] += n_annotated
+        return f"{split} {name}: {found.n} candidates, {n_annotated} annotated slicks"
+
+
+def main(root: Path = Path()) -> None:
+    """Run the stage."""
+    params = load_params(DetectParams, "detect", root / PARAMS)
+    device = choose_device(params.device, "detect.device")
+    make_deterministic(0, params.threads, device)
+    packed, folder = open_packed(root / PACKED), root / CANDIDATES
+    networks, meta = load_networks(root / NETWORKS)
+    check_classes(root / NETWORKS, meta.class_names, packed.class_names, "train")
+    detector = Detector.of_networks(list(networks), meta, params, device)
+    with ExitStack() as stack:
+        stack.enter_context(explain_full_memory(device, f"lower detect.batch_size, {params.batch_size} tiles"))
+        partials = {name: stack.enter_context(atomic_path(folder / f"{name}.npy")) for name in ARRAYS}
+        streams = {name: stack.enter_context(NpyStream.open(partials[name], kind)) for name, kind in ARRAYS.items()}
+        tables = SlickTables(stack.enter_context(ThreadPoolExecutor(params.threads)))
+        for stream in streams.values():
+            stream.write_header(len(packed.targets), packed.targets.shape[1:])
+        for split, scene, out_of_fold in out_of_fold_scenes(packed, root / SPLIT, len(networks)):
+            found = detector.propose(scene, packed.images[scene.indices], out_of_fold)
+            print(tables.add(split, found, scene.stitch(packed.targets[scene.indices])), flush=True)
+            for name, stream in streams.items():
+                stream.write_rows(scene.indices.tolist(), scene.cut(getattr(found, name)))
+    write_csv(folder / "candidates.csv", pd.concat(tables.candidates, ignore_index=True))
+    write_csv(folder / "annotated.csv", pd.concat(tables.annotated, ignore_index=True))
