@@ -49,6 +49,16 @@ def amp_dtype(device: torch.device, wanted: bool) -> torch.dtype | None:
     return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
 
 
+def autocast(device: torch.device, dtype: torch.dtype | None) -> torch.autocast:
+    """A context in which torch computes in a reduced precision where that is safe.
+
+    Args:
+        device: that computes.
+        dtype: see `amp_dtype`; `None` changes nothing.
+    """
+    return torch.autocast(device.type, dtype=dtype, enabled=dtype is not None)
+
+
 @contextmanager
 def explain_full_memory(device: torch.device, remedy: str) -> Iterator[None]:
     """Turn an allocation that fails into one clear line.

@@ -2,8 +2,8 @@
 
 A loss is a function of sums over the pixels of the whole batch. Each process holds a share of the batch, and the
 sums are added up over the processes (`all_sum`), so that every process computes the same loss L of the same batch.
-Backward, the gradient of such a sum is added up over the processes too: with P processes, a process gets P times
-the part of dL/dw that comes from its share. DistributedDataParallel takes the mean over the processes, which is
+In the backward pass the gradient of such a sum is added up over the processes too: with P processes, a process gets P
+times the contribution of its share to dL/dw. DistributedDataParallel takes the mean over the processes, which is
 dL/dw. With one process nothing of this happens, and `all_sum` gives back what it was given.
 """
 
@@ -67,6 +67,8 @@ def all_sum(tensor: Tensor) -> Tensor:
     return cast(Tensor, _AllSum.apply(tensor)) if dist.is_initialized() else tensor  # type: ignore[no-untyped-call]
 
 
+# torch.distributed.nn.functional has sums and gathering with gradients, too, but deprecates both in favour of a private
+# module, and gathers equally many rows only.
 class _AllSum(Function):
     @staticmethod
     def forward(ctx: Any, tensor: Tensor) -> Tensor:
@@ -101,12 +103,12 @@ class _Gather(Function):
         lengths[dist.get_rank()] = len(rows)
         dist.all_reduce(lengths)
         ctx.lengths = lengths.tolist()
-        # Only parts of one shape can be exchanged.
+        # Only tensors of one shape can be exchanged.
         padded = rows.new_zeros(max(ctx.lengths), *rows.shape[1:])
         padded[: len(rows)] = rows
-        parts = [torch.empty_like(padded) for _ in ctx.lengths]
-        dist.all_gather(parts, padded)
-        return torch.cat([part[:length] for part, length in zip(parts, ctx.lengths, strict=True)])
+        received = [torch.empty_like(padded) for _ in ctx.lengths]
+        dist.all_gather(received, padded)
+        return torch.cat([each[:length] for each, length in zip(received, ctx.lengths, strict=True)])
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:

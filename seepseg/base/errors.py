@@ -1,4 +1,4 @@
-"""Errors that a user can mend, and how a stage ends on one."""
+"""Errors that a user can mend; `seepseg.base.command` says how they end a stage."""
 
 
 class InputError(ValueError):

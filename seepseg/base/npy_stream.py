@@ -1,7 +1,8 @@
 """NPY files that are written piece by piece."""
 
+import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Self
@@ -19,6 +20,7 @@ class NpyStream:
     def __init__(self, file: BinaryIO, dtype: str) -> None:
         self.file = file
         self.dtype = np.dtype(dtype)
+        self._start = 0
 
     @classmethod
     @contextmanager
@@ -43,11 +45,25 @@ class NpyStream:
         header = {"descr": self.dtype.str, "fortran_order": False, "shape": (count, *shape)}
         with self._naming():
             np.lib.format.write_array_header_1_0(self.file, header)
+            self._start = self.file.tell()
+            self.file.truncate(self._start + count * math.prod(shape) * self.dtype.itemsize)
 
     def append(self, tiles: npt.NDArray[Any]) -> None:
         """Write the next tile, or several: (H, W) or (N, H, W)."""
         with self._naming():
             self.file.write(np.ascontiguousarray(tiles, self.dtype).data)
+
+    def write_rows(self, rows: Iterable[int], tiles: npt.NDArray[Any]) -> None:
+        """Write tiles to rows of the array, in any order; rows that are never written hold zeros.
+
+        Args:
+            rows: of the array, N of them.
+            tiles: (N, H, W).
+        """
+        with self._naming():
+            for row, tile in zip(rows, np.ascontiguousarray(tiles, self.dtype), strict=True):
+                self.file.seek(self._start + row * tile.nbytes)
+                self.file.write(tile.data)
 
     @contextmanager
     def _naming(self) -> Iterator[None]:

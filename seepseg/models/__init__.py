@@ -1,62 +1,43 @@
-"""Segmentation networks, built by name.
+"""Segmentation networks, built by name. Every one is `logits = f(images)`.
 
-Every network maps input channels (`seepseg.data.channels`), float32 (N, C_in, H, W), to logits (N, C, H, W), for any
-H and W.
+A network is added by a module that registers its parameters (see `seepseg.models.registry`) and is imported here.
 """
 
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
-from annotated_types import Ge, Le
+from torch import nn
 
 from seepseg.base.params import param_block
-from seepseg.models.attention_unet import MIN_DEPTH, AttentionDecoder
-from seepseg.models.blocks import Norm, Upsampling, init_weights
+from seepseg.base.registry import OneOf
+from seepseg.models import attention_unet, resnet_unet, unet  # noqa: F401 - imported to be registered
 from seepseg.models.heads import Head
-from seepseg.models.resnet_unet import MAX_DEPTH, STEM, ResNetEncoder, ResNetName, load_encoder_weights
-from seepseg.models.unet import Decoder, Encoder, UNet, UNetEncoder
+from seepseg.models.registry import NETWORKS, NetworkBlock
 
-__all__ = ["ModelParams", "UNet", "build_model"]
+__all__ = ["ModelParams", "build_model"]
 
 
 @param_block
+@NETWORKS.add_fields
 class ModelParams:
-    """Section `model` of params.yaml.
+    """The network, and below it the parameters of each kind."""
 
-    Attributes:
-        name: the network. The encoder of resnet_unet is a ResNet, with its own widths and batch norm; `depth`
-            of its 5 levels are used; `width`, `norm` and `upsampling` shape its decoder;
-            `stem` must be 2, which is what the ResNet's first convolution does.
-        head: softmax has a logit for background and each class, sigmoid one for each class.
-        width: channels of the finest level; each further level has twice as many.
-        depth: resolution levels.
-        stem: the finest level is that many times coarser than the image.
-        norm: after each 3x3 convolution.
-        upsampling: in the decoder; bilinear interpolation, or a 2x2 transposed convolution.
-        encoder: of resnet_unet.
-        encoder_weights: of resnet_unet; a file with a torchvision ResNet state dict to start from.
-    """
+    name: Annotated[str, OneOf(NETWORKS)] = "unet"
+    """one of the networks below"""
+    head: Head = "softmax"
+    """softmax (background and classes exclude each other) | sigmoid (a channel a class)"""
 
-    name: Literal["unet", "attention_unet", "resnet_unet"]
-    head: Head
-    width: Annotated[int, Ge(1)]
-    depth: Annotated[int, Ge(2), Le(10)]
-    stem: Literal[1, 2, 4]
-    norm: Norm
-    upsampling: Upsampling
-    encoder: ResNetName
-    encoder_weights: str | None
+    @property
+    def network(self) -> NetworkBlock:
+        """The parameters of the network that is chosen."""
+        params: NetworkBlock = getattr(self, self.name)
+        return params
 
-    def __post_init__(self) -> None:
-        if self.name == "attention_unet" and self.depth < MIN_DEPTH:
-            raise ValueError(f"depth of at least {MIN_DEPTH} for attention_unet")
-        if self.name == "resnet_unet" and self.depth > MAX_DEPTH:
-            raise ValueError(f"depth of at most {MAX_DEPTH} for resnet_unet")
-        if self.name == "resnet_unet" and self.stem != STEM:
-            raise ValueError(f"stem {STEM} for resnet_unet, whose first convolution has stride {STEM}")
+    def without_files(self) -> "ModelParams":
+        """What rebuilds the network that is chosen: of the others the defaults, and no file to take weights from."""
+        return ModelParams(name=self.name, head=self.head, **{self.name: self.network.without_files()})
 
 
-def build_model(params: ModelParams, in_channels: int, num_classes: int) -> UNet:
+def build_model(params: ModelParams, in_channels: int, num_classes: int) -> nn.Module:
     """Build a network with fresh weights, drawn from torch's global generator.
 
     Args:
@@ -65,22 +46,10 @@ def build_model(params: ModelParams, in_channels: int, num_classes: int) -> UNet
         num_classes: K + 1, background included.
 
     Returns:
-        The network, in training mode; its logits have K + 1 channels with head softmax, K with sigmoid.
+        The network, in training mode: float32 (N, C_in, H, W) -> logits (N, C, H, W), for any H and W; C is K + 1 with
+        head softmax, K with sigmoid.
 
     Raises:
-        InputError: the file of `encoder_weights` is missing or doesn't fit.
+        InputError: a file of first weights is missing or doesn't fit.
     """
-    num_logits = num_classes if params.head == "softmax" else num_classes - 1
-    widths = [params.width * 2**level for level in range(params.depth)]
-    encoder: Encoder
-    if params.name == "resnet_unet":
-        encoder = ResNetEncoder(params.encoder, in_channels, params.depth)
-    else:
-        encoder = UNetEncoder(in_channels, widths, params.stem, params.norm)
-    decoder_type = AttentionDecoder if params.name == "attention_unet" else Decoder
-    decoder = decoder_type(encoder.widths, widths[:-1], params.norm, params.upsampling)
-    model = UNet(encoder, decoder, num_logits)
-    init_weights(model)
-    if isinstance(encoder, ResNetEncoder) and params.encoder_weights is not None:
-        load_encoder_weights(encoder, params.encoder, Path(params.encoder_weights))
-    return model
+    return params.network.build(in_channels, num_classes if params.head == "softmax" else num_classes - 1)

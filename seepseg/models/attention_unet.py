@@ -1,14 +1,16 @@
 """Attention U-Net (Oktay et al. 2018, arXiv 1804.03999): a U-Net whose skips are told where to look."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import torch.nn.functional as F
+from annotated_types import Ge, Le
 from torch import Tensor, nn
 
+from seepseg.base.params import param_block
 from seepseg.models.blocks import Norm, Upsampling, double
-from seepseg.models.unet import Decoder
-
-MIN_DEPTH = 3  # with fewer levels no skip has a gate
+from seepseg.models.registry import register_network
+from seepseg.models.unet import Decoder, UNet, UNetEncoder, UNetParams, level_widths
 
 
 class AttentionGate(nn.Module):
@@ -61,3 +63,18 @@ class AttentionDecoder(Decoder):
             return skip
         gated: Tensor = self.gates[level - 1](skip, coarser)
         return gated
+
+
+@register_network("attention_unet")
+@param_block
+class AttentionUNetParams(UNetParams):
+    """U-Net with attention gates: Oktay et al. 2018."""
+
+    depth: Annotated[int, Ge(3), Le(10)] = 5
+    """resolution levels; with fewer than 3 no skip has a gate"""
+
+    def build(self, in_channels: int, num_logits: int) -> nn.Module:
+        """Build the network."""
+        widths = level_widths(self.width, self.depth)
+        encoder = UNetEncoder(in_channels, widths, self.stem, self.norm)
+        return UNet(encoder, AttentionDecoder(widths, widths[:-1], self.norm, self.upsampling), num_logits)

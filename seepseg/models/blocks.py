@@ -1,4 +1,4 @@
-"""The parts that the networks share: norm, convolution block, upsampling, padding, weight initialisation."""
+"""What the networks share: norm, convolution block, upsampling, padding, weight initialisation."""
 
 import math
 from functools import cache

@@ -1,4 +1,4 @@
-"""What the channels of a model's output mean: probabilities, and the class that is decided for."""
+"""What the channels of a model's output mean: probabilities, and the class of each pixel."""
 
 from typing import Literal
 
@@ -37,7 +37,7 @@ def foreground_probs(logits: Tensor, head: Head) -> Tensor:
     return 1 - (logits.softmax(1)[:, 0] if head == "softmax" else F.logsigmoid(-logits).sum(1).exp())
 
 
-def decide(logits: Tensor, head: Head, valid: Tensor) -> Tensor:
+def predicted_classes(logits: Tensor, head: Head, valid: Tensor) -> Tensor:
     """The most probable class of each pixel.
 
     A sigmoid head has no channel for background; it wins where no class reaches a probability of 0.5, that is where
@@ -46,7 +46,7 @@ def decide(logits: Tensor, head: Head, valid: Tensor) -> Tensor:
     Args:
         logits: (N, C, H, W).
         head: what the channels mean.
-        valid: bool (N, H, W); elsewhere the answer is background.
+        valid: bool (N, H, W); elsewhere it is background.
 
     Returns:
         int64 (N, H, W), 0 is background, 1..K are the classes.

@@ -3,23 +3,27 @@
 Modules and parameters bear torchvision's names, so that its state dicts load without torchvision itself.
 """
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import safetensors.torch
 import torch
 import torch.nn.functional as F
+from annotated_types import Ge, Le
 from torch import Tensor, nn
 
 from seepseg.base.errors import InputError
-from seepseg.models.unet import Encoder
+from seepseg.base.params import param_block
+from seepseg.models.blocks import Norm, Upsampling
+from seepseg.models.registry import NetworkBlock, register_network
+from seepseg.models.unet import Decoder, Encoder, UNet, level_widths
 
 ResNetName = Literal["resnet18", "resnet34"]
 
 BLOCKS: dict[ResNetName, tuple[int, ...]] = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3)}
 WIDTHS = (64, 64, 128, 256, 512)  # of conv1, layer1 ... layer4
 MAX_DEPTH = len(WIDTHS)
-STEM = 2  # conv1 has stride 2
 
 
 class BasicBlock(nn.Module):
@@ -46,7 +50,7 @@ class BasicBlock(nn.Module):
 
 
 class ResNetEncoder(Encoder):
-    """The levels of a ResNet for one-channel images: conv1 at half the resolution, then layer1 to layer4.
+    """The levels of a ResNet: conv1 at half the resolution, then layer1 to layer4.
 
     Args:
         name: which ResNet.
@@ -57,7 +61,7 @@ class ResNetEncoder(Encoder):
     def __init__(self, name: ResNetName, in_channels: int, depth: int) -> None:
         super().__init__()
         self.widths = WIDTHS[:depth]
-        self.stem = STEM
+        self.stem = 2  # the stride of conv1
         self.conv1 = nn.Conv2d(in_channels, WIDTHS[0], 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(WIDTHS[0])
         for index in range(1, depth):
@@ -116,7 +120,7 @@ def load_encoder_weights(encoder: ResNetEncoder, name: ResNetName, path: Path) -
 def _read_state(path: Path, expected: str) -> dict[str, Tensor]:
     """Read a flat dict of tensors without executing anything of the file."""
     if not path.is_file():
-        raise InputError(f"{path} is missing: model.encoder_weights must be {expected}, or null for none")
+        raise InputError(f"{path} is missing: model.resnet_unet.encoder_weights must be {expected}, or null")
     try:
         if path.suffix == ".safetensors":
             state: Any = safetensors.torch.load_file(path)
@@ -137,3 +141,40 @@ def _read_state(path: Path, expected: str) -> dict[str, Tensor]:
 def _listed(keys: list[str], shown: int = 3) -> str:
     more = f" and {len(keys) - shown} more" if len(keys) > shown else ""
     return ", ".join(map(str, keys[:shown])) + more
+
+
+@register_network("resnet_unet")
+@param_block
+class ResNetUNetParams(NetworkBlock):
+    """U-Net whose encoder is a ResNet with its own widths and batch norm: He et al. 2016."""
+
+    width: Annotated[int, Ge(1)] = 16
+    """channels of the decoder's finest level; they double at each further one"""
+    depth: Annotated[int, Ge(2), Le(MAX_DEPTH)] = 5
+    """levels of the ResNet that are used"""
+    norm: Norm = "batch"
+    """of the decoder: none | batch | group"""
+    upsampling: Upsampling = "bilinear"
+    """bilinear | transposed"""
+    encoder: ResNetName = "resnet18"
+    """resnet18 | resnet34"""
+    encoder_weights: str | None = None
+    """file of a torchvision state dict to start from; give another file another name"""
+
+    def build(self, in_channels: int, num_logits: int) -> nn.Module:
+        """Build the network; its encoder starts from `encoder_weights`, if any."""
+        encoder = ResNetEncoder(self.encoder, in_channels, self.depth)
+        decoder = Decoder(encoder.widths, level_widths(self.width, self.depth - 1), self.norm, self.upsampling)
+        network = UNet(encoder, decoder, num_logits)
+        if self.encoder_weights is not None:
+            load_encoder_weights(encoder, self.encoder, Path(self.encoder_weights))
+        return network
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The file of `encoder_weights`, if any."""
+        return () if self.encoder_weights is None else (Path(self.encoder_weights),)
+
+    def without_files(self) -> Self:
+        """The same without `encoder_weights`."""
+        return replace(self, encoder_weights=None)

@@ -1,12 +1,16 @@
 """U-Net (Ronneberger et al. 2015, arXiv 1505.04597): the skeleton that all networks here share."""
 
 from collections.abc import Sequence
+from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
+from annotated_types import Ge, Le
 from torch import Tensor, nn
 
-from seepseg.models.blocks import ConvBlock, Norm, Upsampling, make_upsampling, pad_to_multiple
+from seepseg.base.params import param_block
+from seepseg.models.blocks import ConvBlock, Norm, Upsampling, init_weights, make_upsampling, pad_to_multiple
+from seepseg.models.registry import NetworkBlock, register_network
 
 
 class Encoder(nn.Module):
@@ -86,21 +90,19 @@ class Decoder(nn.Module):
         """
         return skip
 
-    def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
-        """Return the decoded maps, (N, widths[i], H / 2**i, W / 2**i), of the encoder's maps, both finest first."""
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """Return the finest decoded map, (N, widths[0], H, W), of the encoder's maps, finest first."""
         x = features[-1]
-        decoded: list[Tensor] = []
         for level in reversed(range(len(self.blocks))):
             skip = self.select(level, features[level], x)  # (N, skip, h, w)
             up = self.ups[level](x)  # (N, coarser, h / 2, w / 2) -> (N, up, h, w)
             joined = torch.cat([skip, up], dim=1)  # (N, skip + up, h, w)
             x = self.blocks[level](joined)  # (N, widths[level], h, w)
-            decoded.insert(0, x)
-        return decoded
+        return x
 
 
 class UNet(nn.Module):
-    """Encoder, decoder and a 1x1 head that gives logits at the resolution of the images.
+    """Encoder, decoder and a 1x1 head that gives logits at the resolution of the images, with fresh weights in all.
 
     Args:
         encoder: its `stem` says how much coarser than the image its finest level is.
@@ -113,6 +115,7 @@ class UNet(nn.Module):
         self.encoder = encoder
         self.decoder = decoder
         self.head = nn.Conv2d(decoder.widths[0], num_logits * encoder.stem**2, 1)
+        init_weights(self)
 
     def forward(self, images: Tensor) -> Tensor:
         """Compute logits for images of any size.
@@ -123,15 +126,35 @@ class UNet(nn.Module):
         Returns:
             Logits, (N, C, H, W).
         """
-        return self.logits(self.decode(images)[0], images)
-
-    def decode(self, images: Tensor) -> list[Tensor]:
-        """Return the decoder's maps, (N, widths[i], h, w), finest first; level i is stem * 2**i times coarser."""
-        decoded: list[Tensor] = self.decoder(self.encoder(pad_to_multiple(images, self.encoder.multiple)))
-        return decoded
-
-    def logits(self, finest: Tensor, images: Tensor) -> Tensor:
-        """Compute the logits (N, C, H, W) of images (N, C_in, H, W) from the decoder's finest map."""
         height, width = images.shape[-2:]
+        finest = self.decoder(self.encoder(pad_to_multiple(images, self.encoder.multiple)))  # (N, width, h, w)
         x = self.head(finest)  # (N, C * stem**2, H' / stem, W' / stem)
         return F.pixel_shuffle(x, self.encoder.stem)[..., :height, :width]
+
+
+def level_widths(width: int, depth: int) -> list[int]:
+    """Channels of each level, finest first: they double from one to the next."""
+    return [width * 2**level for level in range(depth)]
+
+
+@register_network("unet")
+@param_block
+class UNetParams(NetworkBlock):
+    """U-Net: Ronneberger et al. 2015."""
+
+    width: Annotated[int, Ge(1)] = 16
+    """channels of the finest level; they double at each further one"""
+    depth: Annotated[int, Ge(2), Le(10)] = 5
+    """resolution levels"""
+    stem: Literal[1, 2, 4] = 2
+    """1: full resolution | 2, 4: pixel-unshuffle first, 4 or 16 times cheaper"""
+    norm: Norm = "batch"
+    """none | batch | group"""
+    upsampling: Upsampling = "bilinear"
+    """bilinear | transposed"""
+
+    def build(self, in_channels: int, num_logits: int) -> nn.Module:
+        """Build the network."""
+        widths = level_widths(self.width, self.depth)
+        encoder = UNetEncoder(in_channels, widths, self.stem, self.norm)
+        return UNet(encoder, Decoder(widths, widths[:-1], self.norm, self.upsampling), num_logits)

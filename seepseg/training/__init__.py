@@ -1,1 +1,4 @@
-"""Fitting networks: recipe, step, crops, augmentation, optimiser, monitoring, checkpoints, several processes."""
+"""Fitting networks: trainer, step, recipe, sampling, augmentation, monitoring, checkpoints, several processes.
+
+What belongs here is used while networks are fitted, and by nothing that runs them afterwards.
+"""

@@ -7,7 +7,7 @@ A training batch goes through, in this order:
 3. `seepseg.training.sampling.crop`, where crops are trained on;
 4. `augment`: gain, which normalising a tile would undo, then flips and zoom of image, target and valid.
 
-Prediction uses the second alone. Every random number comes from the `Draws` that the caller passes.
+Prediction uses the second alone. Every random number comes from the `BatchRandom` that the caller passes.
 """
 
 from collections.abc import Callable
@@ -25,28 +25,24 @@ from seepseg.base.params import param_block
 
 @param_block
 class AugmentParams:
-    """Section `augment` of params.yaml.
+    """Random changes of training tiles and crops."""
 
-    Attributes:
-        rot180: half a turn, for every other tile.
-        hflip: mirror left and right, for every other tile.
-        dihedral: one of the 8 flips and quarter turns, all alike; the two above add nothing to it.
-        resize: zoom by a factor between 1 / (1 + resize) and 1 + resize, both equally likely.
-        gain: standard deviation of a factor around 1 and of an offset around 0, one each per tile, in units of
-            the normalised image.
-        speckle: standard deviation of a factor around 1, one per pixel.
-    """
-
-    rot180: bool
-    hflip: bool
-    dihedral: bool
-    resize: Annotated[float, Ge(0), Le(4)]
-    gain: Annotated[float, Ge(0)]
-    speckle: Annotated[float, Ge(0)]
+    rot180: bool = True
+    """half a turn, or none"""
+    hflip: bool = True
+    """mirrored left and right, or not"""
+    dihedral: bool = True
+    """one of all eight flips and quarter turns; contains the two above"""
+    resize: Annotated[float, Ge(0), Le(4)] = 0.0
+    """random zoom, 0.25: by 0.8 to 1.25, in and out equally likely"""
+    gain: Annotated[float, Ge(0)] = 0.1
+    """standard deviation of a factor and an offset of the normalised image, one a tile"""
+    speckle: Annotated[float, Ge(0)] = 0.0
+    """standard deviation of a factor of recorded intensity, one a pixel"""
 
 
 @dataclass(frozen=True)
-class Draws:
+class BatchRandom:
     """Random numbers for the tiles of one batch, a row per tile.
 
     Several processes that share a batch each draw the numbers of all its tiles and keep those of their own, so that
@@ -78,39 +74,39 @@ class Draws:
         ]
 
 
-def augment_intensity(images: Tensor, valid: Tensor, params: AugmentParams, draws: Draws) -> Tensor:
+def augment_intensity(images: Tensor, valid: Tensor, params: AugmentParams, random: BatchRandom) -> Tensor:
     """Multiply each valid pixel of recorded intensity by a factor around 1, as speckle does.
 
     Args:
         images: recorded intensity, or its square root, float32 (N, 1, H, W).
         valid: bool (N, H, W).
         params: `speckle` is read.
-        draws: of the random numbers, for these tiles.
+        random: the random numbers of these tiles.
 
     Returns:
         float32 (N, 1, H, W), nowhere negative.
     """
     if not params.speckle:
         return images
-    noise = draws.normal(*images.shape[1:]).to(images.device)
+    noise = random.normal(*images.shape[1:]).to(images.device)
     return torch.where(valid.unsqueeze(1), images * (1 + params.speckle * noise).clamp(min=0), images)
 
 
 def augment(
-    images: Tensor, target: Tensor, valid: Tensor, params: AugmentParams, draws: Draws
+    images: Tensor, target: Tensor, valid: Tensor, params: AugmentParams, random: BatchRandom
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Change the gain of normalised tiles, then what `augment_geometry` does.
 
     Args and Returns are those of `augment_geometry`.
     """
     if params.gain:
-        factor, offset = (params.gain * draws.normal(2, 1, 1, 1)).to(images.device).unbind(1)  # (N, 1, 1, 1) each
+        factor, offset = (params.gain * random.normal(2, 1, 1, 1)).to(images.device).unbind(1)  # (N, 1, 1, 1) each
         images = torch.where(valid.unsqueeze(1), images * (1 + factor) + offset, 0)
-    return augment_geometry(images, target, valid, params, draws)
+    return augment_geometry(images, target, valid, params, random)
 
 
 def augment_geometry(
-    images: Tensor, target: Tensor, valid: Tensor, params: AugmentParams, draws: Draws
+    images: Tensor, target: Tensor, valid: Tensor, params: AugmentParams, random: BatchRandom
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Flip, turn and zoom tiles at random, each in its own way, image, target and valid alike.
 
@@ -119,7 +115,7 @@ def augment_geometry(
         target: classes, integer (N, H, W).
         valid: bool (N, H, W).
         params: what to do.
-        draws: of the random numbers, for these tiles.
+        random: the random numbers of these tiles.
 
     Returns:
         The three, of the same shapes. What lies outside of a tile is 0 and not valid.
@@ -127,16 +123,16 @@ def augment_geometry(
     Raises:
         InputError: quarter turns of tiles that are not square.
     """
-    batch = _flip(images, target, valid, params, draws)
+    batch = _flip(images, target, valid, params, random)
     if params.resize:
-        batch = _resize(*batch, params.resize, draws)
+        batch = _resize(*batch, params.resize, random)
     return batch
 
 
 def _flip(
-    images: Tensor, target: Tensor, valid: Tensor, params: AugmentParams, draws: Draws
+    images: Tensor, target: Tensor, valid: Tensor, params: AugmentParams, random: BatchRandom
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Apply to each tile an element of the group of flips and quarter turns, or of the part that is allowed.
+    """Apply to each tile an element of the group of flips and quarter turns, or of the subgroup that is allowed.
 
     Its 8 elements are the ways to swap rows and columns or not, reverse rows or not, reverse columns or not.
     """
@@ -147,7 +143,7 @@ def _flip(
             "set it to false, rot180 and hflip fit any shape"
         )
     chosen: list[tuple[bool, bool, bool]] = []  # of each tile: swap rows and columns, reverse rows, reverse columns
-    for swap, first, second in (draws.uniform(3) < 0.5).tolist():
+    for swap, first, second in (random.uniform(3) < 0.5).tolist():
         if params.dihedral:
             chosen.append((swap, first, second))
         else:
@@ -165,9 +161,11 @@ def _flip(
     return apply(images), apply(target), apply(valid)
 
 
-def _resize(images: Tensor, target: Tensor, valid: Tensor, share: float, draws: Draws) -> tuple[Tensor, Tensor, Tensor]:
+def _resize(
+    images: Tensor, target: Tensor, valid: Tensor, share: float, random: BatchRandom
+) -> tuple[Tensor, Tensor, Tensor]:
     """Zoom each tile about a random point of it; bilinear for the image, nearest for target and valid."""
-    numbers = draws.uniform(3).to(images.device)
+    numbers = random.uniform(3).to(images.device)
     zoom = (1 + share) ** (2 * numbers[:, :1] - 1)  # (N, 1)
     point = 2 * numbers[:, 1:] - 1  # (N, 2), x and y from -1 to 1 across the tile
     # Output position p shows input position point + (p - point) / zoom.

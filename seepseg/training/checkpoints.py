@@ -20,7 +20,7 @@ from seepseg.base.errors import InputError
 from seepseg.base.files import write_bytes
 
 LOCK = "lock"
-FORGOTTEN = 30 * 24 * 3600  # seconds since its last checkpoint, after which a training won't go on
+FORGOTTEN = 30 * 24 * 3600  # seconds after its last checkpoint, when a training is given up
 
 
 class Checkpoints:
@@ -95,7 +95,7 @@ def open_checkpoints(root: Path, fingerprint: str) -> Iterator[Checkpoints]:
 
 
 def fingerprint(settings: Sequence[Any], files: Sequence[Path], device: str) -> str:
-    """Name a training by all that decides what comes of it, so that it goes on from no other's checkpoint.
+    """Name a training by all that decides its outcome, so that it goes on from no other's checkpoint.
 
     Args:
         settings: parameter blocks.

@@ -2,7 +2,9 @@
 
 import os
 import signal
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -14,14 +16,10 @@ STARTED_BY_DVC = "DVC_STAGE"  # DVC sets it for the commands that it runs
 
 
 class StopRequest:
-    """Tells whether to stop: after SIGTERM, or where the DVC that started this process has gone.
-
-    A process that outlives its DVC would go on beside the next one that is started.
-    """
+    """Tells whether to stop: after SIGTERM."""
 
     def __init__(self) -> None:
         self._signalled = False
-        self._parent = os.getppid() if STARTED_BY_DVC in os.environ else None
 
     def note(self, number: int, frame: FrameType | None) -> None:
         """Handle a signal."""
@@ -29,8 +27,7 @@ class StopRequest:
 
     def is_due(self, group: ProcessGroup) -> bool:
         """Whether any of the processes of a run was asked to stop; all of them must ask, and get the same answer."""
-        gone = self._parent is not None and os.getppid() != self._parent
-        return bool(group.sum(np.array([self._signalled or gone], dtype=np.int64))[0])
+        return bool(group.sum(np.array([self._signalled], dtype=np.int64))[0])
 
 
 @contextmanager
@@ -42,3 +39,21 @@ def stop_requests() -> Iterator[StopRequest]:
         yield request
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def stop_with_dvc() -> None:
+    """Get SIGTERM when the DVC that started this process is gone, lest this goes on beside what the next one starts."""
+    if STARTED_BY_DVC in os.environ:
+        when_parent_ends(lambda: os.kill(os.getpid(), signal.SIGTERM))
+
+
+def when_parent_ends(act: Callable[[], None]) -> None:
+    """Do something soon after the process that started this one has ended."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        act()
+
+    threading.Thread(target=watch, name="watch-parent", daemon=True).start()

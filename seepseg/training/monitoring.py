@@ -17,7 +17,7 @@ from seepseg.base.files import write_csv
 from seepseg.data.loading import Batch
 from seepseg.evaluation.confusion import scores
 from seepseg.losses import Loss
-from seepseg.models.heads import Head, class_probs, decide
+from seepseg.models.heads import Head, class_probs, predicted_classes
 
 KEY_COLUMNS = ("epoch", "loss_name", "lr")
 
@@ -57,7 +57,7 @@ class Monitor:
         """Count the pixels of one batch."""
         with torch.no_grad():
             self.bce_sum += (binary_cross_entropy(logits, batch.target, self.head) * batch.valid).sum().item()
-            self.confusion += self._confusion(decide(logits, self.head, batch.valid), batch)
+            self.confusion += self._confusion(predicted_classes(logits, self.head, batch.valid), batch)
 
     @property
     def counts(self) -> npt.NDArray[np.float64]:

@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 import tempfile
-import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,7 +22,7 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from seepseg.base.distributed import ProcessGroup
 from seepseg.base.errors import InputError
 from seepseg.base.files import write_bytes
-from seepseg.training.interrupts import STARTED_BY_DVC
+from seepseg.training.interrupts import stop_with_dvc, when_parent_ends
 
 # In the environment of processes whose failures `launch` shows.
 LAUNCHED = "SEEPSEG_LAUNCHED"
@@ -67,8 +66,7 @@ def launch(arguments: Sequence[str], devices: int, device: torch.device) -> None
     check_devices(devices, device)
     logging.disable()  # the launcher's own long reports; nothing else happens in this process from here on
     os.environ[LAUNCHED] = "1"
-    if STARTED_BY_DVC in os.environ:  # which, once gone, may start the next run beside this one
-        _when_parent_ends(lambda: os.kill(os.getpid(), signal.SIGTERM))
+    stop_with_dvc()
     with tempfile.TemporaryDirectory(prefix="seepseg-") as folder:
         config = LaunchConfig(
             min_nodes=1,
@@ -110,6 +108,7 @@ def join(devices: int, device: torch.device) -> Iterator[ProcessGroup]:
             "set it to --nnodes times --nproc-per-node"
         )
     if size == 1:
+        stop_with_dvc()
         yield ProcessGroup(0, 1, device)
         return
     check_devices(int(os.environ["LOCAL_WORLD_SIZE"]), device)
@@ -117,23 +116,11 @@ def join(devices: int, device: torch.device) -> Iterator[ProcessGroup]:
     if on_gpu:
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)
-    _when_parent_ends(lambda: os._exit(1))  # lest it trains on unseen beside the next run
+    when_parent_ends(lambda: os._exit(1))  # lest it trains on unseen beside the next run
     dist.init_process_group("nccl" if on_gpu else "gloo", timeout=TIMEOUT, device_id=device if on_gpu else None)
     yield ProcessGroup(dist.get_rank(), size, device)
     # Not after an exception: what it is must be on record before the others notice that they are alone.
     dist.destroy_process_group()
-
-
-def _when_parent_ends(act: Callable[[], None]) -> None:
-    """Do something soon after the process that started this one has ended."""
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        act()
-
-    threading.Thread(target=watch, name="watch-parent", daemon=True).start()
 
 
 def run_processes(run: Callable[[], None]) -> None:

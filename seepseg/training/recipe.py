@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 import torch
 from annotated_types import Ge, Gt, Le, Lt
+from torch import nn
 
 from seepseg.base.conventions import BACKGROUND
 from seepseg.base.device import DeviceName, amp_dtype
@@ -14,11 +15,10 @@ from seepseg.base.params import param_block
 from seepseg.data.channels import InputParams
 from seepseg.data.packed import Indices, Packed, class_pixels
 from seepseg.losses import Loss, LossParams, build_loss
-from seepseg.models import ModelParams, UNet
+from seepseg.models import ModelParams
 from seepseg.models.heads import Head
 from seepseg.training.augmentation import AugmentParams
 from seepseg.training.data_parallel import distribute
-from seepseg.training.deep_supervision import DeeplySupervised
 from seepseg.training.optimisation import OptimizerName, ScheduleName, build_average, build_optimizer, build_schedule
 from seepseg.training.sampling import Sampler, SamplingParams
 from seepseg.training.step import Optimization
@@ -26,29 +26,48 @@ from seepseg.training.step import Optimization
 
 @param_block
 class TrainParams:
-    """Section `train` of params.yaml, which says what each key does."""
+    """How the networks are trained."""
 
-    seed: Annotated[int, Ge(0)]
-    networks: Annotated[int, Ge(1)]
-    threads: Annotated[int, Ge(1)]
-    device: DeviceName
-    devices: Annotated[int, Ge(1)]
-    amp: bool
-    epochs: Annotated[int, Ge(1)]
-    batch_size: Annotated[int, Ge(1)]
-    optimizer: OptimizerName
-    lr: Annotated[float, Gt(0), Le(10)]
-    weight_decay: Annotated[float, Ge(0), Le(1)]
-    schedule: ScheduleName
-    warmup_epochs: Annotated[int, Ge(0)]
-    poly_power: Annotated[float, Gt(0)]
-    step_epochs: Annotated[int, Ge(1)]
-    step_factor: Annotated[float, Gt(0), Le(1)]
-    grad_clip: Annotated[float, Ge(0)]
-    ema_decay: Annotated[float, Ge(0), Lt(1)]
-    keep: Literal["last", "best"]
-    early_stopping: Annotated[int, Ge(0)]
-    deep_supervision: bool
+    seed: Annotated[int, Ge(0)] = 1
+    """of weights, samples and augmentation"""
+    networks: Annotated[int, Ge(1)] = 4
+    """each trains on all inner folds but one, on which it validates; at most one a fold"""
+    threads: Annotated[int, Ge(1)] = 2
+    """results are identical only for the same number"""
+    device: DeviceName = "auto"
+    """auto (cuda, then mps, then cpu) | cuda | mps | cpu"""
+    devices: Annotated[int, Ge(1)] = 1
+    """processes that share each batch, with a GPU each; on the CPU, with `threads` each"""
+    amp: bool = True
+    """mixed precision where it is faster: on CUDA, and CPUs with bfloat16 products"""
+    epochs: Annotated[int, Ge(1)] = 20
+    """passes over the samples"""
+    batch_size: Annotated[int, Ge(1)] = 16
+    """tiles or crops a step"""
+    optimizer: OptimizerName = "adamw"
+    """adamw | adam"""
+    lr: Annotated[float, Gt(0), Le(10)] = 3.0e-3
+    """the highest learning rate"""
+    weight_decay: Annotated[float, Ge(0), Le(1)] = 1.0e-2
+    """of convolution kernels"""
+    schedule: ScheduleName = "poly"
+    """constant | cosine | poly | step, after warm-up"""
+    warmup_epochs: Annotated[int, Ge(0)] = 1
+    """in which the learning rate rises linearly"""
+    poly_power: Annotated[float, Gt(0)] = 0.9
+    """of schedule poly: exponent of the share of steps that remain"""
+    step_epochs: Annotated[int, Ge(1)] = 10
+    """of schedule step: epochs between two steps"""
+    step_factor: Annotated[float, Gt(0), Le(1)] = 0.1
+    """of schedule step: what the learning rate is multiplied by"""
+    grad_clip: Annotated[float, Ge(0)] = 1.0
+    """largest norm of the gradient; 0: any"""
+    ema_decay: Annotated[float, Ge(0), Lt(1)] = 0.998
+    """exponential average of the weights, which is what is kept; 0: off"""
+    keep: Literal["last", "best"] = "last"
+    """last: the last epoch | best: the one with the highest validation macro Dice"""
+    early_stopping: Annotated[int, Ge(0)] = 0
+    """epochs without a better validation macro Dice; 0: off"""
 
     def __post_init__(self) -> None:
         if self.warmup_epochs >= self.epochs:
@@ -94,11 +113,12 @@ def build_sampler(params: SamplingParams, packed: Packed, train: Indices, batch_
     return Sampler(params, train, class_pixels(packed.manifest.iloc[train]), batch_size)
 
 
-def build_optimization(params: TrainParams, network: UNet, steps_per_epoch: int, group: ProcessGroup) -> Optimization:
+def build_optimization(
+    params: TrainParams, network: nn.Module, steps_per_epoch: int, group: ProcessGroup
+) -> Optimization:
     """All that changes the weights of a network, for epochs of so many batches."""
-    model = DeeplySupervised(network).to(group.device) if params.deep_supervision else network
-    distributed = distribute(model, group)  # first, as it may exchange modules of the network
-    optimizer = build_optimizer(params.optimizer, model, params.lr, params.weight_decay)
+    model = distribute(network, group)  # first, as it may exchange modules of the network
+    optimizer = build_optimizer(params.optimizer, network, params.lr, params.weight_decay)
     schedule = build_schedule(
         params.schedule,
         optimizer,
@@ -110,4 +130,4 @@ def build_optimization(params: TrainParams, network: UNet, steps_per_epoch: int,
     )
     average = build_average(network, params.ema_decay)
     dtype = amp_dtype(group.device, params.amp)
-    return Optimization(network, distributed, optimizer, schedule, average, params.grad_clip, dtype, group.device)
+    return Optimization(network, model, optimizer, schedule, average, params.grad_clip, dtype, group.device)

@@ -1,4 +1,4 @@
-"""Which parts of which tiles an epoch trains on: whole tiles, or crops that favour slicks, and rare kinds of them.
+"""What an epoch trains on: whole tiles, or crops that favour slicks, and rare classes of them.
 
 Slicks cover 2 % of the pixels and some classes a hundredth of those, so that tiles drawn at random hardly show them.
 A share of the crops is therefore drawn around a slick's pixel: first the class, then a tile that holds it, then a pixel
@@ -21,20 +21,16 @@ from seepseg.data.packed import Indices
 
 @param_block
 class SamplingParams:
-    """Section `sampling` of params.yaml.
+    """What an epoch trains on."""
 
-    Attributes:
-        crop: side of the square crops that are trained on, in pixels; 0 trains on every whole tile once an epoch.
-        crops_per_tile: an epoch has as many crops as training tiles times this.
-        class_share: share of the crops that are drawn around a pixel of a class; the others lie anywhere.
-        class_power: a class is drawn with its number of pixels to this power as weight: 1 is as often as its pixels
-            occur, 0 is all classes alike.
-    """
-
-    crop: Annotated[int, Ge(0)]
-    crops_per_tile: Annotated[int, Ge(1)]
-    class_share: Annotated[float, Ge(0), Le(1)]
-    class_power: Annotated[float, Ge(0), Le(1)]
+    crop: Annotated[int, Ge(0)] = 128
+    """side of square crops, in pixels; 0: every whole tile once"""
+    crops_per_tile: Annotated[int, Ge(1)] = 8
+    """an epoch has as many crops as training tiles times this"""
+    class_share: Annotated[float, Ge(0), Le(1)] = 0.6
+    """of the crops are drawn around a pixel of a class, the others anywhere"""
+    frequency_exponent: Annotated[float, Ge(0), Le(1)] = 0.25
+    """a class is drawn by its pixels to the power of this: 1 as it occurs, 0 all alike"""
 
     def per_epoch(self, tiles: int) -> int:
         """Number of samples of an epoch over so many tiles."""
@@ -107,7 +103,7 @@ class Sampler:
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Give a share of the samples a class, and a tile that holds it."""
         totals = self.class_pixels[:, 1:].sum(axis=0).astype(np.float64)
-        weights = np.where(totals > 0, np.maximum(totals, 1) ** self.params.class_power, 0)
+        weights = np.where(totals > 0, np.maximum(totals, 1) ** self.params.frequency_exponent, 0)
         if not weights.any():  # no slick at all
             return rows, np.zeros(len(rows), dtype=np.int64)
         bounds = np.cumsum(weights) / weights.sum()

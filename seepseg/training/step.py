@@ -12,13 +12,13 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torch.optim.swa_utils import AveragedModel
 
+from seepseg.base.device import autocast
 from seepseg.base.distributed import ProcessGroup
 from seepseg.base.errors import InputError
 from seepseg.data.channels import InputMaker
 from seepseg.data.loading import Batch, TileLoader
 from seepseg.losses import Loss
-from seepseg.training.augmentation import AugmentParams, Draws, augment, augment_intensity
-from seepseg.training.deep_supervision import Level, loss_of_levels
+from seepseg.training.augmentation import AugmentParams, BatchRandom, augment, augment_intensity
 from seepseg.training.monitoring import Monitor
 from seepseg.training.sampling import Samples, crop
 from seepseg.training.validation import Predicted
@@ -34,8 +34,8 @@ class Optimization:
 
     Attributes:
         network: in training.
-        model: what runs it in training: itself, `DeeplySupervised` around it, and of several processes
-            what `seepseg.training.data_parallel.distribute` made of that.
+        model: what runs it in training: itself, or what `seepseg.training.data_parallel.distribute` made of it for
+            several processes.
         optimizer: of its weights.
         schedule: of the optimiser's learning rate, per step.
         average: of the weights, over steps.
@@ -65,14 +65,9 @@ class Optimization:
         Returns:
             The logits (N, C, H, W) before the step and their loss, both detached.
         """
-        with torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype is not None):
-            outputs: Tensor | list[Level] = self.model(batch.images)
-        if isinstance(outputs, Tensor):
-            logits = outputs
-            value = loss(logits.float(), batch.target, batch.valid)
-        else:
-            logits = outputs[0].logits
-            value = loss_of_levels(loss, outputs, batch.target, batch.valid)
+        with autocast(self.device, self.dtype):
+            logits: Tensor = self.model(batch.images)
+        value = loss(logits.float(), batch.target, batch.valid)
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(value).backward()  # type: ignore[no-untyped-call]
         self.scaler.unscale_(self.optimizer)
@@ -87,15 +82,14 @@ class Optimization:
     @property
     def state(self) -> dict[str, Any]:
         """All that steps change, as nested dicts and lists of tensors and numbers."""
-        parts = self._parts()
-        return {name: part.state_dict() for name, part in parts.items()}
+        return {name: part.state_dict() for name, part in self._stateful().items()}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Be as it was when this was the state."""
-        for name, part in self._parts().items():
+        for name, part in self._stateful().items():
             part.load_state_dict(state[name])
 
-    def _parts(self) -> dict[str, Any]:
+    def _stateful(self) -> dict[str, Any]:
         return {
             "model": self.model,
             "optimizer": self.optimizer,
@@ -126,13 +120,13 @@ def prepare_batches(
         group: whose share.
     """
     shares = loader.batches(group.share(samples.indices) for samples in order)
-    for samples, (recorded, targets, seen) in zip(order, shares, strict=True):
-        target, valid = targets, seen
-        draws = Draws(generator, len(samples.indices), group.rank, group.size)
-        images = make_input(augment_intensity(recorded, valid, params, draws), valid, group.share(samples.indices))
+    for samples, (recorded, target, valid) in zip(order, shares, strict=True):
+        random = BatchRandom(generator, len(samples.indices), group.rank, group.size)
+        images = make_input(augment_intensity(recorded, valid, params, random), valid)
+        tiles = images, target, valid
         if side:
-            images, target, valid = crop(images, target, valid, group.share(samples.classes), side, draws.uniform(3))
-        yield Batch(*augment(images, target, valid, params, draws))
+            tiles = crop(*tiles, group.share(samples.classes), side, random.uniform(3))
+        yield Batch(*augment(*tiles, params, random))
 
 
 def train_epoch(
@@ -144,7 +138,7 @@ def train_epoch(
         optimization: model, optimiser and the rest.
         batches: augmented, normalised tiles.
         monitor: of this epoch so far; its loss is the one that is minimised.
-        first: number of the first batch, where the epoch was begun before.
+        first: number of the first batch, where some of the epoch are done already.
 
     Yields:
         The monitor after each batch, for a progress bar.

@@ -2,10 +2,10 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,93 +22,22 @@ from seepseg.models import build_model
 from seepseg.training.checkpoints import Checkpoints
 from seepseg.training.interrupts import StopRequest
 from seepseg.training.monitoring import History, Monitor, is_better
+from seepseg.training.network_run import NetworkRun, PartialEpoch
 from seepseg.training.recipe import Settings, build_losses, build_optimization, build_sampler
-from seepseg.training.sampling import Sampler, Samples
-from seepseg.training.step import Optimization, prepare_batches, train_epoch, validate
+from seepseg.training.sampling import Sampler
+from seepseg.training.step import prepare_batches, train_epoch, validate
 from seepseg.training.validation import predict
 
 CURRENT = "current"  # the checkpoint of the network in training
 
 
-class Begun(NamedTuple):
-    """An epoch that was stopped before its end.
-
-    Attributes:
-        lr: at its beginning.
-        drawn_from: state of the generator before its samples were drawn.
-        batches: number of batches that were trained on.
-        counts: float64 (processes, n), what the monitor of each process has counted so far.
-    """
-
-    lr: float
-    drawn_from: Tensor
-    batches: int
-    counts: Tensor
-
-
-@dataclass
-class NetworkRun:
-    """The training of one network, as far as it has come.
-
-    Attributes:
-        optimization: of the network.
-        generator: of samples and augmentation.
-        epoch: how many epochs are done.
-        best: the row of the best of them.
-        kept: the weights to keep, if they are known already; on the CPU.
-        is_done: whether no epoch follows.
-        begun: the epoch under way, where one was stopped.
-    """
-
-    optimization: Optimization
-    generator: torch.Generator
-    epoch: int = 0
-    best: dict[str, Any] | None = None
-    kept: dict[str, Tensor] = field(default_factory=dict)
-    is_done: bool = False
-    begun: Begun | None = None
-
-    @property
-    def state(self) -> dict[str, Any]:
-        """All that is needed to go on with the same bits, as nested dicts and lists of tensors, numbers and texts."""
-        return {
-            "optimization": self.optimization.state,
-            "generator": self.generator.get_state(),
-            "global_generator": torch.get_rng_state(),
-            "epoch": self.epoch,
-            "best": self.best,
-            "kept": self.kept,
-            "is_done": self.is_done,
-            "begun": None if self.begun is None else self.begun._asdict(),
-        }
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Be as it was when this was the state."""
-        self.optimization.restore(state["optimization"])
-        self.generator.set_state(state["generator"])
-        torch.set_rng_state(state["global_generator"])
-        self.epoch, self.best, self.kept = state["epoch"], state["best"], state["kept"]
-        self.is_done = state["is_done"]
-        self.begun = None if state["begun"] is None else Begun(**state["begun"])
-
-    def draw(self, sampler: Sampler) -> list[Samples]:
-        """The batches of the next epoch, or what is left of the one that was begun."""
-        if self.begun is None:
-            return sampler.epoch(self.generator)
-        now = self.generator.get_state()
-        self.generator.set_state(self.begun.drawn_from)
-        batches = sampler.epoch(self.generator)[self.begun.batches :]
-        self.generator.set_state(now)
-        return batches
-
-
 @dataclass(frozen=True)
 class Fold:
-    """What one network is trained and validated on.
+    """The tiles that one network is trained on, and those that validate it.
 
     Attributes:
         train: rows of the packed arrays, int64, ascending.
-        val: likewise.
+        val: likewise; an inner fold.
     """
 
     train: Indices
@@ -121,7 +50,6 @@ class Trainer:
     Args:
         settings: what decides what comes of it.
         packed: the tiles.
-        make_input: of tiles.
         class_weights: see `seepseg.training.recipe.build_losses`.
         curves: where the history is written to after each epoch: by epoch, and by epoch and class.
         checkpoints: of this training, in the main process.
@@ -136,7 +64,6 @@ class Trainer:
         self,
         settings: Settings,
         packed: Packed,
-        make_input: InputMaker,
         class_weights: Mapping[str, Any],
         curves: tuple[Path, Path],
         checkpoints: Checkpoints | None,
@@ -145,7 +72,7 @@ class Trainer:
     ) -> None:
         self.settings = settings
         self.packed = packed
-        self.make_input = make_input
+        self.make_input = InputMaker(settings.input)
         self.losses = build_losses(settings.loss, settings.model.head, packed.class_names, class_weights, group.device)
         self.curves = curves
         self.checkpoints = checkpoints
@@ -168,7 +95,7 @@ class Trainer:
             return finished
         params, group = self.settings.train, self.group
         torch.manual_seed(params.seed + number)
-        model = build_model(self.settings.model, self.make_input.spec.channels, len(self.packed.class_names) + 1)
+        model = build_model(self.settings.model, len(self.settings.input.channels), len(self.packed.class_names) + 1)
         # Convolutions and norms are faster in this layout; mypy lacks the overload.
         model = model.to(group.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         sampler = build_sampler(self.settings.sampling, self.packed, fold.train, params.batch_size)
@@ -182,7 +109,7 @@ class Trainer:
         self._print(f"{which} with {weights:,} weights, {len(fold.train)} training tiles, on {where}")
         if self._saved is not None and number == self._saved["network"]:
             run.restore(self._saved["run"])
-            self._print(f"going on after {_progress(run)}")
+            self._print(f"going on after {run.progress}")
         loaders = TileLoader(self.packed, fold.train, group.device), TileLoader(self.packed, fold.val, group.device)
         while not run.is_done:
             self._train_epoch(number, run, sampler, loaders, fold.val)
@@ -207,7 +134,7 @@ class Trainer:
         row = self.history.add(epoch, loss_name_at(self.settings.loss, epoch - 1), lr, train, val)
         improved = run.best is None or is_better(row["val_macro_dice"], run.best["val_macro_dice"])
         run.best = row if run.best is None or improved else run.best
-        run.epoch, run.begun = epoch, None
+        run.epoch, run.stopped = epoch, None
         stale = epoch - run.best["epoch"]
         run.is_done = epoch == params.epochs or (bool(params.early_stopping) and stale >= params.early_stopping)
         if improved if params.keep == "best" else run.is_done:
@@ -224,9 +151,9 @@ class Trainer:
         self, number: int, run: NetworkRun, sampler: Sampler, loader: TileLoader, monitor: Monitor
     ) -> tuple[Monitor, float, str]:
         """Take the steps of an epoch, behind a progress bar; return what was measured, the rate and the speed."""
-        group, optimization, before = self.group, run.optimization, run.begun
+        group, optimization, before = self.group, run.optimization, run.stopped
         if before is None:
-            before = Begun(
+            before = PartialEpoch(
                 float(optimization.schedule.get_last_lr()[0]),
                 run.generator.get_state(),
                 0,
@@ -255,9 +182,9 @@ class Trainer:
                     counts = torch.from_numpy(monitor.counts)[None]
                     if group.size > 1:
                         counts = gather(counts.to(group.device)).cpu()
-                    run.begun = before._replace(batches=batches, counts=counts)
+                    run.stopped = before._replace(batches=batches, counts=counts)
                     self._save(number, run)
-                    where = f"{_progress(run)} of network {number + 1}"
+                    where = f"{run.progress} of network {number + 1}"
                     raise StoppedError(f"after {where}; the same command goes on from there")
         tiles = group.sum(np.array([monitor.tiles - already]))[0]
         what = "crops" if self.settings.sampling.crop else "tiles"
@@ -279,18 +206,17 @@ class Trainer:
         """The weights of a network if it was finished before."""
         if self._saved is None or number > self._saved["network"]:
             return None
-        state: dict[str, Tensor] | None = self.group.of_main(self.checkpoints and self.checkpoints.load(name))
+        finished: tuple[Path, dict[str, Tensor] | None] = self.group.of_main(
+            self.checkpoints and (self.checkpoints.folder, self.checkpoints.load(name))
+        )
+        folder, state = finished
         if state is None and number < self._saved["network"]:
-            raise InputError(f".checkpoints: {name}.pt is damaged or missing; delete the folder and run this again")
+            raise InputError(f"{folder}: {name}.pt is damaged or missing; delete the folder and run this again")
         return state
 
     def _print(self, text: str) -> None:
         if self.group.is_main:
             print(text, flush=True)
-
-
-def _progress(run: NetworkRun) -> str:
-    return f"epoch {run.epoch}" if run.begun is None else f"batch {run.begun.batches} of epoch {run.epoch + 1}"
 
 
 def _line(row: dict[str, Any], epochs: int, speed: str) -> str:

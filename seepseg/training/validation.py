@@ -1,4 +1,4 @@
-"""Run a model over tiles."""
+"""Run a model over the tiles that validate it."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -6,13 +6,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from seepseg.base.device import autocast
 from seepseg.data.channels import InputMaker
 from seepseg.data.loading import Batch, TileLoader
 from seepseg.data.packed import Indices
 
 
 class Predicted(NamedTuple):
-    """What a model says of a batch of N tiles.
+    """The logits of a batch of N tiles.
 
     Attributes:
         indices: int64 (N,), rows of the packed arrays.
@@ -48,9 +49,9 @@ def predict(
     """
     model.eval()
     for indices, batch in zip(batches, loader.batches(batches), strict=True):
-        images = make_input(batch.images, batch.valid, indices)
+        images = make_input(batch.images, batch.valid)
         if not len(images):  # one process's share of a small batch; pixel-unshuffle takes no empty one
             images = images.new_zeros(1, *images.shape[1:])
-        with torch.autocast(loader.device.type, dtype=dtype, enabled=dtype is not None):
+        with autocast(loader.device, dtype):
             logits = model(images).float()[: len(indices)]
         yield Predicted(indices, batch, logits)

@@ -2,6 +2,7 @@
 
 import itertools
 import pickle
+import re
 from collections import OrderedDict
 
 import pytest
@@ -9,7 +10,7 @@ import safetensors.torch
 import torch
 import torch.nn.functional as F
 import yaml
-from conftest import SMALL_MODEL
+from conftest import small_model
 from torch import nn
 
 from seepseg.base.errors import InputError
@@ -17,12 +18,13 @@ from seepseg.base.params import load_params
 from seepseg.models import ModelParams, build_model
 from seepseg.models.attention_unet import AttentionGate
 from seepseg.models.blocks import ConvBlock, double, double_by_products, init_weights, pad_to_multiple
+from seepseg.models.registry import NETWORKS
 
 NAMES = ("unet", "attention_unet", "resnet_unet")
 
 
-def build(num_classes=8, **values):
-    return build_model(ModelParams(**SMALL_MODEL | values), 1, num_classes)
+def build(name="unet", head="softmax", num_classes=8, **values):
+    return build_model(small_model(name, head, **values), 1, num_classes)
 
 
 def num_weights(model):
@@ -30,6 +32,10 @@ def num_weights(model):
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def test_these_are_all_networks():
+    assert tuple(NETWORKS) == NAMES
 
 
 def test_original_unet_has_its_number_of_weights():
@@ -124,7 +130,7 @@ def test_a_pixel_of_the_logits_belongs_to_its_pixel_of_the_image():
     # With the identity in place of encoder and decoder, unshuffle, head and shuffle must give the image back.
     model = build(stem=2, num_classes=1)
     model.encoder.forward = lambda images: [F.pixel_unshuffle(images, 2)]
-    model.decoder.forward = lambda features: features
+    model.decoder.forward = lambda features: features[0]
     nn.init.dirac_(model.head.weight)
     image = torch.randn(2, 1, 16, 24)
     assert model(image).equal(image)
@@ -352,26 +358,38 @@ def test_foreign_bytes_are_refused(tmp_path, name, content):
 
 
 def test_missing_encoder_weights_are_named():
-    with pytest.raises(InputError, match=r"^nowhere\.pth is missing: model\.encoder_weights must be a torchvision"):
+    with pytest.raises(
+        InputError, match=r"^nowhere\.pth is missing: model\.resnet_unet\.encoder_weights must be a torchvision"
+    ):
         build(name="resnet_unet", encoder_weights="nowhere.pth")
 
 
 # Params
 
 
+def test_what_rebuilds_a_network_names_no_file():
+    block = NETWORKS["resnet_unet"](width=4, encoder_weights="weights.pth")
+    params = ModelParams(name="resnet_unet", resnet_unet=block, unet=NETWORKS["unet"](width=8))
+    assert [str(path) for path in params.network.files] == ["weights.pth"]
+    assert params.without_files() == ModelParams(name="resnet_unet", resnet_unet=NETWORKS["resnet_unet"](width=4))
+    assert ModelParams().network.files == ()
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"name": "resnet_unet", "depth": 6}, "depth of at most 5 for resnet_unet"),
-        ({"name": "resnet_unet", "stem": 1}, "stem 2 for resnet_unet, whose first convolution has stride 2"),
-        ({"name": "attention_unet", "depth": 2}, "depth of at least 3 for attention_unet"),
-        ({"depth": 1}, "model.depth: expected greater than or equal to 2, found 1"),
-        ({"stem": 3}, "model.stem: expected 1, 2 or 4, found 3"),
-        ({"name": "unets"}, "did you mean 'unet'"),
+        ({"resnet_unet": {"depth": 6}}, "model.resnet_unet.depth: expected less than or equal to 5, found 6"),
+        ({"resnet_unet": {"stem": 1}}, "unknown key 'model.resnet_unet.stem'"),
+        ({"attention_unet": {"depth": 2}}, "model.attention_unet.depth: expected greater than or equal to 3, found 2"),
+        ({"unet": {"depth": 1}}, "model.unet.depth: expected greater than or equal to 2, found 1"),
+        ({"unet": {"stem": 3}}, "model.unet.stem: expected 1, 2 or 4, found 3"),
+        ({"unet": 3}, "model.unet: expected a block of keys, found 3"),
+        ({"unets": {}}, "unknown key 'model.unets'; did you mean 'model.unet'?"),
+        ({"name": "unets"}, "expected 'unet', 'attention_unet' or 'resnet_unet', found \"unets\"; did you mean 'unet'"),
     ],
 )
 def test_impossible_params_are_refused(tmp_path, values, message):
     path = tmp_path / "params.yaml"
-    path.write_text(yaml.safe_dump({"model": SMALL_MODEL | values}))
-    with pytest.raises(InputError, match=message):
+    path.write_text(yaml.safe_dump({"model": values}))
+    with pytest.raises(InputError, match=re.escape(message)):
         load_params(ModelParams, "model", path)

@@ -11,26 +11,19 @@ import torch
 
 from seepseg.base.errors import InputError
 from seepseg.base.tensor_file import KEY, write_tensors
-from seepseg.data.channels import InputSpec
+from seepseg.data.channels import InputParams
 from seepseg.models import ModelParams, build_model
-from seepseg.models.network_file import NETWORKS, NetworksMeta, load_networks, save_networks
+from seepseg.models.network_file import NETWORKS, NetworksMeta, save_networks
+from seepseg.models.resnet_unet import ResNetUNetParams
+from seepseg.models.trained_networks import load_networks
+from seepseg.models.unet import UNetParams
 
-MODEL = ModelParams(
-    name="unet",
-    head="softmax",
-    width=2,
-    depth=2,
-    stem=1,
-    norm="batch",
-    upsampling="bilinear",
-    encoder="resnet18",
-    encoder_weights=None,
-)
+MODEL = ModelParams(unet=UNetParams(width=2, depth=2, stem=1))
 META = NetworksMeta(
     model=MODEL,
     networks=2,
     class_names=["seep", "slick"],
-    input=InputSpec(normalization="dataset", extra="none", mean=28921.123456789, std=11003.0),
+    input=InputParams(channels=("intensity",)),
     data_fingerprint="abc",
 )
 
@@ -83,17 +76,29 @@ def test_loaded_model_computes_the_same(saved):
 
 
 def test_loading_needs_no_encoder_weights(tmp_path):
-    params = replace(MODEL, name="resnet_unet", stem=2)
+    """Not even where the file names some, which may come from somebody else."""
+    params, named = (
+        ModelParams(name="resnet_unet", resnet_unet=ResNetUNetParams(width=2, depth=2, encoder_weights=weights))
+        for weights in (None, "gone.pth")
+    )
     path = tmp_path / "networks.safetensors"
-    meta = replace(META, model=replace(params, encoder_weights="gone.pth"), networks=1)
-    save_networks(path, states([build_model(params, 1, num_classes=3)]), meta)
-    assert load_networks(path)[1].model.encoder_weights == "gone.pth"
+    save_networks(path, states([build_model(params, 1, num_classes=3)]), replace(META, model=named, networks=1))
+    assert load_networks(path)[1].model == named
+
+
+def test_a_channel_more_takes_other_weights(tmp_path):
+    path = tmp_path / "networks.safetensors"
+    meta = replace(META, input=InputParams(channels=("intensity", "lee")), networks=1)
+    save_networks(path, states([build_model(MODEL, 2, num_classes=3)]), meta)
+    (network,), loaded = load_networks(path)
+    assert loaded == meta
+    assert network(torch.randn(1, 2, 4, 4)).shape == (1, 3, 4, 4)
 
 
 WRITE = """
 import sys, torch
 from pathlib import Path
-from tests.test_network_file import META, MODEL, build_model, replace, save_networks
+from tests.models.test_network_file import META, MODEL, build_model, save_networks
 torch.manual_seed(0)
 states = [build_model(MODEL, 1, num_classes=3).state_dict() for _ in range(2)]
 save_networks(Path(sys.argv[1]), [dict(reversed(state.items())) for state in states], META)
@@ -161,23 +166,28 @@ def described(**changes):
 
 
 def modelled(**changes):
-    return lambda document: described(model=document["description"]["model"] | changes)(document)
+    def change(document):
+        model = document["description"]["model"]
+        return described(model=model | {"unet": model["unet"] | changes})(document)
+
+    return change
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda document: document | {"version": 1}, "expected networks, version 4, found networks, version 1"),
-        (lambda document: document | {"kind": "namers"}, "expected networks, version 4, found namers, version 4"),
+        (lambda document: document | {"version": 1}, "expected networks, version 5, found networks, version 1"),
+        (lambda document: document | {"kind": "namers"}, "expected networks, version 5, found namers, version 5"),
         (lambda document: [document], "expected metadata with kind, version and description"),
         (lambda document: {}, "expected metadata with kind, version and description, found '{}'"),
         (lambda document: document | {"description": [1]}, "metadata is not as expected"),
         (described(class_names=[1, 2]), r"class_names\.0 is not as expected: .* valid string"),
         (described(more=1), "more is not as expected"),
-        (modelled(depth=1), r"model\.depth is not as expected"),
-        (modelled(depth=10**6), r"model\.depth is not as expected: .* less than or equal to 10"),
+        (modelled(depth=1), r"model\.unet\.depth is not as expected"),
+        (modelled(depth=10**6), r"model\.unet\.depth is not as expected: .* less than or equal to 10"),
         (modelled(width=10**6), r"the weights don't fit the model; .* expected float32 \(1000000,"),
         (modelled(width=2**62), "describes what can't be built"),
+        (described(input={"channels": ["sea"]}), r"input\.channels\.0 is not as expected: .*'intensity' or 'lee'"),
         (described(model=None), "model is not as expected"),
     ],
 )

@@ -1,16 +1,15 @@
-"""What a process does that tests/test_parallel.py launches; the environment variable TASK names it."""
+"""What a process does that test_parallel.py launches: the environment variable TASK names it, FOLDER is for results."""
 
 import os
 import signal
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from seepseg.base.command import run_stage
 from seepseg.base.distributed import all_sum, gather
 from seepseg.base.errors import InputError
-from seepseg.base.params import load_params
 from seepseg.losses import LOSSES, SOFTMAX_ONLY, LossParams, build_loss
 from seepseg.training.data_parallel import distribute
 from seepseg.training.processes import join, run_processes
@@ -71,10 +70,9 @@ def train_step(model, images, target):
 
 def make_losses():
     """Every loss in every form, by what it is."""
-    params = load_params(LossParams, "loss", Path(__file__).parents[2] / "params.yaml")
     weights = {"sqrt_balanced": torch.tensor([0.2, 1.0, 2.0, 3.0], dtype=torch.float64)}
     return {
-        (name, head, reduction): build_loss(name, replace(params, reduction=reduction), head, weights)
+        (name, head, reduction): build_loss(name, LossParams(reduction=reduction), head, weights)
         for name in LOSSES
         for head in ("softmax", "sigmoid")
         for reduction in ("per_class", "flattened")
@@ -107,7 +105,7 @@ def compute(group):
         for rows in ROWS.values():
             prediction = map(group.share, make_prediction(rows, CHANNELS[head]))
             results[name, head, reduction, rows] = loss_and_gradient(loss, *prediction)
-    torch.save(results, f"{group.rank}.pt")
+    torch.save(results, Path(os.environ["FOLDER"], f"{group.rank}.pt"))
 
 
 def main():
@@ -126,4 +124,4 @@ def main():
 
 
 if __name__ == "__main__":
-    run_processes(main)
+    run_processes(lambda: run_stage(main))

@@ -1,4 +1,4 @@
-"""Which parts of which tiles an epoch trains on."""
+"""What an epoch trains on."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ PIXELS = np.array([[100, 16, 0], [100, 16, 0], [100, 0, 0], [100, 0, 0], [100, 0
 
 
 def sampler(batch_size=4, **values):
-    params = {"crop": 8, "crops_per_tile": 3, "class_share": 0.6, "class_power": 0.25} | values
+    params = {"crop": 8, "crops_per_tile": 3, "class_share": 0.6, "frequency_exponent": 0.25} | values
     return Sampler(SamplingParams(**params), ROWS, PIXELS, batch_size)
 
 
@@ -21,7 +21,7 @@ def draw(drawer, seed=1):
 
 
 def joined(batches):
-    return tuple(np.concatenate(parts) for parts in zip(*batches, strict=True))
+    return tuple(np.concatenate(arrays) for arrays in zip(*batches, strict=True))
 
 
 def test_whole_tiles_come_once_an_epoch():
@@ -34,7 +34,7 @@ def test_whole_tiles_come_once_an_epoch():
     ("tiles", "sizes"), [(8, [4, 4]), (9, [4, 4]), (10, [4, 4, 2]), (11, [4, 4, 3]), (3, [3]), (1, [1])]
 )
 def test_a_small_rest_waits_for_the_next_epoch(tiles, sizes):
-    params = SamplingParams(crop=0, crops_per_tile=1, class_share=0.0, class_power=0.0)
+    params = SamplingParams(crop=0, crops_per_tile=1, class_share=0.0, frequency_exponent=0.0)
     drawer = Sampler(params, np.arange(tiles), np.ones((tiles, 3), int), 4)
     batches = draw(drawer)
     assert [len(batch.indices) for batch in batches] == sizes
@@ -49,8 +49,8 @@ def test_crops_on_no_class_show_each_tile_alike():
     assert not classes.any()
 
 
-def test_a_class_is_drawn_by_its_power_and_then_a_tile_that_holds_it():
-    drawer = sampler(batch_size=1, crops_per_tile=4000, class_power=0.5)
+def test_a_class_is_drawn_by_its_frequency_and_then_a_tile_that_holds_it():
+    drawer = sampler(batch_size=1, crops_per_tile=4000, frequency_exponent=0.5)
     rows, classes = joined(draw(drawer))
     assert (classes > 0).mean() == pytest.approx(0.6, abs=0.02)
     # 32 and 2 pixels to the power of 1/2 are as 4 to 1.
@@ -60,7 +60,9 @@ def test_a_class_is_drawn_by_its_power_and_then_a_tile_that_holds_it():
 
 
 def test_without_any_slick_crops_lie_anywhere():
-    drawer = Sampler(SamplingParams(crop=8, crops_per_tile=2, class_share=1.0, class_power=0.0), ROWS, PIXELS * 0, 2)
+    drawer = Sampler(
+        SamplingParams(crop=8, crops_per_tile=2, class_share=1.0, frequency_exponent=0.0), ROWS, PIXELS * 0, 2
+    )
     rows, classes = joined(draw(drawer))
     assert len(rows) == 10 and not classes.any()
 

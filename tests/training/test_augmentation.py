@@ -7,7 +7,7 @@ import yaml
 
 from seepseg.base.errors import InputError
 from seepseg.base.params import load_params
-from seepseg.training.augmentation import AugmentParams, Draws, augment, augment_geometry, augment_intensity
+from seepseg.training.augmentation import AugmentParams, BatchRandom, augment, augment_geometry, augment_intensity
 
 OFF = {"rot180": False, "hflip": False, "dihedral": False, "resize": 0.0, "gain": 0.0, "speckle": 0.0}
 
@@ -16,8 +16,8 @@ def params(**values):
     return AugmentParams(**OFF | values)
 
 
-def draws(tiles=64, seed=0):
-    return Draws(torch.Generator().manual_seed(seed), tiles)
+def numbers(tiles=64, seed=0):
+    return BatchRandom(torch.Generator().manual_seed(seed), tiles)
 
 
 def batch(n=64, height=6, width=6):
@@ -38,8 +38,8 @@ def distinct(target):
 
 def test_nothing_is_changed_where_all_is_off():
     before = batch()
-    assert all(map(torch.equal, augment(*before, params(), draws()), before))
-    assert augment_intensity(before[0], before[2], params(), draws()).equal(before[0])
+    assert all(map(torch.equal, augment(*before, params(), numbers()), before))
+    assert augment_intensity(before[0], before[2], params(), numbers()).equal(before[0])
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_nothing_is_changed_where_all_is_off():
 def test_flips_by_hand(values, results):
     target = torch.tensor([[1, 2], [3, 4]]).repeat(200, 1, 1)
     triple = (target.float().unsqueeze(1), target, target > 0)
-    images, target, valid = augment_geometry(*triple, params(**values), draws(200))
+    images, target, valid = augment_geometry(*triple, params(**values), numbers(200))
     assert distinct(target) == set(map(tuple, results))
     assert is_paired(images, target, valid)
     share = (target == torch.tensor(results[-1]).view(2, 2)).all((1, 2)).float().mean()
@@ -62,15 +62,15 @@ def test_flips_by_hand(values, results):
 
 def test_half_a_turn_twice_is_the_identity():
     before = batch()
-    once = augment_geometry(*before, params(rot180=True), draws(seed=3))
-    twice = augment_geometry(*once, params(rot180=True), draws(seed=3))
+    once = augment_geometry(*before, params(rot180=True), numbers(seed=3))
+    twice = augment_geometry(*once, params(rot180=True), numbers(seed=3))
     assert not once[1].equal(before[1])
     assert all(map(torch.equal, twice, before))
 
 
 def test_dihedral_gives_all_eight_alike():
     triple = batch(n=800)
-    images, target, valid = augment_geometry(*triple, params(dihedral=True, rot180=True), draws(800))
+    images, target, valid = augment_geometry(*triple, params(dihedral=True, rot180=True), numbers(800))
     tile = triple[1][0]
     expected = {tuple(tile.flip(flip).rot90(turn).flatten().tolist()) for flip in ([], [0]) for turn in range(4)}
     assert len(expected) == 8
@@ -82,7 +82,7 @@ def test_dihedral_gives_all_eight_alike():
 
 def test_quarter_turns_need_square_tiles():
     with pytest.raises(InputError, match=r"augment\.dihedral: quarter turns need square tiles, found 4 x 6 pixels"):
-        augment_geometry(*batch(height=4, width=6), params(dihedral=True), draws())
+        augment_geometry(*batch(height=4, width=6), params(dihedral=True), numbers())
 
 
 @pytest.mark.parametrize("dtype", [torch.int64, torch.uint8])
@@ -92,7 +92,7 @@ def test_all_together_stays_paired_and_keeps_types(dtype):
     target = (target.clamp(max=2 * 64) > 64).to(dtype) * 3 * valid
     images = target.float().unsqueeze(1)
     settings = params(rot180=True, hflip=True, dihedral=True, resize=0.3)
-    images, target, valid = augment_geometry(images, target, valid, settings, draws(40))
+    images, target, valid = augment_geometry(images, target, valid, settings, numbers(40))
     assert (images.shape, target.shape, valid.shape) == ((40, 1, 16, 16), (40, 16, 16), (40, 16, 16))
     assert (images.dtype, target.dtype, valid.dtype) == (torch.float32, dtype, torch.bool)
     assert (images[:, 0] - target).abs().max() <= 1.5  # halfway between two classes where both are near
@@ -104,7 +104,7 @@ def test_same_generator_same_result():
     settings = params(rot180=True, hflip=True, resize=0.2, gain=0.1, speckle=0.1)
 
     def run(seed):
-        random = draws(seed=seed)
+        random = numbers(seed=seed)
         images, target, valid = batch()
         images = augment_intensity(images, valid, settings, random)
         return augment(images, target, valid, settings, random)
@@ -118,7 +118,7 @@ def test_global_generator_is_left_alone():
     before = torch.get_rng_state()
     settings = params(rot180=True, resize=0.2, gain=0.1, speckle=0.1)
     images, target, valid = batch()
-    augment(augment_intensity(images, valid, settings, draws()), target, valid, settings, draws())
+    augment(augment_intensity(images, valid, settings, numbers()), target, valid, settings, numbers())
     assert torch.get_rng_state().equal(before)
 
 
@@ -127,7 +127,7 @@ def test_a_share_of_a_batch_is_augmented_as_in_the_whole():
 
     def run(rank, processes):
         images, target, valid = (tensor[rank::processes] for tensor in batch())
-        random = Draws(torch.Generator().manual_seed(5), 64, rank, processes)
+        random = BatchRandom(torch.Generator().manual_seed(5), 64, rank, processes)
         return augment(augment_intensity(images, valid, settings, random), target, valid, settings, random)
 
     whole = run(0, 1)
@@ -147,7 +147,7 @@ def ramp(n=200, side=33):
 
 
 def test_zoom_is_within_its_range_and_even_in_both_directions():
-    images, _, valid = augment_geometry(*ramp(), params(resize=0.5), draws(200))
+    images, _, valid = augment_geometry(*ramp(), params(resize=0.5), numbers(200))
     steps = images.diff(dim=-1)[:, 0]
     both = valid[..., 1:] & valid[..., :-1]
     both[..., 0] = both[..., -1] = False  # the mean at the tile's edge has fewer terms
@@ -162,7 +162,7 @@ def test_zoom_is_within_its_range_and_even_in_both_directions():
 
 
 def test_zoom_in_fills_the_tile_and_zoom_out_marks_the_outside():
-    _, target, valid = augment_geometry(*ramp(), params(resize=0.5), draws(200))
+    _, target, valid = augment_geometry(*ramp(), params(resize=0.5), numbers(200))
     share = valid.float().mean((1, 2))
     assert (share == 1).float().mean() == pytest.approx(0.5, abs=0.1)
     assert share.min() == pytest.approx(1 / 1.5**2, abs=0.05)
@@ -173,14 +173,14 @@ def test_zoom_lets_no_nodata_bleed_in():
     images, target, valid = batch(n=50, height=16, width=16)
     valid[:, :, :5] = False
     images = torch.where(valid.unsqueeze(1), 7.0, 1e6)
-    images, target, valid = augment_geometry(images, target, valid, params(resize=0.5), draws(50))
+    images, target, valid = augment_geometry(images, target, valid, params(resize=0.5), numbers(50))
     torch.testing.assert_close(images[:, 0][valid], torch.full((int(valid.sum()),), 7.0))
     assert images[:, 0][~valid].eq(0).all()
 
 
 def test_zoom_in_keeps_its_point_and_spreads_the_rest():
-    images, _, valid = augment_geometry(*ramp(n=1), params(resize=0.5), draws(1, seed=25))
-    random = draws(1, seed=25)
+    images, _, valid = augment_geometry(*ramp(n=1), params(resize=0.5), numbers(1, seed=25))
+    random = numbers(1, seed=25)
     random.uniform(3)  # what the flips draw
     draw, x, _ = random.uniform(3)[0].tolist()
     zoom, point = 1.5 ** (2 * draw - 1), 33 * x - 0.5  # in pixels
@@ -196,18 +196,18 @@ def test_zoom_in_keeps_its_point_and_spreads_the_rest():
 def test_speckle_has_its_deviation_and_spares_nodata():
     images = torch.full((4, 1, 100, 100), 500.0)
     images[..., :10] = 0
-    noisy = augment_intensity(images, images[:, 0] > 0, params(speckle=0.2), draws(4))
+    noisy = augment_intensity(images, images[:, 0] > 0, params(speckle=0.2), numbers(4))
     assert noisy[..., :10].eq(0).all()
     assert noisy[..., 10:].mean().item() == pytest.approx(500, rel=0.01)
     assert noisy[..., 10:].std().item() == pytest.approx(100, rel=0.02)
-    strong = augment_intensity(images, images[:, 0] > 0, params(speckle=2.0), draws(4))
+    strong = augment_intensity(images, images[:, 0] > 0, params(speckle=2.0), numbers(4))
     assert strong.min() == 0
 
 
 def test_speckle_scales_with_intensity():
     images = torch.tensor([1.0, 1000.0]).view(2, 1, 1, 1).expand(2, 1, 8, 8)
     once, thousand = augment_intensity(
-        torch.cat([images[:1], images[:1] * 1000]), torch.ones(2, 8, 8).bool(), params(speckle=0.1), draws(2)
+        torch.cat([images[:1], images[:1] * 1000]), torch.ones(2, 8, 8).bool(), params(speckle=0.1), numbers(2)
     )
     assert (thousand.std() / once.std()).item() == pytest.approx(1000, rel=0.3)
 
@@ -215,7 +215,7 @@ def test_speckle_scales_with_intensity():
 def test_gain_is_one_factor_and_one_offset_per_tile():
     images, target, valid = ramp(n=400, side=8)
     valid[:, 0] = False
-    changed, *rest = augment(images * valid.unsqueeze(1), target, valid, params(gain=0.1), draws(400))
+    changed, *rest = augment(images * valid.unsqueeze(1), target, valid, params(gain=0.1), numbers(400))
     factor = changed[:, 0, 1:].diff(dim=-1)
     offset = changed[:, 0, 1:, 0]
     assert (factor - factor[:, :1, :1]).abs().max() < 1e-5
