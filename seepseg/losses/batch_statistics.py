@@ -5,7 +5,7 @@ Where several processes share the batch, each has its own tiles here, and counts
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import torch
 import torch.nn.functional as F
@@ -35,8 +35,8 @@ class Counts(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """The logits of a batch beside their target; made by `compare`.
+class BatchStatistics:
+    """The logits of a batch beside their target, and what is computed from both; made by `of_batch`.
 
     Attributes:
         logits: float32 (N, C, H, W), C = K + 1 for a softmax head, K for a sigmoid head.
@@ -51,6 +51,23 @@ class Comparison:
     valid: Tensor
     head: Head
     weights: Tensor
+
+    @classmethod
+    def of_batch(cls, logits: Tensor, target: Tensor, valid: Tensor, head: Head, weights: Tensor | None) -> Self:
+        """Put logits beside their target, in float32 at least and with the target of no-data pixels blanked.
+
+        Args:
+            logits: (N, C, H, W), any float type; half precision is widened, since sums over pixels overflow it.
+            target: integer (N, H, W), 0 = background, 1..K; any value where `valid` is False.
+            valid: bool (N, H, W).
+            head: what the channels mean.
+            weights: (K + 1,), or None for equal weights.
+        """
+        if logits.dtype in (torch.float16, torch.bfloat16):
+            logits = logits.float()
+        num_classes = logits.shape[1] + (head == "sigmoid")
+        weights = logits.new_ones(num_classes) if weights is None else weights.to(logits)
+        return cls(logits, target.where(valid, 0).long(), valid, head, weights)
 
     @cached_property
     def log_probs(self) -> Tensor:
@@ -104,7 +121,7 @@ class Comparison:
         return Counts(tp, (claimed - tp).clamp(min=0.0), self.class_sizes[1:] - tp)
 
     @cached_property
-    def outline_counts(self) -> Counts:
+    def binary_counts(self) -> Counts:
         """Counts of all classes as one against background, over all valid pixels of the batch: ().
 
         A pixel is slick with 1 - p(background); of a sigmoid head, whose classes need not exclude each other, with
@@ -199,23 +216,6 @@ class _SoftmaxSums(Function):
         if of_background is not None:
             gradient[:, :1] += of_background
         return gradient, None, None
-
-
-def compare(logits: Tensor, target: Tensor, valid: Tensor, head: Head, weights: Tensor | None) -> Comparison:
-    """Put logits beside their target, in float32 at least and with the target of no-data pixels blanked.
-
-    Args:
-        logits: (N, C, H, W), any float type; half precision is widened, since sums over pixels overflow it.
-        target: integer (N, H, W), 0 = background, 1..K; any value where `valid` is False.
-        valid: bool (N, H, W).
-        head: what the channels mean.
-        weights: (K + 1,), or None for equal weights.
-    """
-    if logits.dtype in (torch.float16, torch.bfloat16):
-        logits = logits.float()
-    num_classes = logits.shape[1] + (head == "sigmoid")
-    weights = logits.new_ones(num_classes) if weights is None else weights.to(logits)
-    return Comparison(logits, target.where(valid, 0).long(), valid, head, weights)
 
 
 def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
