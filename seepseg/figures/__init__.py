@@ -1,4 +1,8 @@
-"""Pictures for people: arrays and tables in, matplotlib figures out. No file, no path, no pyplot state."""
+"""Pictures for people: arrays and tables in, matplotlib figures out. No file, no path, no pyplot state.
+
+Here another figure belongs: a function with `house_style` that returns a figure, in `charts` if it draws a table, in
+`tiles` if it draws pixels; `stages.plot` gives it its data and its file.
+"""
 
 from seepseg.figures.charts import (
     class_balance_figure,

@@ -139,7 +139,7 @@ def precision_recall_figure(curves: pd.DataFrame, class_names: Sequence[str]) ->
 
     Args:
         curves: columns `split`, `class`, `threshold`, `precision`, `recall`; the last two may be missing. A row without
-            a threshold is the point where the decision rule stands, and is marked.
+            a threshold is the point of the accepted slicks, after post-processing, and is marked.
         class_names: the K classes, for colours and order; further names in the table are drawn in black.
     """
     splits = list(curves["split"].unique())
@@ -152,10 +152,10 @@ def precision_recall_figure(curves: pd.DataFrame, class_names: Sequence[str]) ->
         _f1_lines(axes)
         for name, colour in colours.items():
             rows = curves[(curves["split"] == split) & (curves["class"] == name)].sort_values("threshold")
-            chosen = rows["threshold"].isna()
-            axes.plot(rows["recall"][~chosen], rows["precision"][~chosen], color=colour)
-            if chosen.any():
-                axes.plot(rows["recall"][chosen], rows["precision"][chosen], color=colour, marker="o", linestyle="")
+            accepted = rows["threshold"].isna()
+            axes.plot(rows["recall"][~accepted], rows["precision"][~accepted], color=colour)
+            if accepted.any():
+                axes.plot(rows["recall"][accepted], rows["precision"][accepted], color=colour, marker="o", linestyle="")
         axes.set(xlim=(0, 1.01), ylim=(0, 1.01), aspect="equal", xlabel="recall", title=split)
     panels[0].set_ylabel("precision")
     present = set(curves.dropna(subset=["precision", "recall"])["class"])
@@ -164,7 +164,7 @@ def precision_recall_figure(curves: pd.DataFrame, class_names: Sequence[str]) ->
         for name, colour in colours.items()
     ]
     if curves["threshold"].isna().any():
-        handles.append(Line2D([], [], color="black", marker="o", linestyle="", label="as decided"))
+        handles.append(Line2D([], [], color="black", marker="o", linestyle="", label="accepted slicks"))
     figure.legend(handles=handles, loc="outside right center")
     return figure
 

@@ -19,10 +19,10 @@ from stages import plot
 ROOT = Path(__file__).parents[2]
 NAMES = ["class_1", "class_2", "class_3"]
 PICTURES = [
+    "annotated_confusion",
     "class_balance",
     "confusion",
     "history",
-    "names",
     "precision_recall",
     "predictions",
     "reliability",
@@ -54,13 +54,15 @@ def write_run(folder, splits=("train", "train", "train", "val", "test", "test", 
     for value, name in enumerate(["background", *NAMES]):
         manifest[f"pixels_{name}"] = (targets == value).sum(axis=(1, 2))
     manifest.to_csv(folder / "data/packed/manifest.csv", index=False)
-    split = manifest[["tile", "scene"]].assign(split=splits, part=0)
+    split = manifest[["tile", "scene"]].assign(split=splits, inner_fold=0)
     split.to_csv(folder / "data/split.csv", index=False)
-    shown = split[split["split"] != "train"].reset_index(names="index")
+    shown = split[split["split"] != "train"].reset_index(names="index").replace({"split": {"val": "oof"}})
     shown = shown.assign(binary_dice=0.9 - 0.1 * shown["index"], macro_dice=0.5, slick_pixels=64)
     shown.to_csv(folder / "data/predictions/tiles.csv", index=False)
-    np.save(folder / "data/predictions/pred.npy", targets[shown["index"]])
-    measured = sorted(set(splits) - {"train"})
+    pred = np.zeros_like(targets)
+    pred[shown["index"]] = targets[shown["index"]]
+    np.save(folder / "data/predictions/pred.npy", pred)
+    measured = sorted(set(shown["split"]))
     write_tables(folder / "plots", measured, n_epochs)
     (folder / "metrics/evaluate.json").write_text(
         json.dumps({split: {"calibration_error": 0.01} for split in measured})
@@ -75,9 +77,9 @@ def write_tables(folder, splits, n_epochs):
     pd.concat(confusion(split) for split in splits).to_csv(folder / "confusion.csv", index=False)
     pd.concat(curves(split) for split in splits).to_csv(folder / "pr.csv", index=False)
     pd.concat(reliability(split) for split in splits).to_csv(folder / "reliability.csv", index=False)
-    names = pd.concat(confusion(split) for split in splits)
-    names = names[(names["actual"] != "background") & (names["predicted"] != "background")]
-    names.assign(slicks=1).to_csv(folder / "names.csv", index=False)
+    annotated = pd.concat(confusion(split) for split in splits)
+    annotated = annotated[(annotated["actual"] != "background") & (annotated["predicted"] != "background")]
+    annotated.assign(slicks=1).to_csv(folder / "annotated_confusion.csv", index=False)
 
 
 def balance(*counts):
@@ -206,31 +208,36 @@ def test_best_median_and_worst_ranks(n_ranked, n_tiles, best, median, worst):
 # The stage
 
 
-def test_stage_draws_every_picture_with_equal_bytes_in_two_runs(tmp_path, monkeypatch):
+def test_stage_draws_every_picture_with_equal_bytes_in_two_runs(tmp_path):
     write_run(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    plot.main()
+    plot.main(tmp_path)
     first = {path.stem: path.read_bytes() for path in sorted((tmp_path / "plots").glob("*.png"))}
     assert list(first) == PICTURES
     with mpl.rc_context({"font.size": 20, "axes.facecolor": "pink"}):  # somebody's own matplotlibrc
-        plot.main()
+        plot.main(tmp_path)
     assert {name: (tmp_path / f"plots/{name}.png").read_bytes() for name in PICTURES} == first
     assert not any(b"tEXt" in content for content in first.values())
 
 
-def drawn_groups(monkeypatch):
-    """Run the stage and return the tile titles that it hands to the pictures of predictions and of the worst."""
+def drawn_tiles(tmp_path, monkeypatch):
+    """Run the stage and return the tiles that it hands to the pictures of predictions and of the worst, by group."""
     groups = {}
     original = figures.predictions_figure
     monkeypatch.setattr(figures, "predictions_figure", lambda g, names: groups.update(g) or original(g, names))
-    plot.main()
+    monkeypatch.setattr(figures, "png_bytes", lambda figure, dpi: b"")  # which takes most of the time
+    plot.main(tmp_path)
+    return groups
+
+
+def drawn_groups(tmp_path, monkeypatch):
+    """The titles of those tiles."""
+    groups = drawn_tiles(tmp_path, monkeypatch)
     return {name: [tile.title for tile in tiles] for name, tiles in groups.items()}
 
 
 def test_predictions_are_of_the_test_split(tmp_path, monkeypatch):
     write_run(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    assert drawn_groups(monkeypatch) == {
+    assert drawn_groups(tmp_path, monkeypatch) == {
         "best (test)": ["900001.000004 · Dice 0.50"],
         "median (test)": ["900001.000005 · Dice 0.40"],
         "worst (test)": ["900001.000006 · Dice 0.30"],
@@ -238,14 +245,13 @@ def test_predictions_are_of_the_test_split(tmp_path, monkeypatch):
     }
 
 
-def test_without_test_split_predictions_are_of_validation_and_one_epoch_is_drawn(tmp_path, monkeypatch):
+def test_without_test_split_predictions_are_out_of_fold_and_one_epoch_is_drawn(tmp_path, monkeypatch):
     write_run(tmp_path, splits=("train", "val", "val"), n_epochs=1)
-    monkeypatch.chdir(tmp_path)
-    assert drawn_groups(monkeypatch) == {
-        "best (val)": ["900001.000001 · Dice 0.80"],
-        "median (val)": [],
-        "worst (val)": ["900001.000002 · Dice 0.70"],
-        "worst 1 to 2 (val)": ["900001.000002 · Dice 0.70", "900001.000001 · Dice 0.80"],
+    assert drawn_groups(tmp_path, monkeypatch) == {
+        "best (oof)": ["900001.000001 · Dice 0.80"],
+        "median (oof)": [],
+        "worst (oof)": ["900001.000002 · Dice 0.70"],
+        "worst 1 to 2 (oof)": ["900001.000002 · Dice 0.70", "900001.000001 · Dice 0.80"],
     }
 
 
@@ -254,40 +260,32 @@ def test_missed_tiles_rank_by_what_was_missed_and_tiles_without_score_not_at_all
     path = tmp_path / "data/predictions/tiles.csv"
     tiles = pd.read_csv(path).assign(binary_dice=[None, 0.0, None, 0.0], slick_pixels=[9, 80, 0, 20])
     tiles.to_csv(path, index=False)
-    monkeypatch.chdir(tmp_path)
-    shown = drawn_groups(monkeypatch)
+    shown = drawn_groups(tmp_path, monkeypatch)
     assert shown["best (test)"] == ["900001.000006 · Dice 0.00"]
     assert shown["worst (test)"] == ["900001.000004 · Dice 0.00"]
 
 
 def test_each_tile_is_drawn_with_its_own_arrays(tmp_path, monkeypatch):
     write_run(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    given = {}
-    original = figures.predictions_figure
-    monkeypatch.setattr(figures, "predictions_figure", lambda g, names: given.update(g) or original(g, names))
-    plot.main()
-    (worst,) = given["worst (test)"]
+    (worst,) = drawn_tiles(tmp_path, monkeypatch)["worst (test)"]
     assert worst.title.startswith("900001.000006")
-    np.testing.assert_array_equal(worst.image, np.load("data/packed/images.npy")[6])
+    np.testing.assert_array_equal(worst.image, np.load(tmp_path / "data/packed/images.npy")[6])
     assert np.unique(worst.target).tolist() == np.unique(worst.pred).tolist() == [0, 6 % 3 + 1]
 
 
 @pytest.mark.parametrize("name", ["plots/pr.csv", "data/predictions/pred.npy", "data/split.csv"])
-def test_missing_input_is_named(tmp_path, monkeypatch, name):
+def test_missing_input_is_named(tmp_path, name):
     write_run(tmp_path)
     (tmp_path / name).unlink()
-    monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=rf"{name} is missing: run `dvc repro"):
-        plot.main()
+        plot.main(tmp_path)
 
 
-def test_predictions_of_other_tiles_are_refused(tmp_path, monkeypatch):
+def test_predictions_of_other_tiles_are_refused(tmp_path):
     write_run(tmp_path)
     np.save(tmp_path / "data/predictions/pred.npy", np.zeros((2, SIDE, SIDE), np.uint8))
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match=r"pred\.npy: expected the 4 tiles of tiles\.csv, found 2"):
-        plot.main()
+    with pytest.raises(InputError, match=r"pred\.npy: expected the 7 packed tiles, found 2"):
+        plot.main(tmp_path)
 
 
 # Figures of tables
@@ -317,8 +315,8 @@ def test_a_single_epoch_is_drawn_as_a_dot_and_many_epochs_without():
 
 
 def test_confusion_is_normalised_by_row_and_shows_counts():
-    figure = figures.confusion_figure(pd.concat([confusion("val"), confusion("test")]))
-    assert [axes.get_title() for axes in figure.axes] == ["val", "test"]
+    figure = figures.confusion_figure(pd.concat([confusion("oof"), confusion("test")]))
+    assert [axes.get_title() for axes in figure.axes] == ["oof", "test"]
     shares = figure.axes[0].images[0].get_array()
     np.testing.assert_allclose(shares[0], [0.9, 0.05, 0.05, 0])
     np.testing.assert_allclose(shares[3], [0, 0, 0.25, 0.75])
@@ -334,45 +332,45 @@ def test_confusion_is_normalised_by_row_and_shows_counts():
     [(9_999, "9,999"), (10_000, "10k"), (45_230, "45.2k"), (999_499, "999k"), (1_234_567, "1.23M")],
 )
 def test_large_counts_are_shortened(count, text):
-    table = confusion("val", ((count, 0, 0, 0), *[(0, 0, 0, 0)] * 3))
+    table = confusion("oof", ((count, 0, 0, 0), *[(0, 0, 0, 0)] * 3))
     assert figures.confusion_figure(table).axes[0].texts[0].get_text() == f"100.0%\n{text}"
 
 
 def test_precision_recall_curves_run_along_the_threshold():
-    figure = figures.precision_recall_figure(curves("val"), NAMES)
+    figure = figures.precision_recall_figure(curves("oof"), NAMES)
     (line,) = [line for line in figure.axes[0].lines if line.get_color() == "#e4201c"]
     np.testing.assert_array_equal(line.get_xydata(), [[0.75, 0.625], [0.5, 0.75], [0.25, 0.875]])
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert labels == ["class_1", "class_2", "class_3 (absent)"]
 
 
-def test_the_point_where_the_rule_stands_is_marked():
-    chosen = {"split": "val", "class": "any", "threshold": np.nan, "precision": 0.7, "recall": 0.6}
-    figure = figures.precision_recall_figure(pd.concat([curves("val"), pd.DataFrame([chosen])]), NAMES)
+def test_the_point_of_the_accepted_slicks_is_marked():
+    chosen = {"split": "oof", "class": "any", "threshold": np.nan, "precision": 0.7, "recall": 0.6}
+    figure = figures.precision_recall_figure(pd.concat([curves("oof"), pd.DataFrame([chosen])]), NAMES)
     (point,) = [line for line in figure.axes[0].lines if line.get_linestyle() == "None"]
     assert point.get_xydata().tolist() == [[0.6, 0.7]]
-    assert figure.legends[0].get_texts()[-1].get_text() == "as decided"
+    assert figure.legends[0].get_texts()[-1].get_text() == "accepted slicks"
 
 
 def test_reliability_shows_shares_over_probabilities_and_the_error():
-    figure = figures.reliability_figure(pd.concat([reliability("val"), reliability("test")]), {"val": 0.0123})
+    figure = figures.reliability_figure(pd.concat([reliability("oof"), reliability("test")]), {"oof": 0.0123})
     above = figure.axes[0]
     assert above.lines[1].get_xydata().tolist() == [[0.1, 0.2], [0.9, 0.7]]
-    assert [axes.get_title() for axes in figure.axes[:2]] == ["val · calibration error 0.0123", "test"]
+    assert [axes.get_title() for axes in figure.axes[:2]] == ["oof · calibration error 0.0123", "test"]
     assert [bar.get_height() for bar in figure.axes[2].patches] == [10_000, 100]
 
 
 def test_lines_of_equal_f1_have_that_f1():
-    recall, precision = figures.precision_recall_figure(curves("val"), NAMES).axes[0].lines[1].get_xydata().T
+    recall, precision = figures.precision_recall_figure(curves("oof"), NAMES).axes[0].lines[1].get_xydata().T
     np.testing.assert_allclose(2 * precision * recall / (precision + recall), 0.4)
 
 
 def test_nothing_to_show_is_said_in_the_picture():
     assert texts(figures.samples_figure([], NAMES)) == ["no tile to show"]
     assert texts(figures.predictions_figure({"best": [], "worst": []}, NAMES)) == ["no tile to show"]
-    assert "nothing was evaluated" in texts(figures.confusion_figure(confusion("val").iloc[:0]))[0]
-    assert "nothing was evaluated" in texts(figures.precision_recall_figure(curves("val").iloc[:0], NAMES))[0]
-    assert "nothing was evaluated" in texts(figures.reliability_figure(reliability("val").iloc[:0], {}))[0]
+    assert "nothing was evaluated" in texts(figures.confusion_figure(confusion("oof").iloc[:0]))[0]
+    assert "nothing was evaluated" in texts(figures.precision_recall_figure(curves("oof").iloc[:0], NAMES))[0]
+    assert "nothing was evaluated" in texts(figures.reliability_figure(reliability("oof").iloc[:0], {}))[0]
 
 
 def test_legend_names_every_class_whatever_their_number():
@@ -389,9 +387,9 @@ TEMPLATES = {
     "history": history(2),
     "class_history": class_history(2),
     "class_balance": balance(9, 0, 1),
-    "confusion": confusion("val"),
-    "pr": curves("val"),
-    "reliability": reliability("val"),
+    "confusion": confusion("oof"),
+    "pr": curves("oof"),
+    "reliability": reliability("oof"),
     "split_pixels": balance(9, 0, 1)[["class", "pixels", "tiles"]].assign(split="train"),
 }
 
