@@ -5,8 +5,7 @@ everything works, or --data, which measures on other tiles, they go to benchmark
 """
 
 import argparse
-import os
-import subprocess
+import importlib
 import sys
 import tempfile
 import time
@@ -20,23 +19,23 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from seepseg.base.command import run_stage
 
 from benchmarks import backends, data_path, report, worker
-from benchmarks.data_path import spread
 from benchmarks.ours import SAME_ARCHITECTURE
 from benchmarks.reference import BATCH_SIZE, NUM_CLASSES
+from benchmarks.repository import LOCAL, ROOT, Changes, merge
+from benchmarks.spread import spread
 from benchmarks.worker import Measured, Spec, Task
+from seepseg.base.command import run_stage
 from seepseg.base.device import amp_dtype, choose_device
 from seepseg.base.errors import InputError
 from seepseg.base.files import write_json
+from seepseg.base.params import load_params
 from seepseg.data.packed import open_packed
+from seepseg.models import ModelParams
 
-ROOT = Path(__file__).parents[1]
 COMMITTED = ROOT / "benchmarks"
-LOCAL = COMMITTED / "local"
 TASKS: tuple[Task, ...] = ("predict", "train")  # in this order, training needs more memory, and the peak only rises
-Params = dict[str, dict[str, Any]]
 T = TypeVar("T")
 
 
@@ -48,38 +47,54 @@ class Effort:
         rounds: each measures every subject once, so that a slow minute of the machine hits all alike.
         seconds: of each task in a round, one batch at least.
         original_batch: tiles in a batch of the reference and of the same network in our loop.
-        sample: changes to the section sample of params.yaml.
+        params: changes to params.yaml.
         product_repeats: matrix products of each round.
         backend_repeats: of each inference backend.
+        detection_repeats: of the detection of a scene.
         growth: numbers of tiles, ascending.
+        compiled: whether to measure what torch compiles, too.
+        apart: whether each subject has a process to itself, without which its memory isn't its own.
     """
 
     rounds: int
     seconds: float
     original_batch: int
-    sample: dict[str, int]
+    params: Changes
     product_repeats: int
     backend_repeats: int
+    detection_repeats: int
     growth: list[int]
+    compiled: bool
+    apart: bool
 
 
 FULL = Effort(
     rounds=3,
     seconds=10.0,
     original_batch=BATCH_SIZE,
-    sample={},
+    params={},
     product_repeats=10,
     backend_repeats=10,
+    detection_repeats=5,
     growth=[1000, 10_000],
+    compiled=True,
+    apart=True,
 )
 QUICK = Effort(
     rounds=1,
-    seconds=0.5,
+    seconds=0.1,
     original_batch=2,
-    sample={"n_scenes": 5, "tiles_per_scene": 8, "tile_size": 128},
-    product_repeats=3,
-    backend_repeats=2,
-    growth=[40],
+    params={
+        "sample": {"n_scenes": 5, "tiles_per_scene": 4, "tile_size": 64},
+        "train": {"batch_size": 2},
+        "detect": {"batch_size": 2},
+    },
+    product_repeats=1,
+    backend_repeats=1,
+    detection_repeats=1,
+    growth=[8],
+    compiled=False,
+    apart=False,
 )
 
 
@@ -87,7 +102,7 @@ def main() -> None:
     """Measure, and write the results."""
     arguments = _parse(sys.argv[1:])
     effort = QUICK if arguments.quick else FULL
-    out = LOCAL if arguments.quick or arguments.data else COMMITTED
+    out = arguments.out or (LOCAL if arguments.quick or arguments.data else COMMITTED)
     LOCAL.mkdir(exist_ok=True)  # beside the code, as temporary folders may lie in memory, which files then take away
     with tempfile.TemporaryDirectory(dir=LOCAL) as folder:
         workspace = Path(folder)
@@ -101,13 +116,14 @@ def main() -> None:
     }
     write_json(out / "results.json", results)
     report.write(out)
-    _say(f"results are in {out.relative_to(ROOT)}/" + ("; quick, so no measurement" if arguments.quick else ""))
+    _say(f"results are in {out}" + ("; quick, so no measurement" if arguments.quick else ""))
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="smoke run in about a minute, on small tiles")
     parser.add_argument("--data", type=Path, help="folder of tiles as data.root, instead of the synthetic sample")
+    parser.add_argument("--out", type=Path, help="folder for the results (default: benchmarks or benchmarks/local)")
     parser.add_argument("--threads", type=int, default=worker.usable_cores(), help="default: all cores")
     parsed = parser.parse_args(arguments)
     if parsed.threads < 1:
@@ -117,7 +133,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     return parsed
 
 
-def prepare(workspace: Path, effort: Effort, data: Path | None, threads: int) -> Params:
+def prepare(workspace: Path, effort: Effort, data: Path | None, threads: int) -> Changes:
     """Run the pipeline's stages up to training in a folder of their own.
 
     Returns:
@@ -125,30 +141,26 @@ def prepare(workspace: Path, effort: Effort, data: Path | None, threads: int) ->
         instead of crops, so that a tile of every subject is the same amount of work.
 
     Raises:
-        InputError: a stage ended with an error.
+        InputError: the tiles can't be used, or have other classes than the reference.
     """
-    params: Params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    params["sample"] |= effort.sample
+    params: Changes = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    merge(params, effort.params)
     params["train"] |= {"threads": threads, "devices": 1}
     params["sampling"]["crop"] = 0
-    params["evaluate"]["threads"] = threads
+    params["detect"]["threads"] = threads
     if data is not None:
         params["data"]["root"] = str(data.resolve())
     if len(params["data"]["class_names"]) != NUM_CLASSES:
         found = len(params["data"]["class_names"])
         raise InputError(f"params.yaml: data.class_names: the reference has {NUM_CLASSES} classes, found {found}")
     _write_params(workspace / "params.yaml", params)
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
     for stage in ("sample", "ingest", "split", "class_balance")[data is not None :]:
         _say(f"stage {stage}")
-        command = [sys.executable, "-m", f"stages.{stage}"]
-        ended = subprocess.run(command, cwd=workspace, env=environment, capture_output=True, text=True, check=False)
-        if ended.returncode:
-            raise InputError(f"stage {stage} failed:\n{ended.stderr.strip()}")
+        importlib.import_module(f"stages.{stage}").main(workspace)
     return params
 
 
-def subjects(workspace: Path, params: Params, effort: Effort) -> dict[str, Spec]:
+def subjects(workspace: Path, params: Changes, effort: Effort) -> dict[str, Spec]:
     """Name what is measured: the reference, the same network in our loop, and the default model.
 
     Where these two run in reduced precision, each comes in float32, too.
@@ -166,6 +178,7 @@ def subjects(workspace: Path, params: Params, effort: Effort) -> dict[str, Spec]
         variants |= {f"{name}_float32": merged(changed, in_full) for name, changed in variants.items()}
     specs = {
         "reference": Spec(
+            root=workspace,
             params_file=None,
             images=root / data["images"],
             targets=root / data["targets"],
@@ -181,16 +194,14 @@ def subjects(workspace: Path, params: Params, effort: Effort) -> dict[str, Spec]
     return specs
 
 
-def merged(params: Params, changes: Params) -> Params:
+def merged(params: Changes, changes: Changes) -> Changes:
     """Change values of nested parameters, in a copy."""
     result = deepcopy(params)
-    for key, value in changes.items():
-        nested = isinstance(value, dict) and isinstance(result.get(key), dict)
-        result[key] = merged(result[key], value) if nested else deepcopy(value)
+    merge(result, deepcopy(changes))
     return result
 
 
-def measure_all(workspace: Path, params: Params, effort: Effort) -> dict[str, Any]:
+def measure_all(workspace: Path, params: Changes, effort: Effort) -> dict[str, Any]:
     """Measure everything there is to measure."""
     specs = subjects(workspace, params, effort)
     threads, device = params["train"]["threads"], params["train"]["device"]
@@ -198,7 +209,7 @@ def measure_all(workspace: Path, params: Params, effort: Effort) -> dict[str, An
     with ExitStack() as stack:
 
         def process() -> "Process":
-            return stack.enter_context(Process(workspace))
+            return stack.enter_context(Process(effort.apart))
 
         processes = {name: process() for name in specs}
         other = process()
@@ -230,11 +241,15 @@ def measure_all(workspace: Path, params: Params, effort: Effort) -> dict[str, An
         }
         for name in specs:
             processes[name].close()
+        default = workspace / "default.yaml"
+        _say("detection")
+        detection = other.run(worker.detection_speed, default, workspace, effort.detection_repeats)
         _say("inference backends")
-        inference = other.run(backends.measure, params["evaluate"]["batch_size"], threads, effort.backend_repeats)
+        arguments = load_params(ModelParams, "model", default), params["detect"]["batch_size"], threads
+        inference = other.run(backends.measure, *arguments, effort.backend_repeats, effort.compiled)
         _say("ingest and growth")
-        ingest = other.run(data_path.ingest_speed)
-        growth = other.run(data_path.growth, effort.growth)
+        ingest = other.run(data_path.ingest_speed, workspace)
+        growth = other.run(data_path.growth, effort.growth, workspace)
         machine = other.run(worker.machine, threads)
     return {
         "machine": machine,
@@ -242,6 +257,7 @@ def measure_all(workspace: Path, params: Params, effort: Effort) -> dict[str, An
         "ceiling_gflops": ceiling,
         "subjects": {name: summary(name, described[name], rounds, ceiling) for name in specs},
         "step_ms_per_tile": parts,
+        "detection": detection,
         "backends": inference,
         "ingest": ingest,
         "growth": growth,
@@ -295,18 +311,19 @@ def summary(
 
 
 class Process:
-    """Another process, in which functions run one after the other, in a given folder."""
+    """Another process, in which functions run one after the other; or this one, if it isn't to be apart."""
 
-    def __init__(self, folder: Path) -> None:
-        self._pool = ProcessPoolExecutor(1, get_context("spawn"), os.chdir, (folder,))
+    def __init__(self, apart: bool) -> None:
+        self._pool = ProcessPoolExecutor(1, get_context("spawn")) if apart else None
 
     def run(self, function: Callable[..., T], *arguments: Any) -> T:
         """Call a function there and wait for what it returns."""
-        return self._pool.submit(function, *arguments).result()
+        return self._pool.submit(function, *arguments).result() if self._pool else function(*arguments)
 
     def close(self) -> None:
         """End it, and free its memory."""
-        self._pool.shutdown()
+        if self._pool:
+            self._pool.shutdown()
 
     def __enter__(self) -> "Process":
         return self
@@ -315,7 +332,7 @@ class Process:
         self.close()
 
 
-def _write_params(path: Path, params: Params) -> None:
+def _write_params(path: Path, params: Changes) -> None:
     path.write_text(yaml.safe_dump(params), encoding="utf-8")
 
 

@@ -1,7 +1,7 @@
-"""How good the default recipe and others are on scenes that they never saw: recorded experiments, fold by fold.
+"""How good the default recipe and others are on test scenes: recorded experiments, fold by fold.
 
     python -m benchmarks.cross_validation --data ../my_tiles                  # what is missing of the five folds
-    python -m benchmarks.cross_validation --data ../my_tiles --plan leakage   # or seeds, original, judging, ablation
+    python -m benchmarks.cross_validation --data ../my_tiles --plan leakage   # or another plan of recipes.yaml
 
 Each run is a `dvc exp run` of what is committed, in a clone of the repository under benchmarks/local/runs, so that the
 working tree can be edited meanwhile. Its result goes to docs/results/runs as it ends; a run whose result is there
@@ -20,17 +20,18 @@ from typing import Any
 
 import pandas as pd
 import torch
-import yaml
 
 from benchmarks import results
-from seepseg.base.files import write_json
+from benchmarks.recipe import assignments, overrides_of, read_document
+from benchmarks.repository import LOCAL, RESULTS, ROOT, environment
+from seepseg.base.command import run_stage
+from seepseg.base.errors import InputError
+from seepseg.base.files import read_json, write_bytes
 
-FOLDS = Path("docs/results/folds.csv")
-RECIPES = Path("benchmarks/recipes.yaml")
-RUNS = Path("docs/results/runs")
-CLONE = Path("benchmarks/local/runs")
-PARTS = 4  # of the scenes that are not held out
-METRICS = ("train", "name", "evaluate", "split")
+FOLDS = RESULTS / "folds.csv"
+RUNS = RESULTS / "runs"
+CLONE = LOCAL / "runs"
+INNER_FOLDS = 4  # of the scenes that are not test scenes
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,8 @@ class Run:
 
     Attributes:
         recipe: its name in benchmarks/recipes.yaml, after that of its base and a plus sign where it has one.
-        fold: which scenes are held out, a number of docs/results/folds.csv; None for tiles at random.
-        seed: of the network and of the namer.
+        fold: whose scenes are the test scenes, a number of docs/results/folds.csv; None for tiles at random.
+        seed: of the networks and of the slick classifiers.
         overrides: parameters that differ from params.yaml, as key and value.
     """
 
@@ -67,7 +68,7 @@ def main() -> None:
             if (RUNS / f"{run.name}.json").exists():
                 print(f"{run.name}: done before")
             else:
-                write_json(RUNS / f"{run.name}.json", execute(run, arguments.data.resolve()))
+                write_run(RUNS / f"{run.name}.json", execute(run, arguments.data.resolve()))
                 results.write_all(RUNS)  # the page is always that of the runs that are there
     document = results.write_all(RUNS)
     if not document:
@@ -77,43 +78,43 @@ def main() -> None:
 
 
 def planned(plan: str) -> list[Run]:
-    """The runs of a plan, in the order in which they should be done."""
-    document = yaml.safe_load(RECIPES.read_text())
-    if plan not in document["plans"]:
-        sys.exit(f"error: --plan: expected one of {', '.join(document['plans'])}, found {plan}")
+    """The runs of a plan, in the order in which they should be done.
+
+    Raises:
+        InputError: there is no such plan, or one of its recipes can't be run any more.
+    """
+    plans = read_document()["plans"]
+    if plan not in plans:
+        raise InputError(f"--plan: expected one of {', '.join(plans)}, found {plan}")
     runs = []
-    for entry in document["plans"][plan]:
-        recipes = [entry[key] for key in ("base", "recipe") if key in entry]
-        overrides = {
-            key: value for recipe in recipes for key, value in document["recipes"][recipe]["overrides"].items()
-        }
+    for entry in plans[plan]:
+        recipe = "+".join(entry[key] for key in ("base", "recipe") if key in entry)
         runs += [
-            Run("+".join(recipes), None if fold == "random" else fold, seed, overrides)
+            Run(recipe, None if fold == "random" else fold, seed, overrides_of(recipe))
             for fold in entry["folds"]
             for seed in entry["seeds"]
         ]
     return runs
 
 
+def settings_of(run: Run, data: Path) -> dict[str, Any]:
+    """All parameters of a run that may differ from params.yaml, by dotted key."""
+    seeds = {"train.seed": run.seed, "classify.seed": run.seed}
+    return {"data.root": str(data), **seeds, **split_of(run), **run.overrides}
+
+
 def execute(run: Run, data: Path) -> dict[str, Any]:
     """Run one experiment in the clone and collect its result."""
     commit = prepare_clone()
-    settings = {
-        "data.root": str(data),
-        "train.seed": run.seed,
-        "name.seed": run.seed,
-        **split_of(run),
-        **run.overrides,
-    }
     dvc = [sys.executable, "-m", "dvc", "exp"]
     # An interrupted run may have left an experiment of this name.
     subprocess.run([*dvc, "remove", run.name], cwd=CLONE, capture_output=True, check=False)
     command = [*dvc, "run", "--name", run.name]
-    for assignment in assignments(settings):
+    for assignment in assignments(settings_of(run, data)):
         command += ["--set-param", assignment]
     print(f"{run.name}: {' '.join(f'{key}={value}' for key, value in run.overrides.items()) or 'as params.yaml says'}")
     started, trained = time.monotonic(), True
-    with subprocess.Popen(command, cwd=CLONE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, cwd=CLONE, env=environment(), stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None, "it is a pipe"
         for line in process.stdout:
             print(line, end="", flush=True)
@@ -133,10 +134,9 @@ def collect(run: Run, folder: Path, commit: str, seconds: int | None) -> dict[st
         commit: of the code.
         seconds: that it took with its whole training in one piece, on a machine of its own; None where it didn't.
     """
-    scenes = json.loads((folder / "data/predictions/scenes.json").read_text())
-    metrics = {name: json.loads((folder / f"metrics/{name}.json").read_text()) for name in METRICS}
-    rows = pd.read_csv(folder / "plots/names.csv")
-    names = {part: rows[rows["split"] == part].drop(columns="split").to_dict("list") for part in ("test", "val")}
+    scenes, scores = (read_json(folder / path) for path in ("data/predictions/scenes.json", "metrics/evaluate.json"))
+    rows = pd.read_csv(folder / "plots/annotated_confusion.csv")
+    annotated = {split: rows[rows["split"] == split].drop(columns="split").to_dict("list") for split in ("test", "oof")}
     return {
         "recipe": run.recipe,
         "fold": run.fold,
@@ -146,37 +146,39 @@ def collect(run: Run, folder: Path, commit: str, seconds: int | None) -> dict[st
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "seconds": seconds,
         "epochs": len(pd.read_csv(folder / "plots/history.csv")),
-        "leakage": metrics["split"]["split"]["leakage"]["test"],
-        "rule": json.loads((folder / "models/decision.json").read_text()),
-        "validation": {key: metrics["evaluate"]["val"][key] for key in results.HEADINGS},
+        "leakage": read_json(folder / "metrics/split.json")["split"]["leakage"]["test"],
+        "postprocessing": read_json(folder / "models/postprocessing.json"),
+        "oof_scores": {key: scores["oof"][key] for key in results.HEADINGS},
         "scenes": scenes["test"],
-        "names": names["test"],
-        "val": {
-            "scenes": [{key: scene[key] for key in ("scene", "confusion", "objects")} for scene in scenes["val"]],
-            "names": names["val"],
+        "annotated": annotated["test"],
+        "oof": {
+            "scenes": [{key: scene[key] for key in ("scene", "confusion", "objects")} for scene in scenes["oof"]],
+            "annotated": annotated["oof"],
         },
     }
 
 
-def assignments(settings: dict[str, Any]) -> list[str]:
-    """Parameters as `dvc exp run -S` takes them."""
-    return [f"{key}={json.dumps(value)}" for key, value in settings.items()]
+def write_run(path: Path, result: dict[str, Any]) -> None:
+    """Write the result of a run: JSON with a line for each key, as tables of numbers are long."""
+    values = {key: json.dumps(value, sort_keys=True, allow_nan=False) for key, value in sorted(result.items())}
+    lines = [f"{json.dumps(key)}: {value}" for key, value in values.items()]
+    write_bytes(path, ("{\n" + ",\n".join(lines) + "\n}\n").encode())
 
 
 def split_of(run: Run) -> dict[str, Any]:
-    """The parameters that hold out a fold's scenes, or tiles at random in shares like a fold's; 4 parts train."""
+    """The parameters that make a fold's scenes the test scenes, or tiles at random in shares like a fold's."""
     if run.fold is None:
         return {"split.by": "tile", "split.val_fraction": 0.2, "split.test_fraction": 0.2, "split.seed": run.seed}
     table = pd.read_csv(FOLDS, dtype={"scene": str})
-    return {"split.test_scenes": table.loc[table["fold"] == run.fold, "scene"].tolist(), "split.n_folds": PARTS}
+    return {"split.test_scenes": table.loc[table["fold"] == run.fold, "scene"].tolist(), "split.n_folds": INNER_FOLDS}
 
 
 def prepare_clone() -> str:
     """Bring the clone to the commit that is checked out here; return that commit."""
-    commit = _git(Path(), "rev-parse", "HEAD")
+    commit = _git(ROOT, "rev-parse", "HEAD")
     if not (CLONE / ".git").exists():
         CLONE.parent.mkdir(parents=True, exist_ok=True)
-        _git(Path(), "clone", "--quiet", ".", str(CLONE))
+        _git(ROOT, "clone", "--quiet", ".", str(CLONE))
     _git(CLONE, "fetch", "--quiet", "origin")
     _git(CLONE, "checkout", "--quiet", "--force", "--detach", commit)
     return commit
@@ -190,4 +192,4 @@ def _git(folder: Path, *arguments: str) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    run_stage(main)

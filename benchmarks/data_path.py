@@ -18,7 +18,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -26,20 +25,21 @@ import numpy as np
 import numpy.typing as npt
 import tifffile
 import yaml
-from seepseg.base.command import run_stage
-from seepseg.base.npy_stream import NpyStream
 
+from benchmarks.repository import ROOT, Changes, environment, merge
+from benchmarks.spread import spread
+from seepseg.base.command import run_stage
 from seepseg.base.errors import InputError
 from seepseg.base.files import atomic_path, write_csv, write_json
+from seepseg.base.npy_stream import NpyStream
 from seepseg.base.params import load_params
 from seepseg.data.packed import IMAGES, MANIFEST, TARGETS
 from seepseg.io.raw_data import DataParams, check_grid
 from seepseg.io.report import Report
 from seepseg.io.tile_files import find_tiles
 from seepseg.synthetic.scenes import make_scene
-from stages.ingest import METRICS, Packer
+from stages.ingest import PARAMS, Packer
 
-ROOT = Path(__file__).parents[1]
 STAGES = ("ingest", "split", "class_balance", "train")
 
 TILE = 256  # pixels a side
@@ -48,38 +48,37 @@ FOLDS = 4  # so that half of the tiles train, a quarter validates
 SYNTHETIC_SCENES, SYNTHETIC_TILES = 8, 25
 BYTES_PER_TILE = TILE * TILE * 3 + 4096  # of both files, with their headers
 # One epoch of a network that costs next to nothing: what is measured is the way of the data to it.
-TINY = {
-    "model": {"name": "unet", "width": 4, "depth": 2, "stem": 4, "norm": "batch"},
+TINY: Changes = {
+    "model": {"name": "unet", "unet": {"width": 4, "depth": 2, "stem": 4, "norm": "batch"}},
     "sampling": {"crop": 0},
-    "train": {"epochs": 1, "warmup_epochs": 0, "device": "cpu"},
+    "train": {"networks": 1, "epochs": 1, "warmup_epochs": 0, "device": "cpu"},
 }
 TINY_TEXT = "one epoch of a deliberately tiny network: U-Net, width 4, depth 2, stem 4, norm batch"
 SAMPLE_EVERY = 0.02  # seconds between looks at the memory in use
 MIB = 2**20
 
 
-def ingest_speed(root: Path | None = None, repeats: int = 9) -> dict[str, Any]:
+def ingest_speed(workspace: Path, repeats: int = 9) -> dict[str, Any]:
     """Measure ingest against a plain read and a plain copy of the same bytes, in turn.
 
-    The plain read opens every file of the delivery and reads it into one buffer; the plain copy also writes that to a
-    new file, as ingest writes the pixels. Ingest finds, reads, checks and packs the tiles and writes manifest and
+    The plain read opens every file of the raw data set and reads it into one buffer; the plain copy also writes that to
+    a new file, as ingest writes the pixels. Ingest finds, reads, checks and packs the tiles and writes manifest and
     metrics, in this process. The files are in the page cache.
 
     Args:
-        root: of a delivery that params.yaml describes otherwise; `None` for the one that it names.
+        workspace: holds the params.yaml that describes the raw data set.
         repeats: how often each is measured.
 
     Returns:
-        Tiles and MiB of the delivery; median, lowest and highest of `plain_read_seconds`, `plain_copy_seconds`,
+        Tiles and MiB of the raw data set; median, lowest and highest of `plain_read_seconds`, `plain_copy_seconds`,
         `ingest_seconds`, and of `share_of_plain_read` and `share_of_plain_copy`, the speed of ingest over that of the
         plain read and the plain copy just before it.
     """
-    here = Path("params.yaml")
-    params = load_params(DataParams, "data", here if here.is_file() else ROOT / "params.yaml")
-    root = root or Path(params.root)
+    params = load_params(DataParams, "data", workspace / PARAMS)
+    root = workspace / params.root
     size = _read_plainly(root, params)  # fills the page cache
     plain, copy, ingest = [], [], []
-    with TemporaryDirectory(dir=".") as folder:
+    with TemporaryDirectory(dir=workspace) as folder:
         tiles = _ingest(root, params, Path(folder))
         for _ in range(repeats):
             plain.append(_seconds(lambda: _read_plainly(root, params)))
@@ -96,12 +95,12 @@ def ingest_speed(root: Path | None = None, repeats: int = 9) -> dict[str, Any]:
     return {"tiles": tiles, "mib": size / MIB, **spreads}
 
 
-def growth(tiles: list[int], folder: Path | None = None) -> list[dict[str, Any]]:
+def growth(tiles: list[int], folder: Path) -> list[dict[str, Any]]:
     """Measure the stages on generated tiles, and delete these after each size.
 
     Args:
         tiles: numbers of tiles, at least 4 each.
-        folder: where to work, on a disk with room for the largest number; `None` for a temporary folder here.
+        folder: where to work, on a disk with room for the largest number.
 
     Returns:
         A record for each number of tiles and stage: seconds, seconds per 1,000 tiles, and the peak of anonymous memory
@@ -112,16 +111,15 @@ def growth(tiles: list[int], folder: Path | None = None) -> list[dict[str, Any]]
     """
     if min(tiles) < FOLDS:
         raise InputError(f"--sizes: expected at least {FOLDS} tiles, found {min(tiles)}")
-    base = folder or Path()
-    base.mkdir(parents=True, exist_ok=True)
-    check_disk(max(tiles), base)
-    images, targets = _synthetic_tiles()
+    folder.mkdir(parents=True, exist_ok=True)
+    check_disk(max(tiles), folder)
+    images, targets = _synthetic_tiles(max(tiles))
     records: list[dict[str, Any]] = []
     for count in tiles:
-        with TemporaryDirectory(dir=base, prefix=f"tiles-{count}-") as name:
+        with TemporaryDirectory(dir=folder, prefix=f"tiles-{count}-") as name:
             workspace = Path(name)
             write_tiles(workspace / "raw", count, images, targets)
-            _write_params(workspace / "params.yaml")
+            _write_params(workspace / PARAMS)
             for stage in STAGES:
                 seconds, peak = _run_stage(stage, workspace)
                 record = {"tiles": count, "stage": stage, "seconds": seconds}
@@ -149,7 +147,7 @@ def check_disk(tiles: int, folder: Path) -> None:
 
 
 def write_tiles(root: Path, count: int, images: npt.NDArray[np.uint16], targets: npt.NDArray[np.uint8]) -> None:
-    """Write a delivery of tiles, no two of them alike, in scenes of `TILES_PER_SCENE`.
+    """Write a raw data set of tiles, no two of them alike, in scenes of `TILES_PER_SCENE`.
 
     Args:
         root: gets the two folders that params.yaml names.
@@ -170,13 +168,8 @@ def write_tiles(root: Path, count: int, images: npt.NDArray[np.uint16], targets:
             path.write_bytes(b"".join([before, pixels.tobytes(), after]))
 
 
-def spread(values: list[float]) -> dict[str, float]:
-    """Median, lowest and highest."""
-    return {"median": median(values), "low": min(values), "high": max(values)}
-
-
 def _read_plainly(root: Path, params: DataParams, write: Callable[[memoryview], object] = len) -> int:
-    """Read every file of a delivery into one buffer, and hand on what was read; the number of bytes."""
+    """Read every file of a raw data set into one buffer, and hand on what was read; the number of bytes."""
     buffer, size = memoryview(bytearray(MIB)), 0
     for folder in (root / params.images, root / params.targets):
         for entry in os.scandir(folder):
@@ -188,7 +181,7 @@ def _read_plainly(root: Path, params: DataParams, write: Callable[[memoryview], 
 
 
 def _copy_plainly(root: Path, params: DataParams, folder: Path) -> None:
-    """Read every file of a delivery, and write it to one new file."""
+    """Read every file of a raw data set, and write it to one new file."""
     with atomic_path(folder / "copy") as path, path.open("wb") as file:
         _read_plainly(root, params, file.write)
 
@@ -199,14 +192,14 @@ def _ingest(root: Path, params: DataParams, folder: Path) -> int:
     pattern = re.compile(params.name_pattern)
     tiles = find_tiles(root / params.images, root / params.targets, pattern, report)
     check_grid(tiles, params.grid_columns, report)
-    with atomic_path(folder / IMAGES.name) as images, atomic_path(folder / TARGETS.name) as targets:
+    with atomic_path(folder / IMAGES) as images, atomic_path(folder / TARGETS) as targets:
         with NpyStream.open(images, "<u2") as image_stream, NpyStream.open(targets, "u1") as target_stream:
             packer = Packer(params, image_stream, target_stream)
             packer.pack(tiles, report)
         if report.has_errors:
             raise InputError(f"{root} can't be used\n{report}")
-        write_csv(folder / MANIFEST.name, packer.manifest())
-        write_json(folder / METRICS.name, packer.summary(report))
+        write_csv(folder / MANIFEST, packer.manifest())
+        write_json(folder / "metrics.json", packer.summary(report))
     return len(tiles)
 
 
@@ -216,8 +209,10 @@ def _seconds(function: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def _synthetic_tiles() -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint8]]:
-    scenes = [make_scene(1, scene, SYNTHETIC_TILES, TILE) for scene in range(SYNTHETIC_SCENES)]
+def _synthetic_tiles(wanted: int) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint8]]:
+    """Images and targets (N, H, H) of as many scenes as there are tiles wanted, or of the largest number."""
+    n_scenes = min(-(-wanted // SYNTHETIC_TILES), SYNTHETIC_SCENES)
+    scenes = [make_scene(1, scene, SYNTHETIC_TILES, TILE) for scene in range(n_scenes)]
     return np.concatenate([images for images, _ in scenes]), np.concatenate([targets for _, targets in scenes])
 
 
@@ -236,8 +231,8 @@ def _around_pixels(tile: npt.NDArray[Any]) -> tuple[bytes, bytes]:
     return before, after
 
 
-def _default_params() -> dict[str, Any]:
-    params: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+def _default_params() -> Changes:
+    params: Changes = yaml.safe_load((ROOT / PARAMS).read_text(encoding="utf-8"))
     return params
 
 
@@ -245,15 +240,14 @@ def _write_params(path: Path) -> None:
     params = _default_params()
     params["data"]["root"] = "raw"
     params["split"] |= {"by": "scene", "n_folds": FOLDS, "fold": 0, "test_scenes": [], "val_scenes": []}
-    for section, values in TINY.items():
-        params[section] |= values
+    merge(params, TINY)
     path.write_text(yaml.safe_dump(params), encoding="utf-8")
 
 
 def _run_stage(stage: str, workspace: Path) -> tuple[float, float | None]:
     """Run a stage in a process of its own: seconds, and the peak of anonymous memory in MiB."""
-    env = os.environ | {"PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", f"stages.{stage}"]
+    env = environment() | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "stages", stage]
     started, peak = time.perf_counter(), 0
     with (workspace / f"{stage}.log").open("w+", encoding="utf-8") as log:
         with _ended(subprocess.Popen(command, cwd=workspace, env=env, stdout=log, stderr=log)) as process:

@@ -11,7 +11,6 @@ the status is 1.
 
 import argparse
 import multiprocessing
-import os
 import resource
 import shutil
 import subprocess
@@ -30,11 +29,11 @@ import numpy.typing as npt
 import tifffile
 import yaml
 
+from benchmarks.repository import LOCAL, ROOT, environment
 from seepseg.io.report import WRONG_IMAGE_TYPE, WRONG_TARGET_TYPE
-from seepseg.io.tiff import TiffReader
+from seepseg.io.tiff import read_tiff
 
-KEPT = Path("benchmarks/local/fuzz")
-ROOT = Path(__file__).parents[1]
+KEPT = LOCAL / "fuzz"
 SECONDS = 2.0  # for one file
 MEMORY = 2**30  # bytes, of the process that reads
 BATCH = 1000  # files that the stage is given at a time
@@ -106,11 +105,11 @@ def fuzz(files: int, seed: int) -> Outcome:
     originals = sound_files()
     with tempfile.TemporaryDirectory() as folder:
         for first in range(0, files, BATCH):
-            delivery = Path(folder, str(first))
-            paths = list(_deliver(delivery, originals, range(first, min(first + BATCH, files)), seed))
+            raw_data = Path(folder, str(first))
+            paths = list(_write_tiles(raw_data, originals, range(first, min(first + BATCH, files)), seed))
             _read_each(paths, outcome)
-            _run_stage(delivery, outcome)
-            shutil.rmtree(delivery)
+            _run_stage(raw_data, outcome)
+            shutil.rmtree(raw_data)
     return outcome
 
 
@@ -169,7 +168,7 @@ def damage(content: bytes, other: bytes, rng: Generator) -> bytes:
     return content
 
 
-def _deliver(folder: Path, originals: list[tuple[bytes, bytes]], numbers: range, seed: int) -> Iterator[Path]:
+def _write_tiles(folder: Path, originals: list[tuple[bytes, bytes]], numbers: range, seed: int) -> Iterator[Path]:
     """Write tiles, of each of which image or target is damaged; give the paths of those files."""
     for name in ("images", "masks"):
         (folder / name).mkdir(parents=True)
@@ -223,16 +222,13 @@ def _read_each(paths: list[Path], outcome: Outcome) -> None:
 
 def _reader(connection: Connection) -> None:
     """Read files that are asked for: verdict, seconds, and the largest memory of the process so far in bytes."""
-    readers = {
-        "images": TiffReader(np.uint16, WRONG_IMAGE_TYPE),
-        "masks": TiffReader(np.uint8, WRONG_TARGET_TYPE),
-    }
+    kinds = {"images": (np.uint16, WRONG_IMAGE_TYPE), "masks": (np.uint8, WRONG_TARGET_TYPE)}
     connection.send("ready")
     while True:
         path: Path = connection.recv()
         started = time.perf_counter()
         try:
-            found = readers[path.parent.name].read(str(path))
+            found = read_tiff(path, *kinds[path.parent.name])
             verdict = "sound" if isinstance(found, np.ndarray) else found[0][0].title
         except Exception as error:  # what this looks for
             verdict = f"raised {type(error).__name__}: {error}"
@@ -240,20 +236,19 @@ def _reader(connection: Connection) -> None:
         connection.send((verdict, seconds, 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss))
 
 
-def _run_stage(delivery: Path, outcome: Outcome) -> None:
-    """Start ingest on a delivery as DVC does."""
+def _run_stage(raw_data: Path, outcome: Outcome) -> None:
+    """Start ingest on a raw data set as DVC does."""
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["data"] |= {"root": ".", "images": "images", "targets": "masks"}
-    (delivery / "params.yaml").write_text(yaml.safe_dump(params))
-    before = _files(delivery)
-    command = [sys.executable, "-m", "stages.ingest"]
-    result = subprocess.run(
-        command, cwd=delivery, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
-    )
+    (raw_data / "params.yaml").write_text(yaml.safe_dump(params))
+    before = _files(raw_data)
+    command = [sys.executable, "-m", "stages", "ingest"]
+    env = environment() | {"PYTHONPATH": str(ROOT)}
+    result = subprocess.run(command, cwd=raw_data, env=env, capture_output=True, text=True, check=False)
     outcome.runs += 1
-    if result.returncode != 1 or "Traceback" in result.stderr or _files(delivery) != before:
+    if result.returncode != 1 or "Traceback" in result.stderr or _files(raw_data) != before:
         what = f"ingest ended with status {result.returncode}: {result.stderr[-300:]}"
-        _fail(outcome, delivery, what)
+        _fail(outcome, raw_data, what)
 
 
 def _files(folder: Path) -> list[Path]:

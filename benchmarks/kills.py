@@ -2,16 +2,18 @@
 
     python -m benchmarks.kills              # 30 SIGKILLs and 8 SIGTERMs, in about ten minutes
     python -m benchmarks.kills --kills 4    # fewer
+    python -m benchmarks.kills --quick      # one, of a training of seconds
 
-Clones the repository into a temporary folder, with parameters that make the pipeline small, and runs it once without a
-kill. Then the same run is started again and again, as `dvc repro`, `dvc exp run`, `dvc exp run --temp` and from the
-queue, and killed at random moments until it has been killed often enough; the last start is left alone. dvc.lock, which
-has the hashes of all outputs, must then be the same to the byte. Writes what happened to docs/results/kills.json.
+Clones the repository into a temporary folder, with parameters that make the pipeline small, and runs copies of it. One
+is not killed. The others are started again and again, as `dvc repro`, `dvc exp run`, `dvc exp run --temp` and from the
+queue, and killed at random moments until that was often enough; the last start is left alone. dvc.lock, which has the
+hashes of all outputs, must then be the same to the byte. Writes what happened to docs/results/kills.json.
 """
 
 import argparse
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,26 +25,27 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-
+from benchmarks.repository import LOCAL, RESULTS, SMALL, Changes, commit, dvc, environment, make_clone
 from seepseg.base.files import write_json
 
-RESULT = Path("docs/results/kills.json")
-ROOT = Path(__file__).parents[1]
-# Makes a training of a minute, of two networks.
-SMALL: dict[str, dict[str, Any]] = {
-    "sample": {"n_scenes": 4, "tiles_per_scene": 6, "tile_size": 64},
-    "split": {"n_folds": 4},
-    "model": {"width": 4, "depth": 3},
-    "sampling": {"crop": 32, "crops_per_tile": 4},
-    "train": {"networks": 2, "epochs": 150, "threads": 1, "batch_size": 4},
-    "outline": {"threads": 1},
-    "name": {"members": 2, "hidden": 8, "epochs": 5},
-    "evaluate": {"bootstrap_samples": 50},
-    "plot": {"n_tiles": 2, "n_worst": 2, "dpi": 40},
-}
-LATEST = 4.0  # seconds after the training has begun, before which it is killed
 PATIENCE = 300.0  # seconds
+
+
+@dataclass(frozen=True)
+class Training:
+    """What is killed.
+
+    Attributes:
+        params: that make the pipeline small.
+        seconds: after the training has begun, within which it is killed; it takes longer.
+    """
+
+    params: Changes
+    seconds: float
+
+
+FULL = Training(SMALL, 4.0)
+QUICK = Training(SMALL | {"train": SMALL["train"] | {"networks": 1, "epochs": 4}}, 0.3)
 
 
 @dataclass
@@ -97,18 +100,34 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=30, help="SIGKILLs, over all modes (default: 30)")
     parser.add_argument("--seed", type=int, default=1, help="of the moments (default: 1)")
+    parser.add_argument("--quick", action="store_true", help="smoke run: one kill, of `dvc repro train`")
+    parser.add_argument("--out", type=Path, help="folder for the result (default: docs/results or benchmarks/local)")
     arguments = parser.parse_args()
-    moments = random.Random(arguments.seed)
+    plan = [(mode, "SIGKILL", -(-arguments.kills // len(MODES))) for mode in MODES]
+    plan += [(mode, "SIGTERM", 2) for mode in MODES]
+    if arguments.quick:
+        plan = [(Mode("dvc repro train", [["repro", "train"]]), "SIGKILL", 1)]
+    outcomes = kill_all(plan, random.Random(arguments.seed), QUICK if arguments.quick else FULL)
+    folder = arguments.out or (LOCAL if arguments.quick else RESULTS)
+    write_json(folder / "kills.json", {"runs": [asdict(outcome) for outcome in outcomes]})
+    if not all(outcome.identical for outcome in outcomes):
+        sys.exit("error: a run that was killed gave other results")
+
+
+def kill_all(plan: list[tuple[Mode, str, int]], moments: random.Random, training: Training) -> list[Outcome]:
+    """Run the first mode without kills, then each with so many of a signal."""
     outcomes = []
     with tempfile.TemporaryDirectory() as folder:
-        reference = make_clone(Path(folder, "reference"))
-        dvc(reference, "repro")
+        prepared, reference = Path(folder, "prepared"), Path(folder, "reference")
+        make_clone(prepared, training.params)
+        dvc(prepared, "repro", "class_balance")
+        commit(prepared)
+        shutil.copytree(prepared, reference)
+        dvc(reference, *plan[0][0].commands[0])
         expected = (reference / "dvc.lock").read_bytes()
-        plan = [(mode, "SIGKILL", -(-arguments.kills // len(MODES))) for mode in MODES]
-        plan += [(mode, "SIGTERM", 2) for mode in MODES]
         for number, (mode, how, kills) in enumerate(plan):
-            clone = make_clone(Path(folder, f"clone{number}"))
-            outcome = run_with_kills(clone, mode, signal.Signals[how], kills, moments)
+            clone = shutil.copytree(prepared, Path(folder, f"clone{number}"))
+            outcome = run_with_kills(clone, mode, signal.Signals[how], kills, moments, training.seconds)
             outcome.identical = (clone / "dvc.lock").read_bytes() == expected
             outcomes.append(outcome)
             print(
@@ -116,46 +135,12 @@ def main() -> None:
                 f"{'identical' if outcome.identical else 'NOT IDENTICAL'}",
                 flush=True,
             )
-    write_json(RESULT, {"runs": [asdict(outcome) for outcome in outcomes]})
-    if not all(outcome.identical for outcome in outcomes):
-        sys.exit("error: a run that was killed gave other results")
+    return outcomes
 
 
-def make_clone(folder: Path) -> Path:
-    """Clone what is committed, with small parameters, which are committed there."""
-    git = ["git", "-c", "user.name=kills", "-c", "user.email=kills@localhost"]
-    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
-    set_params(folder / "params.yaml", SMALL)
-    subprocess.run([*git, "commit", "--quiet", "--all", "--message", "small"], cwd=folder, check=True)
-    return folder
-
-
-def set_params(path: Path, changes: dict[str, dict[str, Any]]) -> None:
-    """Change parameters by section, with the library that DVC reads them with: PyYAML drops quotes that it needs."""
-    yaml = YAML()
-    yaml.preserve_quotes = True
-    params = yaml.load(path)
-    for section, values in changes.items():
-        params[section].update(values)
-    yaml.dump(params, path)
-
-
-def dvc(folder: Path, *arguments: str) -> str:
-    """Run a DVC command to its end and return what it says."""
-    command = [sys.executable, "-m", "dvc", *arguments]
-    finished = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
-    said = finished.stdout + finished.stderr
-    if finished.returncode:
-        sys.exit(f"error: dvc {' '.join(arguments)} failed:\n{said}")
-    return said
-
-
-def environment() -> dict[str, str]:
-    """That of this process, with its own Python first."""
-    return os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-
-
-def run_with_kills(clone: Path, mode: Mode, how: signal.Signals, kills: int, moments: random.Random) -> Outcome:
+def run_with_kills(
+    clone: Path, mode: Mode, how: signal.Signals, kills: int, moments: random.Random, latest: float
+) -> Outcome:
     """Start a mode, kill its training at a random moment, and again; at last, let it come to its end."""
     outcome = Outcome(mode.name, how.name)
     while outcome.kills < kills:
@@ -163,7 +148,7 @@ def run_with_kills(clone: Path, mode: Mode, how: signal.Signals, kills: int, mom
         process = _start(clone, mode)
         trainer = _wait(partial(_trainer_or_end, clone, None if mode.in_queue else process))
         outcome.resumed += before is not None
-        seconds = moments.uniform(0, LATEST)
+        seconds = moments.uniform(0, latest)
         time.sleep(seconds)
         if trainer > 0 and _is_running(trainer):
             os.kill(trainer, how)

@@ -16,19 +16,19 @@ from seepseg.base.device import choose_device, make_deterministic
 from seepseg.base.distributed import ProcessGroup
 from seepseg.base.files import read_json
 from seepseg.base.params import load_params
-from seepseg.data.channels import InputMaker, InputParams, fit_input
+from seepseg.data.channels import InputMaker, InputParams
 from seepseg.data.loading import Batch, TileLoader, in_order
 from seepseg.data.packed import Indices, open_packed, read_split
 from seepseg.losses import LossParams, loss_name_at
-from seepseg.models import ModelParams, UNet, build_model
-from seepseg.models.heads import decide
+from seepseg.models import ModelParams, build_model
+from seepseg.models.heads import predicted_classes
 from seepseg.training.augmentation import AugmentParams
 from seepseg.training.monitoring import Monitor
 from seepseg.training.recipe import TrainParams, build_losses, build_optimization, build_sampler
 from seepseg.training.sampling import SamplingParams
 from seepseg.training.step import PIXELS_EVERY, prepare_batches, train_epoch
 from seepseg.training.validation import predict
-from stages.train import CLASS_WEIGHTS
+from stages.train import CLASS_WEIGHTS, PACKED, SPLIT
 
 PARTS = ("data", "forward", "loss", "backward", "optimiser", "monitoring")
 
@@ -37,17 +37,13 @@ SAME_ARCHITECTURE: dict[str, dict[str, Any]] = {
     "model": {
         "name": "unet",
         "head": "sigmoid",
-        "width": WIDTHS[0],
-        "depth": len(WIDTHS),
-        "stem": 1,
-        "norm": "none",
-        "upsampling": "bilinear",
+        "unet": {"width": WIDTHS[0], "depth": len(WIDTHS), "stem": 1, "norm": "none", "upsampling": "bilinear"},
     },
     "loss": {
         "name": "focal_tversky",
         "reduction": "flattened",
         "class_weights": "none",
-        "outline_weight": 0.0,
+        "binary_dice_weight": 0.0,
         "schedule": [],
         "focal_tversky": {
             "alpha": FALSE_POSITIVES,
@@ -73,16 +69,16 @@ SAME_ARCHITECTURE: dict[str, dict[str, Any]] = {
         "warmup_epochs": 0,
         "grad_clip": 0.0,
         "ema_decay": 0.0,
-        "deep_supervision": False,
     },
 }
 
 
 class OurLoop:
-    """Training and prediction as the stages do them, on the packed tiles of the current folder.
+    """Training and prediction as the stages do them.
 
     Args:
         params_file: a params.yaml.
+        root: where the stages before train have run.
 
     Attributes:
         batch_size: of training and of prediction here.
@@ -91,7 +87,7 @@ class OurLoop:
         model: in training.
     """
 
-    def __init__(self, params_file: Path) -> None:
+    def __init__(self, params_file: Path, root: Path) -> None:
         params = load_params(TrainParams, "train", params_file)
         model_params = load_params(ModelParams, "model", params_file)
         loss_params = load_params(LossParams, "loss", params_file)
@@ -101,23 +97,23 @@ class OurLoop:
         self.group = ProcessGroup(rank=0, size=1, device=self.device)
         make_deterministic(params.seed, params.threads, self.device)
 
-        packed = open_packed()
-        self.train_tiles = read_split(packed)["train"]
+        packed = open_packed(root / PACKED)
+        self.train_tiles = read_split(packed, root / SPLIT)["train"]
         self.all_tiles: Indices = np.arange(len(packed.manifest), dtype=np.int64)
-        spec = fit_input(load_params(InputParams, "input", params_file), packed.manifest.iloc[self.train_tiles])
-        self.make_input = InputMaker(spec, packed.manifest)
-        losses = build_losses(loss_params, model_params.head, packed.class_names, read_json(CLASS_WEIGHTS), self.device)
+        input_params = load_params(InputParams, "input", params_file)
+        self.make_input = InputMaker(input_params)
+        weights = read_json(root / CLASS_WEIGHTS)
+        losses = build_losses(loss_params, model_params.head, packed.class_names, weights, self.device)
         self.head = model_params.head
         self.new_monitor: Callable[[], Monitor] = partial(
             Monitor, losses[loss_name_at(loss_params, 0)], self.head, packed.class_names
         )
-        model = build_model(model_params, spec.channels, num_classes=len(packed.class_names) + 1)
-        network: UNet = model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.model: nn.Module = network
+        network = build_model(model_params, len(input_params.channels), num_classes=len(packed.class_names) + 1)
+        self.model: nn.Module = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.sampling = load_params(SamplingParams, "sampling", params_file)
         self.packed = packed
         sampler = build_sampler(self.sampling, packed, self.train_tiles, params.batch_size)
-        self.optimization = build_optimization(params, network, sampler.num_batches, self.group)
+        self.optimization = build_optimization(params, self.model, sampler.num_batches, self.group)
         self.dtype = self.optimization.dtype
         self.loader = TileLoader(packed, self.all_tiles, self.device)
         self.generator = torch.Generator().manual_seed(params.seed)
@@ -142,7 +138,7 @@ class OurLoop:
                 make_input=self.make_input,
                 dtype=self.dtype,
             ):
-                decide(predicted.logits, self.head, predicted.batch.valid)
+                predicted_classes(predicted.logits, self.head, predicted.batch.valid)
                 yield len(predicted.indices)
 
     def train_in_parts(self, batch_size: int) -> Iterator[tuple[int, dict[str, float]]]:

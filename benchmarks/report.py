@@ -1,9 +1,10 @@
 """The results of the benchmark for people: a page of tables and a picture.
 
 `python -m benchmarks.report` makes both anew from benchmarks/results.json, which `make bench` writes, and
-benchmarks/growth.json, which `make bench-scale` writes.
+benchmarks/growth.json, which `make bench-scale` writes. It takes another folder than benchmarks, too.
 """
 
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -13,8 +14,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from seepseg.base.command import run_stage
 
+from seepseg.base.command import run_stage
 from seepseg.base.errors import InputError
 from seepseg.base.files import read_json, write_bytes
 
@@ -114,6 +115,11 @@ TARGETS = (
 )
 
 
+def main() -> None:
+    """Write page and picture of the folder that the command line names, or of this one."""
+    write(Path(sys.argv[1]) if sys.argv[1:] else FOLDER)
+
+
 def write(folder: Path) -> None:
     """Write RESULTS.md and results.png from results.json and, where it is there, growth.json of a folder.
 
@@ -145,6 +151,7 @@ def render(results: Results, scale: Growth | None = None) -> str:
         "Prediction": _speeds(results, "predict"),
         "Memory": _memory(results),
         "A training step": _step(results),
+        **({"Detection": _detection(results["detection"])} if "detection" in results else {}),
         "Inference backends": _backends(results),
         "Ingest": _ingest(results),
         "Growth with the number of tiles": _growth(results, scale),
@@ -275,10 +282,19 @@ def _in_order(subjects: dict[str, Any]) -> list[tuple[str, Any]]:
     return [(name, subjects[name]) for name in LABELS if name in subjects]
 
 
+def _detection(found: dict[str, Any]) -> str:
+    speed = found["tiles_per_second"]
+    return (
+        f"A scene of {found['tiles']:,} tiles through {found['networks']} networks with {found['tta']} passes each "
+        f"(`detect.tta`) and batch-norm adaptation, up to its candidates: **{speed['median']:.3g} tiles/s** "
+        f"({speed['low']:.3g}–{speed['high']:.3g})."
+    )
+
+
 def _backends(results: Results) -> str:
     text = (
         "The default network on the CPU, normalised tiles in, logits out. `torch, as trained` is what the others are "
-        "compared with; `eager`, `compile` and `openvino` are those of `outline.backend`."
+        "compared with; `eager` and `compile` are those of `detect.backend`."
     )
     header = ["", "tiles/s", "range", "times eager", "seconds to the first batch", "difference of logits", "of probs"]
     rows = []
@@ -444,4 +460,4 @@ def _finish(axes: Axes, title: str) -> None:
 
 
 if __name__ == "__main__":
-    run_stage(lambda: write(FOLDER))
+    run_stage(main)

@@ -1,6 +1,5 @@
 """Pool the results of recorded experiments into docs/results: numbers, a page of tables, and pictures."""
 
-import json
 from collections import defaultdict
 from pathlib import Path
 from statistics import mean, median
@@ -8,14 +7,21 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
-from seepseg.base.conventions import BACKGROUND
-from seepseg.evaluation.curves import THRESHOLDS, PrHistogram
 
+from benchmarks.recipe import read_recipes
+from benchmarks.repository import RESULTS
 from seepseg import figures
-from seepseg.base.files import write_bytes, write_json
-from seepseg.evaluation.confusion import named_slick_scores, scores
-from seepseg.evaluation.objects import object_scores
+from seepseg.base.conventions import BACKGROUND
+from seepseg.base.files import read_json, write_bytes, write_json
+from seepseg.evaluation.annotated_slicks import annotated_slick_scores
+from seepseg.evaluation.confusion import (
+    binary_table,
+    class_counts,
+    divide,
+    macro_mean,
+    ratios,
+)
+from seepseg.evaluation.curves import THRESHOLDS, PrHistogram
 from seepseg.evaluation.scene_counts import (
     SceneCounts,
     calibration_error,
@@ -25,8 +31,6 @@ from seepseg.evaluation.scene_counts import (
     reliability_curve,
 )
 
-FOLDER = Path("docs/results")
-RECIPES = Path("benchmarks/recipes.yaml")
 SAMPLES, SEED = 2000, 1  # of the bootstrap
 DPI = 80
 AT_RANDOM = "_tiles_at_random"
@@ -48,19 +52,20 @@ DETAILS = {
 Result = dict[str, Any]
 
 
-def write_all(runs: Path) -> dict[str, Result]:
-    """Pool every result of a folder and write numbers, page and pictures.
+def write_all(runs: Path, folder: Path = RESULTS) -> dict[str, Result]:
+    """Pool every recorded run and write numbers, pages and pictures.
 
     Args:
         runs: holds a JSON file for each experiment, as `benchmarks.cross_validation` writes them.
+        folder: where to write.
 
     Returns:
         What is known of each recipe, by its name, see `pool`; nothing, and nothing is written, without a run.
     """
-    results = [json.loads(path.read_text()) for path in sorted(runs.glob("*.json"))]
+    results = [read_json(path) for path in sorted(runs.glob("*.json"))]
     if not results:
         return {}
-    order = list(yaml.safe_load(RECIPES.read_text())["recipes"])
+    order = list(read_recipes())
     results.sort(key=lambda result: [order.index(name) for name in result["recipe"].split("+")])
     groups: dict[tuple[str, bool], list[Result]] = defaultdict(list)
     for result in results:
@@ -70,13 +75,13 @@ def write_all(runs: Path) -> dict[str, Result]:
         base = "short" if _is_short(recipe) else "default"
         if not random and recipe != base and (base, False) in groups:
             document[recipe]["against"] = {"base": base, **compare(counts_of(found), counts_of(groups[base, False]))}
-    write_json(FOLDER / "cross_validation.json", document)
-    write_bytes(FOLDER / "README.md", page(document).encode())
+    write_json(folder / "cross_validation.json", document)
+    write_bytes(folder / "README.md", page(document).encode())
     if any(map(_is_short, document)):
-        write_bytes(FOLDER / "ablation.md", ablation_page(document).encode())
+        write_bytes(folder / "ablation.md", ablation_page(document).encode())
     if "default" in document:
         for name, figure in pictures(first_seeds(groups["default", False])).items():
-            write_bytes(FOLDER / f"{name}.png", figures.png_bytes(figure, DPI))
+            write_bytes(folder / f"{name}.png", figures.png_bytes(figure, DPI))
     return document
 
 
@@ -86,7 +91,7 @@ def pool(results: list[Result]) -> Result:
     chosen = results if short else first_seeds(results)
     names = class_names(chosen[0])
     counts = counts_of(results)
-    by_pixel, by_slick = (sum_names(chosen, column, names, with_val=short) for column in ("count", "slicks"))
+    by_pixel, by_slick = (sum_annotated(chosen, column, names, with_oof=short) for column in ("count", "slicks"))
     by_seed: dict[Any, list[Result]] = defaultdict(list)
     for result in results:
         by_seed[result["fold"]].append(result)
@@ -95,8 +100,8 @@ def pool(results: list[Result]) -> Result:
     times = [result["seconds"] for result in chosen if result["seconds"] is not None]
     return {
         **pooled_scores(counts, names, SAMPLES, SEED),
-        "given_outlines": named_slick_scores(by_pixel, by_slick, names),
-        "validation": {key: mean(result["validation"][key] for result in chosen) for key in HEADINGS},
+        "annotated": annotated_slick_scores(by_pixel, by_slick, names),
+        "oof_scores": {key: mean(result["oof_scores"][key] for result in chosen) for key in HEADINGS},
         "class_names": names,
         "folds": list(dict.fromkeys(result["fold"] for result in chosen)),
         "scenes": len(counts),
@@ -129,11 +134,9 @@ def compare(counts: list[SceneCounts], base: list[SceneCounts]) -> Result:
     scenes = sorted(first.keys() & second.keys())
     if not scenes:
         return {"scenes": 0}
-    pairs = [[group[scene] for scene in scenes] for group in (first, second)]
     draws = np.random.default_rng(SEED).multinomial(len(scenes), np.full(len(scenes), 1 / len(scenes)), size=SAMPLES)
-    different, which = np.unique(draws, axis=0, return_inverse=True)  # of few scenes there are few
-    drawn = np.array([np.subtract(*(headlines(group, times) for group in pairs)) for times in different])[which]
-    whole = np.subtract(*(headlines(group, np.ones(len(scenes), int)) for group in pairs))
+    times = np.concatenate([np.ones((1, len(scenes)), int), draws])
+    whole, *drawn = np.subtract(*(headlines([group[scene] for scene in scenes], times) for group in (first, second)))
     low, high = np.nanpercentile(drawn, (2.5, 97.5), axis=0)
     compared: Result = {"scenes": len(scenes)}
     for name, *values in zip(COMPARED, whole, low, high, strict=True):
@@ -142,11 +145,12 @@ def compare(counts: list[SceneCounts], base: list[SceneCounts]) -> Result:
 
 
 def headlines(counts: list[SceneCounts], times: Any) -> Any:
-    """The scores of `COMPARED`, float64, of scenes that count so many times each; NaN where there is none."""
-    confusion = sum(number * each.confusion for number, each in zip(times, counts, strict=True))
-    objects = sum(number * each.objects[0] for number, each in zip(times, counts, strict=True))
-    found = scores(confusion, [str(number) for number in range(1, len(confusion))]) | object_scores(*map(int, objects))
-    return np.array([np.nan if found[name] is None else found[name] for name in COMPARED])
+    """The scores of `COMPARED`, float64 (D, 3), of scenes that count so often: int (D, S); NaN where there is none."""
+    confusion = np.tensordot(times, np.stack([each.confusion for each in counts]), 1)
+    tp, n_pred, n_target = (times @ np.stack([each.objects[0] for each in counts])).T
+    binary = ratios(*class_counts(binary_table(confusion)))["dice"][:, 0]
+    macro = macro_mean(confusion, ratios(*class_counts(confusion))["dice"])
+    return np.stack([binary, macro, divide(2 * tp, n_pred + n_target)], axis=1)
 
 
 def first_seeds(results: list[Result]) -> list[Result]:
@@ -158,23 +162,23 @@ def first_seeds(results: list[Result]) -> list[Result]:
 
 
 def counts_of(results: list[Result]) -> list[SceneCounts]:
-    """The counts of a recipe, each scene once: `blind_counts` of a short one, `first_counts` of any other."""
-    return (blind_counts if _is_short(results[0]["recipe"]) else first_counts)(results)
+    """The counts of a recipe, each scene once: `counts_of_all_scenes` for a short one, else `counts_of_test_scenes`."""
+    return (counts_of_all_scenes if _is_short(results[0]["recipe"]) else counts_of_test_scenes)(results)
 
 
-def first_counts(results: list[Result]) -> list[SceneCounts]:
-    """The counts of the scenes held out in each fold, with its lowest seed."""
+def counts_of_test_scenes(results: list[Result]) -> list[SceneCounts]:
+    """The counts of the test scenes of each fold, with its lowest seed."""
     return [SceneCounts.from_json(scene) for result in first_seeds(results) for scene in result["scenes"]]
 
 
-def blind_counts(results: list[Result]) -> list[SceneCounts]:
-    """The counts of all scenes, those of several seeds added up; without the probabilities.
+def counts_of_all_scenes(results: list[Result]) -> list[SceneCounts]:
+    """The counts of all scenes, those of several seeds added up, without the probabilities.
 
-    A scene that isn't held out counts as seen by the network and the ensemble that are blind to it.
+    Of test scenes they are those of the whole model, of training scenes those out of fold.
     """
     by_scene: dict[str, list[Result]] = defaultdict(list)
     for result in results:
-        for scene in result["scenes"] + result["val"]["scenes"]:
+        for scene in result["scenes"] + result["oof"]["scenes"]:
             by_scene[scene["scene"]].append(scene)
     return [
         SceneCounts(
@@ -189,25 +193,27 @@ def blind_counts(results: list[Result]) -> list[SceneCounts]:
 
 def class_names(result: Result) -> list[str]:
     """The classes, in the order of their target values."""
-    return list(dict.fromkeys(result["names"]["actual"]))
+    return list(dict.fromkeys(result["annotated"]["actual"]))
 
 
-def sum_names(results: list[Result], column: str, names: list[str], with_val: bool = False) -> Any:
-    """The table of names given outlines, int64 (K, K), over all results; of scenes held out or of all."""
-    tables = [result["names"] for result in results]
-    tables += [result["val"]["names"] for result in results if with_val]
+def sum_annotated(results: list[Result], column: str, names: list[str], with_oof: bool = False) -> Any:
+    """The classes given to annotated slicks, int64 (K, K), over all results; of test scenes or of all."""
+    tables = [result["annotated"] for result in results]
+    tables += [result["oof"]["annotated"] for result in results if with_oof]
     return np.sum([np.reshape(table[column], (len(names), len(names))) for table in tables], axis=0)
 
 
 def pictures(results: list[Result]) -> dict[str, Any]:
     """Confusions, precision and recall, and reliability of all folds together."""
-    counts, names = first_counts(results), class_names(results[0])
-    split = "scenes held out"
-    table, given = np.sum([each.confusion for each in counts], axis=0), sum_names(results, "count", names)
+    counts, names = counts_of_test_scenes(results), class_names(results[0])
+    split = "test scenes of all folds"
+    table, annotated = np.sum([each.confusion for each in counts], axis=0), sum_annotated(results, "count", names)
     curve = pd.concat([any_class_curve(counts), pd.DataFrame([operating_point(counts)])]).assign(split=split)
     return {
         "confusion": figures.confusion_figure(confusion_rows(table, [BACKGROUND, *names]).assign(split=split)),
-        "names": figures.confusion_figure(confusion_rows(given, names).assign(split=f"{split}, outlines given")),
+        "annotated_confusion": figures.confusion_figure(
+            confusion_rows(annotated, names).assign(split=f"annotated slicks, {split}")
+        ),
         "precision_recall": figures.precision_recall_figure(curve, []),
         "reliability": figures.reliability_figure(
             reliability_curve(counts).assign(split=split),
@@ -220,7 +226,7 @@ def any_class_curve(counts: list[SceneCounts]) -> pd.DataFrame:
     """Precision and recall of any class against background, by threshold."""
     pixels, slick, _ = np.sum([each.reliability for each in counts], axis=0).T
     histogram = PrHistogram([])
-    histogram.counts[0] = pixels - slick, slick
+    histogram.counts[0], histogram.annotated[0] = (pixels - slick, slick), slick.sum()
     return histogram.curve()
 
 
@@ -228,16 +234,22 @@ def page(document: dict[str, Result]) -> str:
     """The tables for people, of all recipes but the short ones."""
     shown = {key: pooled for key, pooled in document.items() if not _is_short(key)}
     lines = [
-        "# Results on scenes that the model never saw",
+        "# Results on test scenes",
         "",
-        "Written by `python -m benchmarks.cross_validation`; every number comes from the experiments in `runs/`,",
-        "which name their commit. The scenes held out in each fold are listed in [folds.csv](folds.csv). Scores are of",
-        "pixels and slicks counted over all folds together; in brackets 95 % intervals from a bootstrap over scenes.",
-        "A slick is a connected object of a whole scene (8 neighbours) and counts as found where outlines match one to",
-        "one with an IoU of at least 0.3; named object F1 also needs the right class, and is the mean over classes.",
+        "Written by `python -m benchmarks.cross_validation`; every number comes from the experiments in `runs/`.",
+        "Each scene is a test scene in one fold: [folds.csv](folds.csv). Scores are of pixels and slicks counted over",
+        "all folds together; in brackets 95 % intervals from a bootstrap over scenes. A slick is a connected object of",
+        "a whole scene (8 neighbours). It is detected where a predicted one overlaps it with an IoU of at least 0.3,",
+        "one to one; named object F1 also needs the right class, and is the mean over classes. *Classes of annotated",
+        "slicks* is the macro Dice of slicks that are outlined as annotated and then classified.",
+        "",
+        "Parameters, keys and recipes were renamed after these runs. The files have the new names; the code of the",
+        "commit that a run states has the older ones. Options that did not help were removed: their recipes are marked",
+        "with the last commit that has them. That commit also has the backend OpenVINO, which was no faster than",
+        "`compile`.",
     ]
     if len(shown) < len(document):
-        lines += ["What changes to the training do, in short runs, is in [ablation.md](ablation.md)."]
+        lines += ["", "What changes to the training do, in short runs, is in [ablation.md](ablation.md)."]
     lines += ["", *_scores(shown), *_differences(shown), *_details(shown), *_classes(shown), *_seeds(shown)]
     if "default" in shown:
         error = shown["default"]["calibration_error"]
@@ -247,9 +259,9 @@ def page(document: dict[str, Result]) -> str:
             "",
             "![Confusion](confusion.png)",
             "",
-            "![Names of slicks with given outlines](names.png)",
+            "![Classes of annotated slicks](annotated_confusion.png)",
             "",
-            "![Precision and recall of any class, with the point where the rule stands](precision_recall.png)",
+            "![Precision and recall of any class, with the point after post-processing](precision_recall.png)",
             "",
             "![Reliability](reliability.png)",
         ]
@@ -263,10 +275,10 @@ def ablation_page(document: dict[str, Result]) -> str:
         "# One change at a time",
         "",
         "Written as [the results of the whole recipe](README.md) are, which say what the columns mean. `short` is the",
-        "default with 7 epochs instead of 20; every other row changes one thing of it. Scores are of all scenes: the",
-        "three of fold 0 are seen by all four networks of a run, each of the others by the one that is blind to it.",
-        "(The rule that keeps and names outlines was fitted on those others.) `short` is the mean of its seeds, every",
-        "other row is one run: see at the end how far luck alone moves a run.",
+        "default with 7 epochs instead of 20; every other row changes one thing of it. Scores are of all scenes: test",
+        "scenes of fold 0 through all four networks of a run, training scenes out of fold, through the one network",
+        "that was not trained on them. (Post-processing was fitted on the latter.) `short` is the mean of its seeds,",
+        "every other row is one run: see at the end how far luck alone moves a run.",
         "",
         *_scores(shown),
     ]
@@ -281,19 +293,20 @@ def _is_short(key: str) -> bool:
 
 def _scores(document: dict[str, Result]) -> list[str]:
     """Lines of Markdown, as those of the tables below."""
-    recipes = yaml.safe_load(RECIPES.read_text())["recipes"]
+    recipes = read_recipes()
     lines = [
-        "| recipe | folds | " + " | ".join(HEADINGS.values()) + " | names, outlines given | min a fold |",
+        "| recipe | folds | " + " | ".join(HEADINGS.values()) + " | classes of annotated slicks | minutes a fold |",
         "| --- | --- |" + " --- |" * (len(HEADINGS) + 2),
     ]
     for key, pooled in document.items():
-        what = recipes[key.removesuffix(AT_RANDOM).split("+")[-1]]["what"]
+        recipe = recipes[key.removesuffix(AT_RANDOM).split("+")[-1]]
+        what = recipe["what"] + (f" (removed; last in {recipe['removed']})" if "removed" in recipe else "")
         if key.endswith(AT_RANDOM):
             what += f", tiles at random: {pooled['leakage']:.0%} of the test tiles touch a training tile"
         what += "".join(f" ({gpu})" for gpu in pooled["gpus"])
         cells = [_with_interval(pooled, name) for name in HEADINGS]
         minutes = pooled["minutes_per_fold"]
-        cells += [_shown(pooled["given_outlines"]["macro_dice"]), "-" if minutes is None else f"{minutes:.0f}"]
+        cells += [_shown(pooled["annotated"]["macro_dice"]), "-" if minutes is None else f"{minutes:.0f}"]
         folds = ", ".join("random" if fold is None else str(fold) for fold in pooled["folds"])
         lines.append(f"| `{key}`: {what} | {folds} | " + " | ".join(cells) + " |")
     return lines
@@ -322,24 +335,24 @@ def _differences(document: dict[str, Result], luck: dict[str, float] | None = No
 def _details(document: dict[str, Result]) -> list[str]:
     lines = [
         "",
-        "More of the outlines and, as `val` and a mean over folds, the scores of scenes that are not held out, each",
-        "through networks and ensembles that are blind to it:",
+        "More scores of pixels and objects; and, as `oof` and a mean over folds, the scores of training scenes out of",
+        "fold, each through networks and classifiers that were not trained on it:",
         "",
     ]
-    headings = [*DETAILS.values(), *(f"val {heading}" for heading in HEADINGS.values())]
+    headings = [*DETAILS.values(), *(f"oof {heading}" for heading in HEADINGS.values())]
     lines += ["| recipe | " + " | ".join(headings) + " |", "| --- |" + " --- |" * len(headings)]
     for key, pooled in document.items():
-        cells = [_shown(pooled[name]) for name in DETAILS] + [_shown(pooled["validation"][name]) for name in HEADINGS]
+        cells = [_shown(pooled[name]) for name in DETAILS] + [_shown(pooled["oof_scores"][name]) for name in HEADINGS]
         lines.append(f"| `{key}` | " + " | ".join(cells) + " |")
     return lines
 
 
 def _classes(document: dict[str, Result]) -> list[str]:
     names = next(iter(document.values()))["class_names"]
-    lines = ["", "Dice of each class, and of each class given perfect outlines:", ""]
+    lines = ["", "Dice of each class, of pixels as predicted and of annotated slicks that are classified:", ""]
     lines += ["| recipe | | " + " | ".join(names) + " |", "| --- | --- |" + " --- |" * len(names)]
     for key, pooled in document.items():
-        for what, source in (("as predicted", pooled), ("outlines given", pooled["given_outlines"])):
+        for what, source in (("predicted", pooled), ("annotated slicks", pooled["annotated"])):
             lines.append(f"| `{key}` | {what} | " + " | ".join(_shown(source["dice"][name]) for name in names) + " |")
     return lines
 

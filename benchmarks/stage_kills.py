@@ -2,31 +2,33 @@
 
     python -m benchmarks.stage_kills            # 12 SIGKILLs a stage, in about six minutes
     python -m benchmarks.stage_kills --kills 4  # fewer
+    python -m benchmarks.stage_kills --quick    # one, of the first stage
 
-Runs a small pipeline twice in a temporary clone, on two different samples. Then it starts each stage, without DVC,
-where its inputs are those of the second run and its outputs those of the first, and kills it: about every other time at
-any moment, else in the first twentieth of a second after it has begun to write. In the end the stage is left alone, and
+Runs the stages twice with small parameters, on two different samples. Then it starts each stage where its inputs are
+those of the second run and its outputs those of the first, and kills it: about every other time at any moment, else in
+the first twentieth of a second after it has begun to write. In the end the stage is left alone, and
 must write what it wrote before. Train, which goes on where it was, has benchmarks.kills for itself. Writes what
 happened to docs/results/stage_kills.json.
 """
 
 import argparse
+import itertools
 import random
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from benchmarks.kills import dvc, environment, make_clone, set_params
+from benchmarks.repository import LOCAL, RESULTS, ROOT, SMALL, environment, set_params
 from seepseg.base.files import write_json
 
-RESULT = Path("docs/results/stage_kills.json")
 OTHER = {"sample": {"seed": 2}}
 WRITING = 0.05  # seconds after the first temporary file
 PARTIAL = ".*.partial"
@@ -60,29 +62,48 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=12, help="of each stage (default: 12)")
     parser.add_argument("--seed", type=int, default=1, help="of the moments (default: 1)")
+    parser.add_argument("--quick", action="store_true", help="smoke run: one kill, of the first stage")
+    parser.add_argument("--out", type=Path, help="folder for the result (default: docs/results or benchmarks/local)")
     arguments = parser.parse_args()
-    moments = random.Random(arguments.seed)
+    stages = outputs_of(ROOT)
+    if arguments.quick:
+        stages = dict(itertools.islice(stages.items(), 1))
+    outcomes = kill_stages(stages, 1 if arguments.quick else arguments.kills, random.Random(arguments.seed))
+    folder = arguments.out or (LOCAL if arguments.quick else RESULTS)
+    write_json(folder / "stage_kills.json", {"stages": [asdict(outcome) for outcome in outcomes]})
+    if any(outcome.other or not outcome.finished for outcome in outcomes):
+        sys.exit("error: a stage that was killed left something else than its old or its new outputs")
+
+
+def kill_stages(stages: dict[str, list[str]], kills: int, moments: random.Random) -> list[Outcome]:
+    """Run stages twice, then kill each so often.
+
+    Args:
+        stages: their outputs, in the order in which they run.
+        kills: of each stage.
+        moments: when.
+    """
     outcomes = []
     with tempfile.TemporaryDirectory() as folder:
-        new = make_clone(Path(folder, "new"))
-        dvc(new, "repro")
-        old = Path(folder, "old")
+        old, new = Path(folder, "old"), Path(folder, "new")
+        new.mkdir()
+        shutil.copy(ROOT / "params.yaml", new)
+        set_params(new / "params.yaml", SMALL)
+        _run(new, stages)
         shutil.copytree(new, old)
         set_params(new / "params.yaml", OTHER)
-        dvc(new, "repro")
-        stages = outputs_of(new)
-        del stages["train"]
+        _run(new, stages)
         for stage, outputs in stages.items():
-            outcome = kill_stage(old, new, stage, outputs, arguments.kills, moments)
+            if stage == "train":
+                continue
+            outcome = kill_stage(old, new, stage, outputs, kills, moments)
             outcomes.append(outcome)
             print(
                 f"{stage}: {outcome.kills} kills, {outcome.in_writing} in writing; outputs old {outcome.old}, "
                 f"new {outcome.new}, neither {outcome.other}; {'finished' if outcome.finished else 'NOT FINISHED'}",
                 flush=True,
             )
-    write_json(RESULT, {"stages": [asdict(outcome) for outcome in outcomes]})
-    if any(outcome.other or not outcome.finished for outcome in outcomes):
-        sys.exit("error: a stage that was killed left something else than its old or its new outputs")
+    return outcomes
 
 
 def outputs_of(repository: Path) -> dict[str, list[str]]:
@@ -150,17 +171,21 @@ def _replace(source: Path, target: Path) -> None:
         shutil.rmtree(target, ignore_errors=True)
         shutil.copytree(source, target)
     else:
-        target.unlink(missing_ok=True)  # it may be a link into DVC's cache
         shutil.copy(source, target)
+
+
+def _run(place: Path, stages: Iterable[str]) -> None:
+    for stage in stages:
+        if status := _start(place, stage).wait():
+            sys.exit(f"error: the stage {stage} ended with status {status}")
 
 
 def _start(place: Path, stage: str) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
-        [sys.executable, "-m", f"stages.{stage}"],
+        [sys.executable, "-m", "stages", stage],
         cwd=place,
-        env=environment(),
+        env=environment() | {"PYTHONPATH": str(ROOT)},
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
     )
 
 

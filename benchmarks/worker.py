@@ -17,6 +17,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Literal, Protocol
 
+import numpy as np
 import torch
 from torch import nn
 from torch.utils.data import DataLoader
@@ -24,7 +25,19 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import reference
 from benchmarks.ours import PARTS, OurLoop
-from seepseg.base.device import DeviceName, choose_device
+from benchmarks.spread import spread
+from seepseg.base.device import DeviceName, choose_device, make_deterministic
+from seepseg.base.params import load_params
+from seepseg.data.channels import InputParams
+from seepseg.data.packed import open_packed
+from seepseg.data.scenes import find_scenes
+from seepseg.detection.detector import Detector
+from seepseg.detection.proposal import DetectParams
+from seepseg.models import ModelParams
+from seepseg.models.network_file import NetworksMeta
+from seepseg.models.trained_networks import build_networks
+from seepseg.training.recipe import TrainParams
+from stages.train import PACKED
 
 WARM_UP_TILES = 2
 SAMPLE_EVERY = 0.05  # seconds between looks at the memory in use
@@ -53,7 +66,8 @@ class Spec:
     """Which subject a process measures.
 
     Attributes:
-        params_file: of our loop, which works on the packed tiles of the current folder; `None` for the reference.
+        root: where the stages before train have run, for our loop.
+        params_file: of our loop; `None` for the reference.
         images: folder of image files, for the reference.
         targets: folder of target files, for the reference.
         batch_size: of the reference; ours is in its params.
@@ -61,6 +75,7 @@ class Spec:
         device: likewise.
     """
 
+    root: Path
     params_file: Path | None
     images: Path
     targets: Path
@@ -163,6 +178,39 @@ def measure_parts(spec: Spec, seconds: float) -> dict[str, float]:
     return {part: 1000 * total / tiles for part, total in sums.items()}
 
 
+def detection_speed(params_file: Path, root: Path, repeats: int) -> dict[str, Any]:
+    """Measure how fast a model of fresh weights proposes candidates in a scene, all networks and passes included.
+
+    Args:
+        params_file: a params.yaml.
+        root: where the stage ingest has run; the scene is its first.
+        repeats: how often to measure, after a first time that isn't.
+
+    Returns:
+        Number of `tiles` in the scene, of `networks` and of passes (`tta`), and the spread of `tiles_per_second`.
+    """
+    params = load_params(DetectParams, "detect", params_file)
+    device = choose_device(params.device, "detect.device")
+    make_deterministic(0, params.threads, device)
+    packed = open_packed(root / PACKED)
+    meta = NetworksMeta(
+        model=load_params(ModelParams, "model", params_file),
+        networks=load_params(TrainParams, "train", params_file).networks,
+        class_names=packed.class_names,
+        input=load_params(InputParams, "input", params_file),
+        data_fingerprint="",
+    )
+    detector = Detector.of_networks(list(build_networks(meta).eval()), meta, params, device)
+    scene, *_ = find_scenes(packed.manifest, np.arange(len(packed.manifest)), packed.images.shape[1:])
+    images, speeds = packed.images[scene.indices], []
+    for _ in range(repeats + 1):
+        started = time.perf_counter()
+        detector.propose(scene, images)
+        speeds.append(len(images) / (time.perf_counter() - started))
+    found = {"tiles": len(images), "networks": meta.networks, "tta": params.tta}
+    return found | {"tiles_per_second": spread(speeds[1:])}
+
+
 class Bench:
     """A subject in its process.
 
@@ -174,7 +222,7 @@ class Bench:
 
     def __init__(self, spec: Spec) -> None:
         self.memory = AnonymousMemory()
-        self.subject: Subject = ReferenceLoop(spec) if spec.params_file is None else OurLoop(spec.params_file)
+        self.subject: Subject = OurLoop(spec.params_file, spec.root) if spec.params_file else ReferenceLoop(spec)
         self.warm: set[Task] = set()
 
 

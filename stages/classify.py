@@ -37,7 +37,7 @@ from seepseg.detection.postprocessing import (
 )
 from seepseg.detection.proposal import DetectParams
 from seepseg.detection.slick_table import SLICK, feature_columns, out_of_fold, read_slick_table
-from seepseg.evaluation.confusion import annotated_slick_scores, annotated_slick_tables
+from seepseg.evaluation.annotated_slicks import annotated_slick_scores, annotated_slick_tables
 from seepseg.evaluation.params import EvaluateParams
 from seepseg.models.trained_networks import load_networks
 

@@ -9,37 +9,41 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+
 from seepseg.base.command import run_stage
+from seepseg.models import ModelParams
+from seepseg.models.registry import NETWORKS
 
 ROOT = Path(__file__).parents[1]
-STAGES = ("sample", "ingest", "split", "class_balance", "train", "outline", "name", "decide", "evaluate", "plot")
+STAGES = ("sample", "ingest", "split", "class_balance", "train", "detect", "classify", "evaluate", "plot")
 
 # What makes the default small enough for a test.
 SMALL = {
     "sample": {"n_scenes": 4, "tiles_per_scene": 6, "tile_size": 64},
     "split": {"n_folds": 4},
-    "model": {"width": 4, "depth": 3},
+    "model": {name: {"width": 4, "depth": 3} for name in ("unet", "attention_unet", "resnet_unet")},
     # Without amp, whose results depend on the CPU.
     "sampling": {"crop": 32, "crops_per_tile": 2},
     "train": {"networks": 2, "epochs": 3, "threads": 1, "batch_size": 4, "amp": False, "ema_decay": 0.9},
-    "outline": {"threads": 1, "amp": False},
-    "name": {"members": 2, "hidden": 8, "epochs": 5},
+    "detect": {"threads": 1, "amp": False},
+    "classify": {"members": 2, "hidden": 8, "epochs": 5},
     "evaluate": {"bootstrap_samples": 50},
     "plot": {"n_tiles": 2, "dpi": 40},
 }
 
-# A network of every kind, by its own parameters alone.
-SMALL_MODEL = {
-    "name": "unet",
-    "head": "softmax",
-    "width": 4,
-    "depth": 3,
-    "stem": 2,
-    "norm": "batch",
-    "upsampling": "bilinear",
-    "encoder": "resnet18",
-    "encoder_weights": None,
-}
+
+def small_model(name="unet", head="softmax", **values):
+    """Section `model` for a small network of any kind, with further parameters of that kind."""
+    return ModelParams(name=name, head=head, **{name: NETWORKS[name](**{"width": 4, "depth": 3} | values)})
+
+
+def merge(block, changes):
+    """Change values of nested parameters, in place."""
+    for key, value in changes.items():
+        if isinstance(value, dict) and isinstance(block.get(key), dict):
+            merge(block[key], value)
+        else:
+            block[key] = value
 
 
 @pytest.fixture
@@ -63,7 +67,8 @@ class Workspace:
             self.set(section, **values)
 
     def set(self, section, **values):
-        self.params[section] |= values
+        """Change parameters; those of a nested block one by one."""
+        merge(self.params[section], values)
         (self.folder / "params.yaml").write_text(yaml.safe_dump(self.params))
 
     def run(self, *stages):
@@ -85,6 +90,14 @@ class Workspace:
         env = os.environ | {"PYTHONPATH": str(ROOT)}
         command = [sys.executable, "-m", "stages", stage]
         return subprocess.run(command, cwd=self.folder, env=env, capture_output=True, text=True, check=False)
+
+    def take(self, other, *names):
+        """Copy files and folders from another workspace."""
+        for name, content in other.files().items():
+            if name.startswith(names):
+                path = self.folder / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
 
     def files(self):
         """Content of every file, by its path."""
@@ -109,9 +122,6 @@ def finished(tmp_path_factory):
 @pytest.fixture
 def prepared(finished, tmp_path):
     """A workspace of its own with everything that training needs."""
-    for name, content in finished.files().items():
-        if name.startswith("data/") and not name.startswith(("data/sample", "data/outlines", "data/predictions")):
-            path = Path(tmp_path, name)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-    return Workspace(tmp_path)
+    workspace = Workspace(tmp_path)
+    workspace.take(finished, "data/packed", "data/split.csv", "data/class_weights.json")
+    return workspace

@@ -14,7 +14,7 @@ from seepseg.data.packed import Indices, Packed
 
 BYTES_A_PIXEL = 3  # of image and target
 # Of a GPU's free memory for tiles that stay there; the rest is for the network.
-RESIDENT_SHARE = 0.3  # at its peak twice that, while the parts are joined
+RESIDENT_SHARE = 0.3  # at its peak twice that, while the chunks are joined
 RESIDENT_CHUNK = 256  # tiles on their way at a time
 
 
@@ -69,8 +69,8 @@ class TileLoader:
         self._resident: Tiles | None = None
         size = len(indices) * math.prod(packed.images.shape[1:]) * BYTES_A_PIXEL
         if _fits(size, device):
-            parts = list(map(self._to_device, in_order(indices, RESIDENT_CHUNK)))
-            self._resident = Tiles(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
+            chunks = list(map(self._to_device, in_order(indices, RESIDENT_CHUNK)))
+            self._resident = Tiles(*(torch.cat(tensors) for tensors in zip(*chunks, strict=True)))
 
     def batches(self, chosen: Iterable[Indices]) -> Iterator[Batch]:
         """Load batch after batch; the next one is read from disk while the caller works on this one.

@@ -8,7 +8,8 @@ from typing import Any
 from torch import nn
 
 from seepseg.base.params import param_block
-from seepseg.base.tensor_file import Kind, open_tensors, write_tensors
+from seepseg.base.tensor_file import Kind, write_tensors
+from seepseg.base.tensor_reading import open_tensors
 from seepseg.detection.classifier import ClassifierMeta, SlickClassifier, build_classifiers
 from seepseg.detection.postprocessing import Postprocessing
 from seepseg.detection.proposal import ProposalParams

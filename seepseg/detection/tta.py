@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from seepseg.base.conventions import NODATA
+from seepseg.base.device import autocast
 from seepseg.data.channels import InputMaker
 from seepseg.data.scenes import Scene
 from seepseg.detection.proposal import Backend, Tta
@@ -136,7 +137,7 @@ class ScenePredictor:
         reversed_dims = [dim for bit, dim in ((1, -1), (2, -2)) if number & bit]
         swap = number >= 4
         given = images.flip(reversed_dims)
-        with torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype is not None):
+        with autocast(self.device, self.dtype):
             logits: Tensor = network(given.transpose(-2, -1) if swap else given)
         return (logits.transpose(-2, -1) if swap else logits).float().flip(reversed_dims)
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from seepseg.evaluation.confusion import baseline_scores, confusion_counts, scores
+from seepseg.evaluation.confusion import confusion_counts, scores
 from seepseg.evaluation.curves import ANY_CLASS, THRESHOLDS
 from seepseg.evaluation.intervals import bootstrap_intervals, object_intervals
 from seepseg.evaluation.objects import match_objects, object_scores
@@ -156,3 +156,25 @@ def operating_point(counts: Sequence[SceneCounts]) -> dict[str, Any]:
     confusion = np.sum([each.confusion for each in counts], axis=0)
     tp, predicted, actual = confusion[1:, 1:].sum(), confusion[:, 1:].sum(), confusion[1:].sum()
     return {"class": ANY_CLASS, "precision": tp / max(predicted, 1), "recall": tp / max(actual, 1)}
+
+
+def baseline_scores(confusion: Counts, class_names: Sequence[str]) -> dict[str, dict[str, float | None]]:
+    """What two predictors that know nothing of the classes would score on the same target.
+
+    Args:
+        confusion: int64 (K+1, K+1); only the sums of its rows are used.
+        class_names: the K classes, without background.
+
+    Returns:
+        `pixel_accuracy`, `binary_dice` and `macro_dice` under `all_background`, which finds nothing, and
+        under `perfect_outline_<first class>`, which finds every pixel and calls each the first class.
+    """
+    counts = confusion.sum(axis=1)
+    nothing, first = np.zeros_like(confusion), np.zeros_like(confusion)
+    nothing[:, 0] = counts
+    first[0, 0] = counts[0]
+    first[1:, 1] = counts[1:]
+    shown = ("pixel_accuracy", "binary_dice", "macro_dice")
+    baselines = {"all_background": nothing, f"perfect_outline_{class_names[0]}": first}
+    measured = {name: scores(table, class_names) for name, table in baselines.items()}
+    return {name: {key: document[key] for key in shown} for name, document in measured.items()}

@@ -5,7 +5,7 @@ from pathlib import Path
 from torch import nn
 
 from seepseg.base.errors import InputError
-from seepseg.base.tensor_file import open_tensors
+from seepseg.base.tensor_reading import open_tensors
 from seepseg.models import build_model
 from seepseg.models.network_file import NETWORKS, NetworksMeta
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from seepseg.base.device import amp_dtype, choose_device, explain_full_memory, make_deterministic
+from seepseg.base.device import amp_dtype, autocast, choose_device, explain_full_memory, make_deterministic
 from seepseg.base.errors import InputError
 
 
@@ -41,6 +41,12 @@ def test_reduced_precision_only_where_the_hardware_gains(monkeypatch):
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda found=capabilities: found)
         assert amp_dtype(torch.device("cpu"), True) is expected
     assert amp_dtype(torch.device("cpu"), False) is None
+
+
+@pytest.mark.parametrize("dtype", [None, torch.bfloat16])
+def test_autocast_computes_in_the_type_it_is_given(dtype):
+    with autocast(torch.device("cpu"), dtype):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype is (dtype or torch.float32)
 
 
 def test_seed_and_threads_are_set():

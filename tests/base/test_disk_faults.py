@@ -13,6 +13,8 @@ import sys
 import pytest
 from conftest import ROOT, STAGES
 
+pytestmark = pytest.mark.e2e
+
 IS_ROOT = os.geteuid() == 0
 # Who is root already stays it; others become it within a namespace of their own.
 NAMESPACE = ["unshare", "--mount", *([] if IS_ROOT else ["--map-root-user"])]
@@ -31,10 +33,7 @@ FAULTS = {
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_stage_that_cannot_write_says_so_and_leaves_what_was_there(finished, tmp_path, fault):
     namespace, message = FAULTS[fault]
-    for name, content in finished.files().items():
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+    shutil.copytree(finished.folder, tmp_path, dirs_exist_ok=True)
     if namespace and shutil.which(namespace[0]) is None:
         pytest.skip(f"needs {namespace[0]}")
     mount = [*namespace, "mount", "-t", "tmpfs", "none", tmp_path]

@@ -23,6 +23,8 @@ class Outer:
     maybe: str | None
     steps: list[tuple[str, Annotated[int, Ge(1)]]]
     inner: Inner
+    later: Literal[1, 2] = 2
+    """a key that files of earlier versions lack"""
 
 
 GOOD = """
@@ -53,6 +55,15 @@ def test_a_section_becomes_a_frozen_block(load):
         block.count = 4
 
 
+def test_a_key_with_a_default_may_be_missing(load):
+    assert load(GOOD).later == 2
+    assert load(GOOD + "  later: 1").later == 1
+
+
+def test_other_sections_are_not_looked_at(load):
+    assert load(GOOD + 'other: ["what", ever]\n').count == 3
+
+
 @pytest.mark.parametrize("text", ["3e-05", "3E-5", "3.e-5", "0.3e-4", "3.0e-05", "0.00003"])
 def test_numbers_are_read_as_dvc_writes_them(load, text):
     assert load(GOOD.replace("share: 1", f"share: {text}")).inner.share == 3e-5
@@ -77,9 +88,9 @@ def test_numbers_are_read_as_dvc_writes_them(load, text):
         ("share: 1", "share: '1e-3'", 'loss.inner.share: expected a valid number, found "1e-3"'),
         ("share: 1", "shar: 1", "unknown key 'loss.inner.shar'; did you mean 'loss.inner.share'?"),
         ("[[dice, 2]]", "[[dice, 0]]", "loss.steps.0.1: expected greater than or equal to 1, found 0"),
+        ("count: 3", "count: 3\n  later: true", "loss.later: expected a number, found true"),
         ("inner: {share: 1}", "inner: 1", "loss.inner: expected a block of keys, found 1"),
-        ("loss:", "los:", "unknown section 'los'; did you mean 'loss'?"),
-        ("loss:", "data:", "section 'loss' is missing"),
+        ("loss:", "los:", "section 'loss' is missing; found are los"),
         ("name: dice", "name: [", "is not valid YAML"),
     ],
 )

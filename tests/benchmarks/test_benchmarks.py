@@ -1,10 +1,11 @@
 import copy
 import sys
-from contextlib import chdir
+from pathlib import Path
 
 import pytest
 import torch
 import yaml
+from conftest import Workspace
 
 from benchmarks import bench, data_path, reference, report, worker
 from benchmarks.ours import PARTS, SAME_ARCHITECTURE, Laps, OurLoop
@@ -70,9 +71,18 @@ def test_loss_of_the_reference_by_hand(called, true, errors):
     assert loss.item() == pytest.approx((1 - (hit + 1) / (hit + errors + 1)) ** 1.33)
 
 
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory):
+    """A workspace in which the stages before train have run. Read it only."""
+    workspace = Workspace(tmp_path_factory.mktemp("packed"))
+    workspace.set("train", grad_clip=1.0e-3)  # at each step
+    workspace.run("sample", "ingest", "split", "class_balance")
+    return workspace.folder
+
+
 @pytest.fixture
-def tile_folders(finished):
-    return tuple(finished.folder / "data/sample" / name for name in ("train_images_256", "train_masks_256"))
+def tile_folders(packed):
+    return tuple(packed / "data/sample" / name for name in ("train_images_256", "train_masks_256"))
 
 
 def test_files_of_the_reference_turn_with_their_targets(tile_folders):
@@ -92,7 +102,7 @@ def test_files_of_the_reference_turn_with_their_targets(tile_folders):
 
 
 def test_reference_trains_and_predicts(tile_folders):
-    spec = worker.Spec(None, *tile_folders, batch_size=1, threads=1, device="cpu")
+    spec = worker.Spec(Path(), None, *tile_folders, batch_size=1, threads=1, device="cpu")
     loop = worker.ReferenceLoop(spec)
     before = [weight.clone() for weight in loop.model.parameters()]
     assert next(loop.train(1)) == 1
@@ -113,15 +123,9 @@ def test_reference_decides_by_half():
 
 
 @pytest.fixture
-def loop(prepared):
-    """Our loop with the default model, made anew at each call; its gradients are clipped at each step."""
-    prepared.set("train", grad_clip=1.0e-3)
-
-    def make():
-        with chdir(prepared.folder):
-            return OurLoop(prepared.folder / "params.yaml")
-
-    return make
+def loop(packed):
+    """Our loop with the default model, made anew at each call."""
+    return lambda: OurLoop(packed / "params.yaml", packed)
 
 
 def test_a_step_in_parts_is_a_step(loop):
@@ -221,7 +225,13 @@ def results(default_dtype="float32"):
                 "logit_difference": 0.00002,
                 "probability_difference": 0.000001,
             },
-            "openvino": "not measured: not installed",
+            "compile": "not measured: compiling failed",
+        },
+        "detection": {
+            "tiles": 100,
+            "networks": 4,
+            "tta": 4,
+            "tiles_per_second": {"median": 6.0, "low": 5.5, "high": 6.25},
         },
         "ingest": {
             "tiles": 200,
@@ -267,7 +277,8 @@ def test_report_sets_targets_beside_what_was_reached():
     assert "| data, share of the step | ≤ 5.0% | 1.0% ✓ |" in lines
     assert "| prediction, default model | ≥ 70× | 48× ✗ |" in lines
     assert "| eager | 50 | 40–60 | 1 | 0.2 | 0.000020 | 0.000001 |" in lines
-    assert "| openvino | not measured: not installed |  |  |  |  |  |" in lines
+    assert "| compile | not measured: compiling failed |  |  |  |  |  |" in lines
+    assert "up to its candidates: **6 tiles/s** (5.5–6.25)." in page
     assert "|  | 1,000 tiles | 2,000 tiles |" in lines
     assert "| ingest | 2 (–) | 2 (–) |" in lines
     assert "Quick run" not in page
@@ -315,6 +326,8 @@ def test_merged_changes_a_copy():
     before = copy.deepcopy(params)
     assert bench.merged(params, {"train": {"nested": {"b": 3}}}) == {"train": {"lr": 1.0, "nested": {"a": 1, "b": 3}}}
     assert params == before
+    with pytest.raises(KeyError, match="learning_rate"):
+        bench.merged(params, {"train": {"learning_rate": 1.0}})
 
 
 @pytest.mark.parametrize("reduced", [None, torch.bfloat16])
@@ -326,7 +339,7 @@ def test_reduced_precision_is_measured_beside_float32(tmp_path, monkeypatch, red
     assert list(specs) == names + [f"{name}_float32" for name in names[1:] if reduced]
     read = {name: yaml.safe_load(spec.params_file.read_text()) for name, spec in specs.items() if spec.params_file}
     assert read["default"] == params
-    assert read["same_architecture"]["model"]["width"] == 64
+    assert read["same_architecture"]["model"]["unet"]["width"] == 64
     assert read["same_architecture"]["train"]["batch_size"] == specs["reference"].batch_size == 16
     assert [values["train"]["amp"] for values in read.values()] == [True, True] + [False, False] * bool(reduced)
 
@@ -342,3 +355,16 @@ def test_wrong_arguments_end_with_a_line(monkeypatch, arguments, message):
     monkeypatch.setattr(sys, "argv", ["bench", *arguments])
     with pytest.raises(InputError, match=message):
         bench.main()
+
+
+def test_detection_of_a_scene_is_measured(packed):
+    found = worker.detection_speed(packed / "params.yaml", packed, repeats=2)
+    assert (found["tiles"], found["networks"], found["tta"]) == (6, 2, 4)
+    assert 0 < found["tiles_per_second"]["low"] <= found["tiles_per_second"]["high"]
+
+
+def test_the_committed_page_is_that_of_the_committed_results(tmp_path):
+    for name in ("results.json", "growth.json"):
+        (tmp_path / name).write_bytes((bench.COMMITTED / name).read_bytes())
+    report.write(tmp_path)
+    assert (tmp_path / "RESULTS.md").read_text() == (bench.COMMITTED / "RESULTS.md").read_text()

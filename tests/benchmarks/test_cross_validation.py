@@ -1,8 +1,9 @@
-"""The plans of recorded experiments, against the parameters that they change."""
+"""Recorded experiments: recipes against the parameters that they change, and pooled results against recorded ones."""
 
 import re
 import shutil
-from pathlib import Path
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -10,54 +11,97 @@ import pytest
 import yaml
 from conftest import ROOT
 from dvc.utils.hydra import apply_overrides
-from test_wrong_params import KINDS
 
-from benchmarks import results
-from benchmarks.cross_validation import assignments, planned, split_of
-from benchmarks.results import COMPARED, _differences, blind_counts, compare, first_counts
+from benchmarks import recipe, results
+from benchmarks.cross_validation import Run, collect, planned, settings_of, split_of, write_run
+from benchmarks.recipe import assignments, overrides_of, read_document, read_recipes
+from benchmarks.results import COMPARED, _differences, compare, counts_of_all_scenes, counts_of_test_scenes
+from seepseg.base.errors import InputError
+from seepseg.base.files import read_json
 from seepseg.base.params import load_params
 from seepseg.evaluation.scene_counts import SceneCounts
+from tools.params_file import SECTIONS
 
-DOCUMENT = yaml.safe_load((ROOT / "benchmarks/recipes.yaml").read_text())
+DOCUMENT = read_document()
+RECIPES = [name for name, each in read_recipes().items() if "removed" not in each]
+REMOVED = [name for name, each in read_recipes().items() if "removed" in each]
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
 
 
-@pytest.fixture(autouse=True)
-def in_repository(monkeypatch):
-    monkeypatch.chdir(ROOT)
-
-
-@pytest.mark.parametrize("recipe", DOCUMENT["recipes"])
-def test_a_recipe_changes_parameters_that_exist(recipe):
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_changes_parameters_that_exist(name):
     bases = {entry["recipe"]: entry["base"] for plan in DOCUMENT["plans"].values() for entry in plan if "base" in entry}
-    below = DOCUMENT["recipes"][bases[recipe]]["overrides"] if recipe in bases else {}
-    for key, value in DOCUMENT["recipes"][recipe]["overrides"].items():
+    below = overrides_of(bases[name]) if name in bases else {}
+    for key, value in overrides_of(name).items():
         default = PARAMS
         for part in key.split("."):
             default = default[part]
         assert type(value) is type(default), key
-        assert value != below.get(key, default) or recipe == "original", key
+        assert value != below.get(key, default) or name == "original", key
 
 
-@pytest.mark.parametrize("recipe", DOCUMENT["recipes"])
-def test_the_stages_take_what_dvc_writes_for_a_recipe(tmp_path, recipe):
-    overrides = DOCUMENT["recipes"][recipe]["overrides"]
-    path = shutil.copy(ROOT / "params.yaml", tmp_path)
-    apply_overrides(path, assignments(overrides))
-    for key, value in overrides.items():
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_stages_take_what_dvc_writes_for_a_recipe(tmp_path, name):
+    taken = as_taken(tmp_path, overrides_of(name))
+    assert taken == overrides_of(name)
+
+
+def as_taken(folder, settings):
+    """What stages read of parameters that DVC has written."""
+    path = folder / "params.yaml"
+    shutil.copy(ROOT / "params.yaml", path)
+    apply_overrides(path, assignments(settings))
+    taken = {}
+    for key in settings:
         section, *steps = key.split(".")
-        taken = load_params(KINDS[section], section, Path(path))
+        value = load_params(SECTIONS[section], section, path)
         for step in steps:
-            taken = getattr(taken, step)
-        assert taken == value, key
+            value = getattr(value, step)
+        taken[key] = list(value) if isinstance(value, tuple) else value
+    return taken
 
 
-def test_the_original_recipe_is_the_one_of_readme():
-    readme = (ROOT / "README.md").read_text()
-    command = next(block for block in readme.split("```") if "model.norm=none" in block)
-    original = DOCUMENT["recipes"]["original"]["overrides"]
-    shown = {key: yaml.safe_load(value) for key, value in re.findall(r"-S (\S+?)=(\S+)", command)}
-    assert shown == {key: value for key, value in original.items() if key != "train.epochs"}
+@pytest.mark.parametrize("fold", [3, None])
+def test_the_stages_take_what_a_recorded_run_sets(tmp_path, fold):
+    settings = settings_of(Run("short", fold, 2, overrides_of("short")), tmp_path)
+    assert as_taken(tmp_path, settings) == settings
+    assert settings["data.root"] == str(tmp_path) and settings["train.seed"] == settings["classify.seed"] == 2
+
+
+@pytest.mark.parametrize("name", REMOVED)
+def test_a_removed_recipe_names_the_commit_that_has_it(name):
+    commit = read_recipes()[name]["removed"]
+    with pytest.raises(InputError, match=f"recipe {name} needs an option that was removed: `git checkout {commit}`"):
+        overrides_of(f"short+{name}")
+    recorded = list((ROOT / "docs/results/runs").glob(f"*{name}-*.json"))
+    assert recorded and f"{name}`: {read_recipes()[name]['what']} (removed; last in {commit})" in pages()
+
+
+def pages():
+    return "".join((ROOT / "docs/results" / name).read_text() for name in ("README.md", "ablation.md"))
+
+
+def test_a_recipe_is_an_experiment_in_the_workspace(monkeypatch, capsys):
+    started = []
+
+    def run(command, **_):
+        started.append(command)
+        return subprocess.CompletedProcess(command, 3)
+
+    monkeypatch.setattr(recipe.subprocess, "run", run)
+    monkeypatch.setattr(sys, "argv", ["recipe", "short+lee", "-S", "train.seed=2", "--queue"])
+    with pytest.raises(SystemExit) as end:
+        recipe.main()
+    options = ["-S", "train.epochs=7", "-S", 'input.channels=["intensity", "lee"]', "-S", "train.seed=2", "--queue"]
+    assert started == [[sys.executable, "-m", "dvc", "exp", "run", *options]] and end.value.code == 3
+    assert capsys.readouterr().out == (
+        'dvc exp run -S train.epochs=7 -S \'input.channels=["intensity", "lee"]\' -S train.seed=2 --queue\n'
+    )
+
+
+def test_an_unknown_recipe_is_refused():
+    with pytest.raises(InputError, match=r"recipes.yaml: expected one of default, .* found orginal"):
+        overrides_of("orginal")
 
 
 def test_a_plan_crosses_folds_and_seeds():
@@ -72,8 +116,13 @@ def test_a_base_lends_its_changes():
 
 
 def test_an_unknown_plan_is_refused():
-    with pytest.raises(SystemExit, match=r"expected one of folds, .* found fold"):
+    with pytest.raises(InputError, match=r"expected one of folds, .* found fold"):
         planned("fold")
+
+
+@pytest.mark.parametrize("plan", DOCUMENT["plans"])
+def test_every_plan_can_be_run(plan):
+    assert len({run.name for run in planned(plan)}) == len(planned(plan)) > 0
 
 
 def test_every_scene_is_held_out_in_one_fold():
@@ -82,10 +131,10 @@ def test_every_scene_is_held_out_in_one_fold():
     assert sorted(held_out) == sorted(scenes) and len(set(scenes)) == 14
 
 
-def result(*scenes, fold=0, seed=1, val=()):
+def result(*scenes, fold=0, seed=1, oof=()):
     """Scenes by name with pixels and slicks of one class: right, missed, false."""
     found = {"fold": fold, "seed": seed, "scenes": [scene(*each) for each in scenes]}
-    return found | {"val": {"scenes": [scene(*each) for each in val]}}
+    return found | {"oof": {"scenes": [scene(*each) for each in oof]}}
 
 
 def scene(name, right, missed, false):
@@ -94,8 +143,8 @@ def scene(name, right, missed, false):
 
 
 def test_recipes_are_compared_on_the_scenes_that_both_have():
-    base = first_counts([result(("a", 10, 10, 0), ("b", 10, 30, 0)), result(("c", 9, 1, 9), fold=1)])
-    better = first_counts([result(("b", 10, 10, 0), ("a", 10, 10, 0)), result(("d", 1, 1, 1), fold=2)])
+    base = counts_of_test_scenes([result(("a", 10, 10, 0), ("b", 10, 30, 0)), result(("c", 9, 1, 9), fold=1)])
+    better = counts_of_test_scenes([result(("b", 10, 10, 0), ("a", 10, 10, 0)), result(("d", 1, 1, 1), fold=2)])
     found = compare(better, base)
     assert found["scenes"] == 2
     # 40 of 60 against 40 of 80; where only scene a is drawn there is no difference, where only b, 2/3 - 2/5.
@@ -107,13 +156,13 @@ def test_recipes_are_compared_on_the_scenes_that_both_have():
 
 def test_a_recipe_is_that_of_its_lowest_seed():
     seeds = [result(("a", 1, 1, 1), ("b", 1, 1, 1), seed=2), result(("a", 10, 10, 0), ("b", 10, 30, 5))]
-    found = compare(first_counts(seeds), first_counts(seeds[1:]))
+    found = compare(counts_of_test_scenes(seeds), counts_of_test_scenes(seeds[1:]))
     assert set(found.values() if found.pop("scenes") else ()) == {0.0}
 
 
 def test_short_recipes_count_all_scenes_and_seeds():
-    seeds = [result(("a", 1, 2, 3), val=[("b", 4, 5, 6)]), result(("a", 10, 20, 30), val=[("b", 40, 50, 60)], seed=2)]
-    counts = {each.scene: each for each in blind_counts(seeds)}
+    seeds = [result(("a", 1, 2, 3), oof=[("b", 4, 5, 6)]), result(("a", 10, 20, 30), oof=[("b", 40, 50, 60)], seed=2)]
+    counts = {each.scene: each for each in counts_of_all_scenes(seeds)}
     assert counts.keys() == {"a", "b"}
     assert counts["a"].confusion.tolist() == [[200, 33], [22, 11]]
     assert counts["b"].objects.tolist() == [[44, 110, 99]] * 2
@@ -127,11 +176,59 @@ def test_a_difference_is_bold_beyond_scenes_and_seeds():
     assert [cell.startswith("**") for cell in cells] == [True, False, False]
 
 
+def test_the_curve_of_any_class_comes_from_the_counts():
+    counts = scene("a", 3, 1, 2)
+    counts["reliability"] = [[4.0, 1.0, 0.5], [2.0, 2.0, 1.9], *np.zeros((62, 3)).tolist()]
+    curve = results.any_class_curve([SceneCounts.from_json(counts)])
+    assert curve[["precision", "recall"]].iloc[:2].to_numpy().tolist() == [[3 / 6, 1.0], [1.0, 2 / 3]]
+
+
 def test_the_pages_of_results_are_those_of_the_recorded_runs(tmp_path, monkeypatch):
-    monkeypatch.setattr(results, "FOLDER", tmp_path)
     monkeypatch.setattr(results, "pictures", lambda found: {})
-    results.write_all(ROOT / "docs/results/runs")
+    results.write_all(ROOT / "docs/results/runs", tmp_path)
     written = {path.name: path.read_text() for path in tmp_path.iterdir()}
-    assert {"README.md", "cross_validation.json"} <= written.keys()
+    assert {"README.md", "ablation.md", "cross_validation.json"} == written.keys()
     for name, text in written.items():
         assert text == (ROOT / "docs/results" / name).read_text(), f"{name}: pool anew"
+
+
+def test_a_recorded_run_is_named_after_what_it_is():
+    for path in (ROOT / "docs/results/runs").iterdir():
+        result = read_json(path)
+        assert Run(result["recipe"], result["fold"], result["seed"]).name == path.stem
+
+
+@pytest.mark.e2e
+def test_what_the_stages_write_is_recorded_and_pooled(finished, tmp_path):
+    run = Run("default", None, 1)
+    write_run(tmp_path / f"runs/{run.name}.json", collect(run, finished.folder, "0000000", 60))
+    recorded = read_json(tmp_path / f"runs/{run.name}.json")
+    assert recorded.keys() == read_json(ROOT / "docs/results/runs/short+resnet_unet-fold0-seed1.json").keys()
+    assert recorded["oof"].keys() == {"scenes", "annotated"} and len(recorded["annotated"]["slicks"]) == 49
+    pooled = results.write_all(tmp_path / "runs", tmp_path)["default_tiles_at_random"]
+    scores = read_json(finished.folder / "metrics/evaluate.json")["test"]
+    assert pooled["binary_dice"] == pytest.approx(scores["binary_dice"], abs=1e-6)
+    classes = read_json(finished.folder / "metrics/classify.json")["annotated_slicks"]["test"]
+    assert pooled["annotated"]["macro_dice"] == pytest.approx(classes["macro_dice"], abs=1e-6)
+    assert "| `default_tiles_at_random`: as params.yaml says" in (tmp_path / "README.md").read_text()
+
+
+# A row of the table in README by the words that its first cell begins with, and the score that it shows.
+SHOWN = {
+    "binary Dice": ("binary_dice",),
+    "macro Dice:": ("macro_dice",),
+    "object F1": ("object_f1",),
+    "named object F1": ("macro_object_f1",),
+    "macro Dice when annotated": ("annotated", "macro_dice"),
+}
+
+
+@pytest.mark.parametrize("words", SHOWN)
+def test_readme_shows_the_recorded_scores(words):
+    (row,) = (line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith(f"| {words}"))
+    pooled = read_json(ROOT / "docs/results/cross_validation.json")["default"]
+    *path, name = SHOWN[words]
+    for key in path:
+        pooled = pooled[key]
+    expected = [pooled[each] for each in (name, f"{name}_low", f"{name}_high") if each in pooled]
+    assert [float(number) for number in re.findall(r"\d?\.\d+", row)] == [round(value, 3) for value in expected]

@@ -1,7 +1,6 @@
 """The benchmark of the data path: what it generates and refuses, and that it measures what it names."""
 
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,19 +16,19 @@ DATA = yaml.safe_load((data_path.ROOT / "params.yaml").read_text())["data"]
 
 
 @pytest.fixture
-def delivery(tmp_path, monkeypatch):
+def raw_data(workspace):
     """38 small tiles made from two."""
-    monkeypatch.chdir(tmp_path)
     generator = np.random.default_rng(1)
     images = generator.integers(1, 2**16, (2, 32, 32), dtype=np.uint16)
     targets = generator.integers(0, 8, (2, 32, 32), dtype=np.uint8)
-    data_path.write_tiles(tmp_path / "raw", 38, images, targets)
-    return tmp_path / "raw"
+    workspace.set("data", root="raw")
+    data_path.write_tiles(workspace.folder / "raw", 38, images, targets)
+    return workspace.folder / "raw"
 
 
-def test_generated_tiles_are_sound_and_no_two_alike(delivery):
+def test_generated_tiles_are_sound_and_no_two_alike(raw_data):
     report = Report()
-    tiles = find_tiles(delivery / DATA["images"], delivery / DATA["targets"], re.compile(DATA["name_pattern"]), report)
+    tiles = find_tiles(raw_data / DATA["images"], raw_data / DATA["targets"], re.compile(DATA["name_pattern"]), report)
     contents = list(TileReader(8, report).read(tiles))
     assert str(report) == ""
     assert len({content.image.tobytes() for content in contents}) == 38
@@ -39,12 +38,12 @@ def test_generated_tiles_are_sound_and_no_two_alike(delivery):
     assert sum(pair == pairs[0] for pair in pairs) == 19
 
 
-def test_ingest_is_measured_against_a_read_of_every_byte(delivery):
-    found = data_path.ingest_speed(delivery, repeats=2)
-    size = sum(path.stat().st_size for path in delivery.rglob("*.tif"))
+def test_ingest_is_measured_against_a_read_of_every_byte(raw_data):
+    found = data_path.ingest_speed(raw_data.parent, repeats=2)
+    size = sum(path.stat().st_size for path in raw_data.rglob("*.tif"))
     assert (found["tiles"], found["mib"]) == (38, size / 2**20)
     assert 0 < found["share_of_plain_read_low"] <= found["share_of_plain_read_median"]
-    assert list(Path().iterdir()) == [Path("raw")]  # nothing is left behind
+    assert {path.name for path in raw_data.parent.iterdir()} == {"raw", "params.yaml"}  # nothing is left behind
 
 
 def test_a_disk_that_is_too_small_is_one_clear_line(tmp_path):

@@ -58,19 +58,28 @@ def painted():
     return SCENE.cut(whole.astype(np.uint16))
 
 
+NETWORKS = NetworksMeta(model=small_model(), networks=2, class_names=NAMES, input=InputParams(), data_fingerprint="")
+
+
+def proposer():
+    return Detector.of_networks([Dark(4.0), Dark(2.0)], NETWORKS, PARAMS, CPU)
+
+
 def model(**values):
-    """Two networks of different opinion, and classifiers of any weights."""
-    features = feature_columns(proposer().propose(SCENE, painted()).measure(np.ones(SCENE.shape, np.int32), 1))
+    """Two networks of different opinion, and classifiers of any weights, which differ from slick to slick."""
+    found = proposer().propose(SCENE, painted())
+    table = found.measure(found.labels, found.n)
+    features = feature_columns(table)
     classifiers = ClassifierMeta(class_names=NAMES, features=features, classifiers=2, members=2, hidden=4)
     postprocessing = Postprocessing(
         accept="classifier",
         min_area=1,
-        object_threshold=0.5,
-        pixel_threshold=0.5,
+        object_threshold=1.0,
+        pixel_threshold=1.0,
         mean_area=20.0,
         peak=0.5,
         class_from="classifier",
-        class_weights=[1.0, 1.2],
+        class_weights=[1.0, 1.0],
     )
     meta = ModelMeta(
         networks=NETWORKS,
@@ -80,18 +89,12 @@ def model(**values):
     )
     torch.manual_seed(0)
     built = build_classifiers(classifiers)
-    table = proposer().propose(SCENE, painted()).measure(np.ones(SCENE.shape, np.int32), 1)
-    for ensemble in (each for classifier in built for each in (classifier.classes, classifier.p_slick)):
-        ensemble.mean.copy_(torch.from_numpy(table[features].to_numpy(copy=True)).mean(0))
-        ensemble.std.fill_(100.0)
+    known = torch.from_numpy(table[features].to_numpy(copy=True))
+    for each in built:
+        for ensemble in (each.classes, each.p_slick, each.pixel_precision):
+            ensemble.mean.copy_(known.mean(0))
+            ensemble.std.copy_(known.std(0).clamp(min=1e-6))
     return Model(meta, [Dark(4.0), Dark(2.0)], list(built.eval()))
-
-
-NETWORKS = NetworksMeta(model=small_model(), networks=2, class_names=NAMES, input=InputParams(), data_fingerprint="")
-
-
-def proposer():
-    return Detector.of_networks([Dark(4.0), Dark(2.0)], NETWORKS, PARAMS, CPU)
 
 
 def in_steps(detector, scene, images, proposing):
@@ -128,11 +131,11 @@ def test_only_the_networks_that_are_asked_propose():
 @pytest.mark.parametrize("accept", ["classifier", "peak"])
 @pytest.mark.parametrize("class_from", CLASS_FROM)
 def test_detect_gives_what_the_stages_give_step_by_step(accept, class_from):
-    parts = model(accept=accept, class_from=class_from, peak=0.5)
+    parts = model(accept=accept, class_from=class_from, min_area=15)
     pred, slicks = Detector.of_model(parts, PARAMS, CPU).detect(SCENE, painted())
     expected, stepwise = in_steps(Detector.of_model(parts), SCENE, painted(), proposer())
     np.testing.assert_array_equal(pred, expected)
-    assert pred.any() and pred.dtype == np.uint8
+    assert 0 < stepwise.accepted.sum() < 4
     accepted = stepwise.candidates.table[stepwise.accepted]
     assert slicks["slick"].tolist() == accepted["slick"].tolist()
     assert slicks["area"].tolist() == accepted["area"].tolist()
@@ -140,7 +143,7 @@ def test_detect_gives_what_the_stages_give_step_by_step(accept, class_from):
 
 
 def test_the_table_says_where_each_slick_is():
-    parts = model(accept="peak", class_from="mean_probability", peak=0.5)
+    parts = model(accept="peak", class_from="mean_probability")
     pred, slicks = Detector.of_model(parts, PARAMS, CPU).detect(SCENE, painted())
     assert list(slicks.columns) == list(COLUMNS)
     boxes = slicks[["top", "left", "bottom", "right"]].to_numpy().tolist()
@@ -155,7 +158,7 @@ def test_the_table_says_where_each_slick_is():
 
 
 def test_a_slick_that_is_not_accepted_is_neither_drawn_nor_listed():
-    parts = model(accept="peak", class_from="mean_probability", peak=0.5, min_area=20)
+    parts = model(accept="peak", class_from="mean_probability", min_area=20)
     pred, slicks = Detector.of_model(parts, PARAMS, CPU).detect(SCENE, painted())
     assert slicks["slick"].tolist() == [3, 4] and slicks.index.tolist() == [0, 1]
     assert np.count_nonzero(pred) == 110

@@ -1,17 +1,11 @@
-"""Confusion counts, and the scores and baselines made of them."""
+"""Confusion counts, and the scores made of them."""
 
 import numpy as np
 import pytest
 import torch
 from monai.metrics import compute_dice, compute_iou, get_confusion_matrix
 
-from seepseg.evaluation.confusion import (
-    annotated_slick_scores,
-    annotated_slick_tables,
-    baseline_scores,
-    confusion_counts,
-    scores,
-)
+from seepseg.evaluation.confusion import confusion_counts, scores
 
 NAMES = ["oil", "gas"]
 # Rows actual, columns predicted: background, oil, gas.
@@ -146,44 +140,3 @@ def test_properties_of_scores(seed):
     assert scores(3 * table, names) == measured
     perfect = scores(np.diag(table.sum(axis=1)), names)
     assert {perfect["macro_dice"], perfect["binary_dice"], perfect["pixel_accuracy"]} == {1.0}
-
-
-def test_classes_of_annotated_slicks_by_hand():
-    pixels = np.array([[100, 0], [40, 0], [10, 50]])  # the third is mostly gas
-    by_pixel, by_slick = annotated_slick_tables(pixels, np.array([0, 1, 1]))
-    assert by_pixel.tolist() == [[100, 50], [0, 50]]
-    assert by_slick.tolist() == [[1, 1], [0, 1]]
-    measured = annotated_slick_scores(by_pixel, by_slick, NAMES)
-    assert measured["dice"] == pytest.approx({"oil": 200 / 250, "gas": 100 / 150})
-    assert measured["macro_dice"] == pytest.approx((200 / 250 + 100 / 150) / 2)
-    assert measured["slick_f1"] == pytest.approx({"oil": 2 / 3, "gas": 2 / 3})
-    right = annotated_slick_tables(pixels, np.array([0, 0, 1]))
-    assert annotated_slick_scores(*right, NAMES)["macro_slick_f1"] == 1
-    assert annotated_slick_scores(*annotated_slick_tables(pixels[:2], np.array([0, 0])), NAMES)["dice"] == {
-        "oil": 1.0,
-        "gas": None,
-    }
-
-
-def test_baselines_of_the_real_data():
-    """The pixel counts of the 790 real tiles; the expected figures were measured elsewhere."""
-    counts = [50_838_488, 525_335, 64_758, 22_489, 42_957, 155_191, 116_229, 7_993]
-    baselines = baseline_scores(np.diag(counts), [f"class_{number}" for number in range(1, 8)])
-    nothing, outline = baselines["all_background"], baselines["perfect_outline_class_1"]
-    assert len(baselines) == 2
-    assert nothing == {
-        "pixel_accuracy": pytest.approx(0.982, abs=5e-4),
-        "binary_dice": 0.0,
-        "macro_dice": 0.0,
-    }
-    assert outline["macro_dice"] == pytest.approx(0.103, abs=5e-4)
-    assert outline["binary_dice"] == 1.0
-    assert outline["pixel_accuracy"] == (counts[0] + counts[1]) / sum(counts)
-
-
-def test_baselines_know_only_the_target():
-    table = np.array([[90, 4, 0], [2, 6, 2], [3, 0, 5]])
-    baselines = baseline_scores(table, NAMES)
-    assert baselines == baseline_scores(np.diag(table.sum(axis=1)), NAMES)
-    # All 10 pixels of oil are found, and 8 of gas are called oil, too.
-    assert baselines["perfect_outline_oil"]["macro_dice"] == (20 / 28 + 0) / 2

@@ -7,6 +7,7 @@ import pytest
 
 from seepseg.evaluation.scene_counts import (
     SceneCounts,
+    baseline_scores,
     calibration_error,
     count_scene,
     operating_point,
@@ -86,3 +87,27 @@ def test_counts_survive_json():
     assert after.scene == before.scene
     for name in ("confusion", "objects", "reliability"):
         np.testing.assert_array_equal(getattr(after, name), getattr(before, name))
+
+
+def test_baselines_of_the_real_data():
+    """The pixel counts of the 790 real tiles; the expected figures were measured elsewhere."""
+    counts = [50_838_488, 525_335, 64_758, 22_489, 42_957, 155_191, 116_229, 7_993]
+    baselines = baseline_scores(np.diag(counts), [f"class_{number}" for number in range(1, 8)])
+    nothing, outline = baselines["all_background"], baselines["perfect_outline_class_1"]
+    assert len(baselines) == 2
+    assert nothing == {
+        "pixel_accuracy": pytest.approx(0.982, abs=5e-4),
+        "binary_dice": 0.0,
+        "macro_dice": 0.0,
+    }
+    assert outline["macro_dice"] == pytest.approx(0.103, abs=5e-4)
+    assert outline["binary_dice"] == 1.0
+    assert outline["pixel_accuracy"] == (counts[0] + counts[1]) / sum(counts)
+
+
+def test_baselines_know_only_the_target():
+    table = np.array([[90, 4, 0], [2, 6, 2], [3, 0, 5]])
+    baselines = baseline_scores(table, NAMES)
+    assert baselines == baseline_scores(np.diag(table.sum(axis=1)), NAMES)
+    # All 10 pixels of oil are found, and 8 of gas are called oil, too.
+    assert baselines["perfect_outline_oil"]["macro_dice"] == (20 / 28 + 0) / 2

@@ -249,3 +249,13 @@ def test_binary_dice_alone_has_the_gradient_of_its_formula(head):
     logits, target, valid = random_batch(head, dtype=torch.float64, size=3)
     loss = build_loss("dice", make_params(binary_dice_weight=1.0), head, {})
     assert torch.autograd.gradcheck(lambda z: loss(z, target, valid), logits.requires_grad_())
+
+
+@HEADS
+def test_binary_dice_leaves_nodata_out(head):
+    logits, target, valid = random_batch(head)
+    loss = build_loss("dice", make_params(binary_dice_weight=1.0), head, {})
+    value = loss(logits.requires_grad_(), target, valid)
+    value.backward()
+    assert not logits.grad.abs().sum(1)[~valid].any()
+    assert loss(logits.detach() + 50.0 * ~valid[:, None], target.where(valid, 255), valid) == value

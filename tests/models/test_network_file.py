@@ -177,7 +177,7 @@ def modelled(**changes):
     ("change", "message"),
     [
         (lambda document: document | {"version": 1}, "expected networks, version 5, found networks, version 1"),
-        (lambda document: document | {"kind": "namers"}, "expected networks, version 5, found namers, version 5"),
+        (lambda document: document | {"kind": "model"}, "expected networks, version 5, found model, version 5"),
         (lambda document: [document], "expected metadata with kind, version and description"),
         (lambda document: {}, "expected metadata with kind, version and description, found '{}'"),
         (lambda document: document | {"description": [1]}, "metadata is not as expected"),

@@ -8,6 +8,8 @@ import sys
 import pytest
 from conftest import ROOT, STAGES
 
+pytestmark = pytest.mark.e2e
+
 NAMESPACE = ["unshare", "--net", *([] if os.geteuid() == 0 else ["--map-root-user"])]
 SCRIPT = """
 import importlib, socket, sys

@@ -3,83 +3,76 @@
 import ast
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import yaml
+from conftest import ROOT
+from conftest import STAGES as IN_ORDER
 
-ROOT = Path(__file__).parents[2]
+from tools.dependencies import import_closure, imported_modules, is_code
+
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
+LISTED = [(stage, key) for stage in STAGES for key in STAGES[stage].get("params", [])]
 
 
-def module_file(name):
-    base = ROOT / name.replace(".", "/")
-    for path in (base.with_suffix(".py"), base / "__init__.py"):
-        if path.is_file():
-            return path
-    return None
-
-
-def imported(path):
-    """Project modules that a file imports, with the packages that contain them."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        names = []
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative imports hide what is imported"
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        for name in names:
-            if name.split(".")[0] in ("seepseg", "stages"):
-                parts = name.split(".")
-                yield from (".".join(parts[:end]) for end in range(1, len(parts) + 1))
-
-
-def import_closure(stage):
-    todo, seen = ["stages", f"stages.{stage}"], set()
-    while todo:
-        path = module_file(todo.pop())
-        if path is not None and path not in seen:
-            seen.add(path)
-            todo += imported(path)
-    return {path.relative_to(ROOT).as_posix() for path in seen}
+def test_the_stages():
+    assert tuple(STAGES) == IN_ORDER
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_code_dependencies_are_the_imports(stage):
-    named = {dep for dep in STAGES[stage]["deps"] if dep.endswith(".py")}
-    assert named == import_closure(stage)
+    """As `make deps` writes them."""
+    assert [dep for dep in STAGES[stage]["deps"] if is_code(dep)] == import_closure(stage)
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_parameter_dependencies_are_the_sections_read(stage):
+def test_parameter_dependencies_are_of_the_sections_read(stage):
     tree = ast.parse((ROOT / f"stages/{stage}.py").read_text())
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
     read = {call.args[1].value for call in calls if getattr(call.func, "id", "") == "load_params"}
-    assert set(STAGES[stage].get("params", [])) == read
+    assert {key.split(".")[0] for key in STAGES[stage].get("params", [])} == read
+
+
+@pytest.mark.parametrize(("stage", "key"), LISTED)
+def test_parameter_dependencies_exist(stage, key):
+    value = PARAMS
+    for step in key.split("."):
+        value = value[step]
+
+
+def test_of_another_section_a_stage_depends_on_single_keys():
+    """A stage that reads a few keys of another one's section must not run again for the others."""
+    of_others = {(stage, key) for stage, key in LISTED if key.split(".")[0] in STAGES and key.split(".")[0] != stage}
+    assert of_others == {
+        ("classify", "evaluate.object_iou"),
+        ("classify", "detect.tta"),
+        ("classify", "detect.norm_prior_tiles"),
+        ("classify", "detect.threshold"),
+        ("classify", "detect.min_area"),
+    }
 
 
 def test_every_section_belongs_to_a_stage():
-    assert {section for stage in STAGES.values() for section in stage.get("params", [])} == set(PARAMS)
+    assert {key for _, key in LISTED if "." not in key} == set(PARAMS)
 
 
 def test_every_stage_file_is_in_the_pipeline():
     """But for predict, which is run by hand."""
-    assert {path.stem for path in (ROOT / "stages").glob("*.py")} == {*STAGES, "predict", "__init__"}
+    assert {path.stem for path in (ROOT / "stages").glob("*.py")} == {*STAGES, "predict", "__init__", "__main__"}
 
 
-def test_no_stage_imports_another():
-    for stage in STAGES:
-        others = [name for name in imported(ROOT / f"stages/{stage}.py") if name.startswith("stages.")]
-        assert others == []
+@pytest.mark.parametrize("stage", [*STAGES, "predict"])
+def test_no_stage_imports_another(stage):
+    assert not [name for name in imported_modules(ROOT / f"stages/{stage}.py") if name.startswith("stages.")]
 
 
 def test_the_library_knows_no_stage():
     for path in (ROOT / "seepseg").rglob("*.py"):
-        assert [name for name in imported(path) if name.startswith("stages")] == []
+        assert not [name for name in imported_modules(path) if name.startswith("stages")], path
 
 
+@pytest.mark.e2e
 def test_the_lock_is_that_of_the_committed_pipeline():
     """Passes on a fresh clone without cache or data; fails where code or parameters changed without `dvc repro`."""
     command = [sys.executable, "-m", "dvc", "repro", "--dry", "--allow-missing"]

@@ -1,23 +1,27 @@
 """The command predict, on the images of the small run."""
 
-import importlib
 import os
 import shutil
 import subprocess
 import sys
-from contextlib import chdir
+from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+import torch
 from conftest import ROOT, Workspace
 
 from seepseg.base.errors import InputError
-from seepseg.detection.classifier import load_namers
 from seepseg.detection.detector import COLUMNS
 from seepseg.detection.model_file import load_model, save_model
+from seepseg.io import tile_checks
+from stages.predict import predict
+
+pytestmark = pytest.mark.e2e
 
 CLASSES = [f"class_{number}" for number in range(1, 8)]
 
@@ -33,105 +37,153 @@ def taken(finished, tmp_path):
     return Workspace(tmp_path)
 
 
-def run(workspace, monkeypatch, *arguments):
-    monkeypatch.setattr(sys, "argv", ["predict", *arguments])
-    with chdir(workspace.folder):
-        importlib.import_module("stages.predict").main()
+def run(workspace):
+    folder = workspace.folder
+    try:
+        predict(folder / "new images", folder / "out", folder / "theirs.safetensors", folder / "params.yaml")
+    finally:
+        torch.use_deterministic_algorithms(False)
 
 
-ARGUMENTS = ("new images", "out", "--model", "theirs.safetensors")
-
-
-def keep_everything(finished, path, **changes):
-    """Give a model a rule that keeps every outline, of which there are more than those of its own rule."""
+def change_model(path, threshold, class_names=CLASSES, **postprocessing):
+    """Write a model anew that proposes from another threshold on, with other names or post-processing."""
     model = load_model(path)
-    rule = replace(model.rule, object_cut=0.0, pixel_cut=0.0, threshold=0.15, **changes)
-    save_model(path, replace(model, rule=rule), load_namers(finished.folder / "models/namers.safetensors")[1])
+    meta = model.meta
+    renamed = {f"log_share_{old}": f"log_share_{new}" for old, new in zip(CLASSES, class_names, strict=True)}
+    features = [renamed.get(name, name) for name in meta.classifiers.features]
+    meta = replace(
+        meta,
+        networks=replace(meta.networks, class_names=class_names),
+        proposal=replace(meta.proposal, threshold=threshold),
+        classifiers=replace(meta.classifiers, class_names=class_names, features=features),
+        postprocessing=replace(meta.postprocessing, **postprocessing),
+    )
+    save_model(path, replace(model, meta=meta))
 
 
-def test_it_says_what_evaluate_says_of_the_test_scenes(finished, taken, monkeypatch):
-    run(taken, monkeypatch, *ARGUMENTS)
+# Accepts every candidate, of which there are more than those of the model as it was fitted.
+EVERYTHING = {"object_threshold": 0.0, "pixel_threshold": 0.0, "min_area": 1}
+
+
+def test_it_gives_what_evaluate_gives_for_the_test_scenes(finished, taken):
+    run(taken)
     tiles = pd.read_csv(finished.folder / "data/predictions/tiles.csv", dtype={"tile": str})
     expected = np.load(finished.folder / "data/predictions/pred.npy")
-    tested = tiles.index[tiles["split"] == "test"]
+    tested = tiles[tiles["split"] == "test"]
     assert len(tested) == 6
-    for row in tested:
-        pred = tifffile.imread(taken.folder / f"out/{tiles.loc[row, 'tile']}.tif")
+    for tile, index in zip(tested["tile"], tested["index"], strict=True):
+        pred = tifffile.imread(taken.folder / f"out/{tile}.tif")
         assert pred.dtype == np.uint8
-        np.testing.assert_array_equal(pred, expected[row])
-    assert expected[tested].any()
+        np.testing.assert_array_equal(pred, expected[index])
+    assert expected[tested["index"]].any()
     assert sorted(path.name for path in (taken.folder / "out").iterdir()) == sorted(
-        [*(f"{tile}.tif" for tile in tiles.loc[tested, "tile"]), "slicks.csv"]
+        [*(f"{tile}.tif" for tile in tested["tile"]), "slicks.csv"]
     )
 
 
-@pytest.mark.parametrize("naming", ["properties", "vote", "pixel"])
-def test_the_table_tells_of_each_slick_in_the_pictures(finished, taken, monkeypatch, naming):
-    keep_everything(finished, taken.folder / "theirs.safetensors", naming=naming)
-    run(taken, monkeypatch, *ARGUMENTS)
+@pytest.mark.parametrize("class_from", ["classifier", "mean_probability", "pixel"])
+def test_the_table_tells_of_each_slick_in_the_pictures(taken, class_from):
+    change_model(taken.folder / "theirs.safetensors", 0.15, class_from=class_from, **EVERYTHING)
+    run(taken)
     slicks = pd.read_csv(taken.folder / "out/slicks.csv", dtype={"scene": str})
     assert list(slicks.columns) == list(COLUMNS)
     assert len(slicks) >= 1
     pixels = np.stack([tifffile.imread(path) for path in sorted((taken.folder / "out").glob("*.tif"))])
     assert slicks["area"].sum() == np.count_nonzero(pixels)
-    if naming != "pixel":
+    if class_from != "pixel":
         for number, name in enumerate(CLASSES, start=1):
             assert slicks.loc[slicks["class"] == name, "area"].sum() == np.count_nonzero(pixels == number)
     assert ((slicks["bottom"] - slicks["top"]) * (slicks["right"] - slicks["left"]) >= slicks["area"]).all()
-    assert slicks[["slick_probability", "class_probability"]].stack().between(0, 1).all()
+    assert slicks[["p_slick", "p_class"]].stack().between(0, 1).all()
 
 
-def test_sea_alone_gives_empty_targets_and_a_table_without_rows(taken, monkeypatch):
+def test_classes_are_those_of_the_model(taken):
+    """Whatever data.class_names says: the model may be from elsewhere."""
+    theirs = [f"theirs {number}" for number in range(1, 8)]
+    change_model(taken.folder / "theirs.safetensors", 0.15, theirs, **EVERYTHING)
+    taken.set("data", class_names=["oil", "gas"])
+    run(taken)
+    slicks = pd.read_csv(taken.folder / "out/slicks.csv")
+    assert len(slicks) and set(slicks["class"]) <= set(theirs)
+
+
+def test_each_image_is_read_once(taken, monkeypatch):
+    read, original = Counter(), tile_checks.read_tiff
+
+    def counted(path, *arguments):
+        read[Path(path).name] += 1
+        return original(path, *arguments)
+
+    monkeypatch.setattr(tile_checks, "read_tiff", counted)
+    run(taken)
+    assert read == {path.name: 1 for path in (taken.folder / "new images").iterdir()}
+
+
+def test_sea_alone_gives_empty_masks_and_a_table_without_rows(taken):
     for path in (taken.folder / "new images").iterdir():
         tifffile.imwrite(path, np.zeros((64, 64), np.uint16))
-    run(taken, monkeypatch, *ARGUMENTS)
+    run(taken)
     assert pd.read_csv(taken.folder / "out/slicks.csv").empty
     assert not any(tifffile.imread(path).any() for path in (taken.folder / "out").glob("*.tif"))
+
+
+def write(pixels):
+    return lambda folder: tifffile.imwrite(folder / "new images/900009.000001.tif", pixels)
 
 
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
         (lambda folder: (folder / "out").mkdir(), "out: expected a name that is free, found something there"),
-        (lambda folder: shutil.rmtree(folder / "new images"), "new images: expected a folder of images, found none"),
+        (lambda folder: shutil.rmtree(folder / "new images"), r"(?s)new images can't be used, .*No such file"),
+        (
+            lambda folder: [path.unlink() for path in (folder / "new images").iterdir()],
+            r"(?s)new images can't be used, .*an empty folder",
+        ),
         (lambda folder: (folder / "theirs.safetensors").unlink(), r"theirs\.safetensors is missing"),
         (
             lambda folder: (folder / "theirs.safetensors").write_bytes(b"\x80\x04K\x01."),
             r"theirs\.safetensors: expected a safetensors file, found another",
         ),
         (
-            lambda folder: tifffile.imwrite(folder / "new images/900009.000001.tif", np.zeros((64, 64), np.float32)),
+            write(np.zeros((64, 64), np.float32)),
             r"(?s)new images can't be used, nothing was written.*type of image: 1.*900009\.000001\.tif: found float32",
         ),
+        (write(np.ones((32, 64), np.uint16)), r"(?s)new images can't be used.*900009\.000001\.tif: found 32 x 64"),
     ],
 )
-def test_what_can_be_wrong(taken, monkeypatch, spoil, message):
+def test_what_can_be_wrong(taken, spoil, message):
     spoil(taken.folder)
     before = taken.files()
     with pytest.raises(InputError, match=message):
-        run(taken, monkeypatch, *ARGUMENTS)
+        run(taken)
     assert taken.files() == before
+
+
+def command(workspace, *arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "stages", "predict", *arguments],
+        cwd=workspace.folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def test_the_command_ends_with_status_1_and_one_line(taken):
     (taken.folder / "out").mkdir()
-    command = [sys.executable, "-m", "stages.predict", *ARGUMENTS]
-    env = os.environ | {"PYTHONPATH": str(ROOT)}
-    result = subprocess.run(command, cwd=taken.folder, env=env, capture_output=True, text=True, check=False)
+    result = command(taken, "new images", "out", "--model", "theirs.safetensors")
     expected = "error: out: expected a name that is free, found something there; name another one\n"
     assert (result.returncode, result.stdout, result.stderr) == (1, "", expected)
 
 
-def test_a_model_for_other_classes_is_refused(taken, monkeypatch):
-    taken.set("data", class_names=["oil", "gas"])
-    with pytest.raises(InputError, match=r"theirs\.safetensors: expected the classes \['oil', 'gas'\], found"):
-        run(taken, monkeypatch, *ARGUMENTS)
-
-
-def test_a_model_that_judges_by_place_is_refused(finished, taken, monkeypatch):
-    path = taken.folder / "theirs.safetensors"
-    model, meta = load_model(path), load_namers(finished.folder / "models/namers.safetensors")[1]
-    features = ["recurrence_class_1", *meta.features[1:]]
-    save_model(path, model, replace(meta, features=features))
-    with pytest.raises(InputError, match=r"trained with name\.recurrence"):
-        run(taken, monkeypatch, *ARGUMENTS)
+def test_the_command_takes_the_model_of_the_pipeline_unless_another_is_named(taken):
+    result = command(taken, "new images", "out")
+    assert result.returncode == 1
+    assert "models/model.safetensors is missing" in result.stderr and "Traceback" not in result.stderr
+    (taken.folder / "models").mkdir()
+    (taken.folder / "theirs.safetensors").rename(taken.folder / "models/model.safetensors")
+    result = command(taken, "new images", "out")
+    assert result.returncode == 0, result.stderr
+    assert (taken.folder / "out/slicks.csv").is_file()

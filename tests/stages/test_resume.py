@@ -7,20 +7,16 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
-import torch
 from conftest import ROOT
 
-from seepseg.base.distributed import ProcessGroup
 from seepseg.base.errors import InputError, StoppedError
-from seepseg.training import checkpoints, trainer
-from seepseg.training.checkpoints import Checkpoints, fingerprint, open_checkpoints
-from seepseg.training.interrupts import STARTED_BY_DVC, StopRequest, stop_requests
-from seepseg.training.sampling import SamplingParams
+from seepseg.training import checkpoints
+from seepseg.training.interrupts import STARTED_BY_DVC, StopRequest
 
-ALONE = ProcessGroup(0, 1, torch.device("cpu"))
+pytestmark = pytest.mark.e2e
+
 OUTPUTS = ("models/networks.safetensors", "plots/history.csv", "plots/class_history.csv", "metrics/train.json")
 
 
@@ -71,13 +67,15 @@ def test_stops_at_any_step_change_nothing(finished, prepared, monkeypatch, steps
     assert list((prepared.folder / ".checkpoints").iterdir()) == []
 
 
-def test_deep_supervision_goes_on_with_its_heads(prepared, monkeypatch):
-    prepared.set("train", deep_supervision=True, networks=1)
-    prepared.run("train")
-    expected = outputs(prepared)
+def test_checkpoints_lie_in_the_repository_that_dvc_names(prepared, tmp_path_factory, monkeypatch):
+    """As for an experiment, which runs in a temporary copy of it."""
+    repository = tmp_path_factory.mktemp("repository")
+    monkeypatch.setenv("DVC_ROOT", str(repository))
     stop_every(monkeypatch, 5)
-    assert train_on(prepared)
-    assert outputs(prepared) == expected
+    with pytest.raises(StoppedError):
+        prepared.run("train")
+    assert len(list(repository.glob(".checkpoints/*/current.pt"))) == 1
+    assert not (prepared.folder / ".checkpoints").exists()
 
 
 def test_a_write_that_fails_at_any_checkpoint_loses_nothing(finished, prepared, monkeypatch):
@@ -123,7 +121,7 @@ def test_a_damaged_checkpoint_is_never_used(finished, prepared, monkeypatch, cap
 
 def command(workspace, **env):
     return subprocess.Popen(
-        [sys.executable, "-m", "stages.train"],
+        [sys.executable, "-m", "stages", "train"],
         cwd=workspace.folder,
         env=os.environ | {"PYTHONPATH": str(ROOT)} | env,
         stdout=subprocess.PIPE,
@@ -178,7 +176,7 @@ def under_dvc(workspace):
     """A training that something has started which says that it is DVC; both, with the output of both."""
     script = (
         "import subprocess, sys, time\n"
-        "child = subprocess.Popen([sys.executable, '-m', 'stages.train'], stderr=sys.stdout)\n"
+        "child = subprocess.Popen([sys.executable, '-m', 'stages', 'train'], stderr=sys.stdout)\n"
         "time.sleep(600)"
     )
     env = os.environ | {"PYTHONPATH": str(ROOT), STARTED_BY_DVC: "train"}
@@ -230,76 +228,3 @@ def test_killed_again_and_again_it_gets_done_with_the_same_bits(prepared):
     assert kills
     prepared.run("train")
     assert outputs(prepared) == expected
-
-
-# --- the parts ------------------------------------------------------------------------------------
-
-
-def test_a_request_to_stop_is_sigterm_or_a_lost_parent(monkeypatch):
-    monkeypatch.delenv(STARTED_BY_DVC, raising=False)
-    with stop_requests() as stop:
-        assert not stop.is_due(ALONE)
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert stop.is_due(ALONE)
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-    monkeypatch.setenv(STARTED_BY_DVC, "train")
-    stop = StopRequest()
-    assert not stop.is_due(ALONE)
-    monkeypatch.setattr(os, "getppid", lambda: 1)
-    assert stop.is_due(ALONE)
-
-
-def test_checkpoints_lie_in_the_repository_that_dvc_names(tmp_path, monkeypatch):
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path / "repo"))
-    monkeypatch.chdir(tmp_path)
-    with open_checkpoints("abc") as opened:
-        assert opened.folder == tmp_path / "repo/.checkpoints/abc"
-
-
-def test_forgotten_checkpoints_are_deleted(tmp_path, monkeypatch):
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    for name, age in (("old", 31), ("recent", 29)):
-        folder = tmp_path / ".checkpoints" / name
-        folder.mkdir(parents=True)
-        moment = time.time() - age * 24 * 3600
-        os.utime(folder, (moment, moment))
-    with open_checkpoints("own"):
-        assert {path.name for path in (tmp_path / ".checkpoints").iterdir()} == {"recent", "own"}
-
-
-def test_a_checkpoint_that_would_execute_something_is_not_loaded(tmp_path, capsys):
-    class Trap:
-        def __reduce__(self):
-            return (Path.write_text, (tmp_path / "trapped", "x"))
-
-    torch.save({"trap": Trap()}, tmp_path / "current.pt")
-    assert Checkpoints(tmp_path).load("current") is None
-    assert "is damaged and not used" in capsys.readouterr().err
-    assert not (tmp_path / "trapped").exists()
-
-
-def test_whatever_decides_the_result_changes_the_fingerprint(tmp_path, monkeypatch):
-    data, code = tmp_path / "data.npy", tmp_path / "code.py"
-    data.write_bytes(b"one")
-    code.write_text("a = 1")
-    monkeypatch.setattr(checkpoints, "_own_code", lambda: [code])
-    settings = {"crop": 32, "crops_per_tile": 2, "class_share": 0.5, "class_power": 0.25}
-
-    def name(device="cpu", **changes):
-        return fingerprint([SamplingParams(**settings | changes)], [data], device)
-
-    names = [name(), name(crop=64), name(device="cuda")]
-    data.write_bytes(b"two")
-    names.append(name())
-    code.write_text("a = 2")
-    names.append(name())
-    monkeypatch.setattr(torch, "__version__", "0.0")
-    names.append(name())
-    assert len(set(names)) == len(names)
-    assert names[-1] == name()
-
-
-def test_the_code_of_the_fingerprint_is_that_of_the_program():
-    own = checkpoints._own_code()
-    assert Path(trainer.__file__) in own
-    assert all(path.parent.name in ("seepseg", "stages", "losses", "models", "figures") for path in own)

@@ -18,10 +18,10 @@ import pytest
 import s3fs
 from conftest import ROOT, SMALL
 
-from benchmarks.kills import set_params
+from benchmarks.repository import set_params
 
 WEED = os.environ.get("SEEPSEG_WEED")
-pytestmark = pytest.mark.skipif(WEED is None, reason="needs a server: make test-s3")
+pytestmark = [pytest.mark.e2e, pytest.mark.skipif(WEED is None, reason="needs a server: make test-s3")]
 
 KEY, SECRET, BUCKET = "seepseg-test-key", "seepseg-test-secret", "seeps"
 GIT = ["git", "-c", "user.name=test", "-c", "user.email=test@localhost"]
@@ -192,7 +192,7 @@ def test_only_the_address_is_committed(shared):
     for name in filter(None, kept.stdout.split("\0")):
         content = (shared / name).read_bytes()
         # This file itself is in the repository.
-        if name != "tests/test_s3_remote.py":
+        if name != "tests/stages/test_s3_remote.py":
             assert SECRET.encode() not in content and KEY.encode() not in content, name
     assert b"127.0.0.1" not in (shared / "dvc.lock").read_bytes()
 

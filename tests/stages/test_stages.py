@@ -13,17 +13,18 @@ from conftest import ROOT, STAGES
 from torch import nn
 
 from benchmarks.stage_kills import outputs_of
-from seepseg.base.errors import InputError
 from seepseg.data.channels import InputMaker
 from seepseg.data.loading import TileLoader, in_order
 from seepseg.data.packed import open_packed, read_split
-from seepseg.detection.classifier import load_namers, save_namers
 from seepseg.detection.model_file import load_model, save_model
 from seepseg.evaluation.confusion import confusion_counts, scores
 from seepseg.evaluation.scene_counts import SceneCounts, pooled_scores
-from seepseg.models.heads import decide
-from seepseg.models.network_file import load_networks, save_networks
+from seepseg.models.heads import predicted_classes
+from seepseg.models.network_file import save_networks
+from seepseg.models.trained_networks import load_networks
 from seepseg.training.validation import predict
+
+pytestmark = pytest.mark.e2e
 
 CLASSES = [f"class_{number}" for number in range(1, 8)]
 
@@ -53,7 +54,7 @@ def test_metric_keys_are_unique_across_files(finished):
 
 def test_evaluate_has_the_documented_layout(finished):
     document = read(finished, "metrics/evaluate.json")
-    assert set(document) == {"val", "test"}
+    assert set(document) == {"oof", "test"}
     test = document["test"]
     for name in ("dice", "iou", "precision", "recall"):
         assert list(test[name]) == CLASSES
@@ -86,120 +87,147 @@ def test_the_epoch_that_is_kept(prepared, keep):
     prepared.run("train")
     history = pd.read_csv(prepared.folder / "plots/history.csv")
     kept = history.iloc[-1] if keep == "last" else history.loc[history["val_macro_dice"].idxmax()]
-    # Measured from the file, pixel by pixel, as training does: weights and normalisation came through.
+    # Measured from the file, pixel by pixel, as training does: weights and input came through.
     # One network, whose best epoch is that of the history.
     (model,), meta = load_networks(prepared.folder / "models/networks.safetensors")
     packed = open_packed(prepared.folder / "data/packed")
     rows = read_split(packed, prepared.folder / "data/split.csv")["val"]
     loader = TileLoader(packed, rows, torch.device("cpu"))
     table = np.zeros((8, 8), dtype=np.int64)
-    make_input = InputMaker(meta.input, packed.manifest)
+    make_input = InputMaker(meta.input)
     for _, batch, logits in predict(model, loader, in_order(rows, 4), make_input=make_input):
-        pred = decide(logits, meta.model.head, batch.valid)
+        pred = predicted_classes(logits, meta.model.head, batch.valid)
         table += confusion_counts(batch.target.numpy(), pred.numpy(), batch.valid.numpy(), 8)
     assert scores(table, CLASSES)["binary_dice"] == pytest.approx(kept["val_dice"], abs=1e-5)
     assert history["val_dice"].nunique() == 4
 
 
-def copy_of(finished, workspace, *names):
-    for name, content in finished.files().items():
-        if name.startswith(names):
-            path = workspace.folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-
-
-def test_each_network_is_blind_to_its_part(finished, prepared):
-    """Other images of part 1 change network 0, which trains on them, and leave network 1 as it is."""
+def test_no_network_is_trained_on_the_inner_fold_of_its_number(finished, prepared):
+    """Other images of inner fold 1 change network 0, which trains on them, and leave network 1 as it is."""
     images = np.load(prepared.folder / "data/packed/images.npy")
-    part = pd.read_csv(prepared.folder / "data/split.csv")["part"].to_numpy()
-    images[part == 1] = np.where(images[part == 1] > 0, 65535 - images[part == 1] // 2, 0)
+    fold = pd.read_csv(prepared.folder / "data/split.csv")["inner_fold"].to_numpy()
+    images[fold == 1] = np.where(images[fold == 1] > 0, 65535 - images[fold == 1] // 2, 0)
     np.save(prepared.folder / "data/packed/images.npy", images)
     prepared.run("train")
     before, after = (load_networks(each.folder / "models/networks.safetensors")[0] for each in (finished, prepared))
-    weights = [[network.head.weight for network in model] for model in (before, after)]
+    weights = [[network.head.weight for network in networks] for networks in (before, after)]
     assert torch.equal(weights[0][1], weights[1][1])
     assert not torch.equal(weights[0][0], weights[1][0])
 
 
-def test_more_networks_than_parts(prepared):
+def test_more_networks_than_inner_folds(prepared):
     prepared.set("train", networks=4)
-    expected = "train.networks: expected at most 3, the parts that are not tested, found 4"
-    assert expected in prepared.refusal("train")
+    assert re.search(
+        r"train\.networks: expected at most 3, the inner folds of .*split\.csv, found 4", prepared.refusal("train")
+    )
     assert not (prepared.folder / "models").exists()
 
 
-def test_the_rule_is_fitted_without_the_test_scenes_and_used_by_evaluate(finished, prepared):
-    rule = read(finished, "models/decision.json")
-    assert rule["keep"] == "judged" and rule["threshold"] == 0.3 and len(rule["class_weights"]) == 7
-    copy_of(finished, prepared, "models")
-    # Other annotations of the test split change nothing of namers and rule.
+def test_postprocessing_is_fitted_without_the_test_scenes_and_used_by_evaluate(finished, prepared):
+    fitted = read(finished, "models/postprocessing.json")
+    assert fitted["accept"] == "classifier" and len(fitted["class_weights"]) == 7
+    # Other annotations of the test split change nothing of classifiers and post-processing.
+    prepared.take(finished, "models/networks")
     packed = prepared.folder / "data/packed"
     targets = np.load(packed / "targets.npy")
     test = (pd.read_csv(prepared.folder / "data/split.csv")["split"] == "test").to_numpy()
     targets[test] = 7 - targets[test]
     np.save(packed / "targets.npy", targets)
-    prepared.run("outline", "name", "decide")
-    assert read(prepared, "models/decision.json") == rule
-    assert prepared.files()["models/namers.safetensors"] == finished.files()["models/namers.safetensors"]
-    # A rule that lets nothing pass finds nothing.
+    prepared.run("detect", "classify")
+    for name in ("models/postprocessing.json", "models/model.safetensors"):
+        assert prepared.files()[name] == finished.files()[name]
+    # Post-processing that accepts nothing finds nothing.
     path = prepared.folder / "models/model.safetensors"
-    namers = load_namers(prepared.folder / "models/namers.safetensors")[1]
     model = load_model(path)
-    assert asdict(model.rule) == rule
-    save_model(path, replace(model, rule=replace(model.rule, min_area=10**6)), namers)
+    assert asdict(model.meta.postprocessing) == fitted
+    nothing = replace(model.meta.postprocessing, min_area=10**6)
+    save_model(path, replace(model, meta=replace(model.meta, postprocessing=nothing)))
     prepared.run("evaluate")
     assert read(prepared, "metrics/evaluate.json")["test"]["binary_recall"] == 0
     assert not np.load(prepared.folder / "data/predictions/pred.npy").any()
 
 
-def test_the_tables_say_who_looked(finished):
-    outlined, annotated = (
-        pd.read_csv(finished.folder / f"data/outlines/{name}.csv") for name in ("outlined", "annotated")
+def test_the_model_remembers_how_candidates_were_proposed(finished, prepared):
+    proposal = load_model(finished.folder / "models/model.safetensors").meta.proposal
+    assert asdict(proposal) == {"tta": 4, "norm_prior_tiles": 32, "threshold": 0.3, "min_area": 5}
+
+
+def test_the_tables_say_which_networks_looked(finished):
+    candidates, annotated = (
+        pd.read_csv(finished.folder / f"data/candidates/{name}.csv") for name in ("candidates", "annotated")
     )
-    for table in (outlined, annotated):
+    for table in (candidates, annotated):
         looked = table.groupby(["split", "scene", "slick"])["network"].nunique()
-        assert set(looked["val"]) == {1} and set(looked["test"]) == {2}
-    part = pd.read_csv(finished.folder / "data/split.csv")["part"]
+        assert set(looked["oof"]) == {1} and set(looked["test"]) == {2}
+    fold = pd.read_csv(finished.folder / "data/split.csv")["inner_fold"]
     targets = np.load(finished.folder / "data/packed/targets.npy")
     valid = np.load(finished.folder / "data/packed/images.npy") != 0
     for network in (0, 1):
-        counted = annotated[(annotated["split"] == "val") & (annotated["network"] == network)]["area"].sum()
-        rows = (part == network).to_numpy()
+        counted = annotated[(annotated["split"] == "oof") & (annotated["network"] == network)]["area"].sum()
+        rows = (fold == network).to_numpy()
         assert counted == ((targets[rows] > 0) & valid[rows]).sum() > 0
 
 
-@pytest.mark.parametrize("naming", ["vote", "pixel"])
-def test_every_way_of_naming(finished, prepared, naming):
-    prepared.set("decide", naming=naming, keep="peak")
-    prepared.set("outline", looks=8, adapt_tiles=0)
-    copy_of(finished, prepared, "models/networks", "models/namers")
-    prepared.run("outline", "decide", "evaluate")
-    assert read(prepared, "models/decision.json")["naming"] == naming
-    assert 0 <= read(prepared, "metrics/evaluate.json")["val"]["binary_dice"] <= 1
+def test_arrays_of_detect_have_a_row_for_each_packed_tile(finished):
+    candidates = pd.read_csv(finished.folder / "data/candidates/candidates.csv", dtype={"scene": str})
+    split = pd.read_csv(finished.folder / "data/split.csv", dtype={"scene": str})
+    labels = np.load(finished.folder / "data/candidates/labels.npy")
+    areas = candidates.groupby(["scene", "slick"])["area"].first()
+    assert labels.shape == np.load(finished.folder / "data/packed/targets.npy", mmap_mode="r").shape
+    for scene in split["scene"].unique():
+        counted = np.bincount(labels[(split["scene"] == scene).to_numpy()].ravel())[1:]
+        assert counted.tolist() == (areas[scene].tolist() if scene in areas else [])
+    # Two networks leave the third inner fold out.
+    assert not labels[(split["inner_fold"] == 2).to_numpy()].any()
 
 
-def test_networks_that_outline_nothing_are_warned_of(finished, prepared, capsys):
-    copy_of(finished, prepared, "models/networks")
-    prepared.set("outline", threshold=0.999999)
-    prepared.run("outline", "name", "decide", "evaluate")
-    assert "warning: the networks outline nothing in scenes that they never saw" in capsys.readouterr().err
-    for split in ("val", "test"):
+def test_predictions_are_whole_candidates(finished):
+    check_predictions(finished)
+
+
+def check_predictions(workspace):
+    """Each candidate is of one class, or background."""
+    labels = np.load(workspace.folder / "data/candidates/labels.npy")
+    pred = np.load(workspace.folder / "data/predictions/pred.npy")
+    assert pred.shape == labels.shape and not pred[labels == 0].any()
+    scenes = pd.read_csv(workspace.folder / "data/split.csv", dtype=str)["scene"].to_numpy()
+    for scene in np.unique(scenes):
+        here = scenes == scene
+        for slick in np.unique(labels[here])[1:]:
+            assert len(np.unique(pred[here][labels[here] == slick])) == 1, (scene, slick)
+
+
+@pytest.mark.parametrize("class_from", ["mean_probability", "pixel"])
+def test_every_way_of_postprocessing(finished, prepared, class_from):
+    prepared.set("classify", postprocessing={"accept": "peak", "class_from": class_from})
+    prepared.set("detect", tta=8, norm_prior_tiles=0)
+    prepared.take(finished, "models/networks")
+    prepared.run("detect", "classify", "evaluate")
+    assert read(prepared, "models/postprocessing.json")["class_from"] == class_from
+    assert 0 <= read(prepared, "metrics/evaluate.json")["oof"]["binary_dice"] <= 1
+
+
+def test_networks_that_propose_nothing_are_warned_of(finished, prepared, capsys):
+    prepared.take(finished, "models/networks")
+    prepared.set("detect", threshold=0.999999)
+    prepared.run("detect", "classify", "evaluate")
+    assert "warning: the networks propose no candidate in scenes that they were not" in capsys.readouterr().err
+    for split in ("oof", "test"):
         assert read(prepared, "metrics/evaluate.json")[split]["binary_recall"] == 0
 
 
 def test_one_network_is_warned_of(prepared, capsys):
-    prepared.set("train", networks=1)
-    prepared.run("train", "outline", "name")
-    assert "warning: with one network, slicks are judged by what was learnt from them" in capsys.readouterr().err
+    prepared.set("train", networks=1, epochs=1, warmup_epochs=0)
+    prepared.run("train", "detect", "classify")
+    assert "warning: with one network, slicks are classified by what was learnt from" in capsys.readouterr().err
 
 
-def test_names_given_outlines_are_counted_once_each(finished):
-    table = pd.read_csv(finished.folder / "plots/names.csv")
-    document = read(finished, "metrics/name.json")["given_outlines"]
-    for split in ("val", "test"):
+def test_annotated_slicks_are_counted_once_each(finished):
+    table = pd.read_csv(finished.folder / "plots/annotated_confusion.csv")
+    document = read(finished, "metrics/classify.json")["annotated_slicks"]
+    for split in ("oof", "test"):
         counted = table[table["split"] == split]
-        assert counted["slicks"].sum() == document["slicks"][split] > 0
+        assert counted["slicks"].sum() == document["count"][split] > 0
         right = counted[counted["actual"] == counted["predicted"]].set_index("actual")["count"]
         sizes = counted.groupby("actual")["count"].sum() + counted.groupby("predicted")["count"].sum()
         dice = (2 * right / sizes)[counted.groupby("actual")["count"].sum() > 0]
@@ -208,7 +236,7 @@ def test_names_given_outlines_are_counted_once_each(finished):
 
 def test_the_counts_of_scenes_add_up_to_the_metrics(finished):
     document, scenes = read(finished, "metrics/evaluate.json"), read(finished, "data/predictions/scenes.json")
-    for split in ("val", "test"):
+    for split in ("oof", "test"):
         counts = [SceneCounts.from_json(scene) for scene in scenes[split]]
         pooled = pooled_scores(counts, CLASSES, 50, 1)
         assert pooled["binary_dice"] == pytest.approx(document[split]["binary_dice"], abs=1e-5)
@@ -221,17 +249,35 @@ def test_confusion_counts_every_valid_pixel_once(finished):
     packed = finished.folder / "data/packed"
     valid = np.load(packed / "images.npy") != 0
     table = pd.read_csv(finished.folder / "data/split.csv")
-    for split, chosen in (("val", table["part"] < 2), ("test", table["split"] == "test")):
+    for split, chosen in (("oof", table["inner_fold"] < 2), ("test", table["split"] == "test")):
         counted = confusion.loc[confusion["split"] == split, "count"].sum()
         assert counted == valid[chosen.to_numpy()].sum()
 
 
 def test_predictions_are_background_on_no_data(finished):
-    tiles = pd.read_csv(finished.folder / "data/predictions/tiles.csv")
     pred = np.load(finished.folder / "data/predictions/pred.npy")
-    images = np.load(finished.folder / "data/packed/images.npy")[tiles["index"]]
+    images = np.load(finished.folder / "data/packed/images.npy")
     assert (images == 0).any()
     assert (pred[images == 0] == 0).all()
+
+
+def test_tiles_that_are_split_at_random(finished, workspace):
+    """Tiles of one scene are then in several inner folds and in test."""
+    workspace.take(finished, "data/packed")
+    workspace.set("split", by="tile", test_fraction=0.25)
+    workspace.set("train", epochs=1, warmup_epochs=0)
+    workspace.run("split", "class_balance", "train", "detect", "classify", "evaluate")
+    split = pd.read_csv(workspace.folder / "data/split.csv")
+    assert split.groupby("scene")["inner_fold"].nunique().max() > 1
+    valid = np.load(workspace.folder / "data/packed/images.npy") != 0
+    confusion = pd.read_csv(workspace.folder / "plots/confusion.csv").groupby("split")["count"].sum()
+    assert confusion["oof"] == valid[(split["inner_fold"] < 2).to_numpy()].sum()
+    assert confusion["test"] == valid[(split["split"] == "test").to_numpy()].sum()
+    slicks = pd.read_csv(workspace.folder / "data/candidates/candidates.csv").drop_duplicates(
+        ["split", "scene", "slick"]
+    )
+    assert not slicks.duplicated(["scene", "slick"]).any()
+    check_predictions(workspace)
 
 
 @pytest.mark.parametrize("amp", [False, True])
@@ -255,47 +301,30 @@ def test_another_seed_gives_other_weights(finished, prepared):
 
 @pytest.mark.parametrize("name", ["attention_unet", "resnet_unet"])
 @pytest.mark.parametrize("head", ["softmax", "sigmoid"])
-def test_every_model_and_head_trains_and_evaluates(prepared, name, head):
+def test_every_network_and_head_trains_and_evaluates(prepared, name, head):
     prepared.set("model", name=name, head=head)
     prepared.set("loss", name="dicebce")
     prepared.set("train", epochs=1, warmup_epochs=0)
     prepared.set("augment", dihedral=True, resize=0.2, gain=0.1, speckle=0.1)
-    prepared.run("train", "outline", "name", "decide", "evaluate")
+    prepared.run("train", "detect", "classify", "evaluate")
     assert load_networks(prepared.folder / "models/networks.safetensors")[1].model.name == name
-    assert 0 <= read(prepared, "metrics/evaluate.json")["val"]["binary_dice"] <= 1
+    assert 0 <= read(prepared, "metrics/evaluate.json")["oof"]["binary_dice"] <= 1
 
 
 @pytest.mark.parametrize("name", ["unet", "resnet_unet"])
-@pytest.mark.parametrize(("normalization", "extra"), [("scene", "sea"), ("local", "lee"), ("dataset", "none")])
-def test_every_input_trains_and_predicts(prepared, name, normalization, extra):
-    prepared.set("input", normalization=normalization, extra=extra)
+def test_every_input_channel_trains_and_detects(prepared, name):
+    prepared.set("input", channels=["intensity", "lee"])
     prepared.set("model", name=name)
-    prepared.set("train", epochs=1, warmup_epochs=0, deep_supervision=True)
-    prepared.run("train", "outline")
-    network, meta = load_networks(prepared.folder / "models/networks.safetensors")
-    assert (meta.input.normalization, meta.input.extra) == (normalization, extra)
-    first = next(module for module in network.modules() if isinstance(module, nn.Conv2d))
-    channels = 1 if extra == "none" else 2
-    assert first.in_channels == channels * (4 if name == "unet" else 1)
-    # The heads of coarser levels are gone.
-    assert sum(1 for key in network[0].state_dict() if "head" in key) == 2
-
-
-def test_slicks_are_judged_by_what_was_annotated_at_their_place(prepared):
-    prepared.run("train")
-    prepared.set("name", recurrence=True)
-    prepared.run("outline")
-    with pytest.raises(InputError, match=r"name\.recurrence: expected training scenes that share a ground"):
-        prepared.run("name")
-    prepared.set("outline", origins={"9": [0, 0]})
-    prepared.run("outline", "name", "decide", "evaluate")
-    assert "recurrence_class_1" in load_namers(prepared.folder / "models/namers.safetensors")[1].features
-    annotated = pd.read_csv(prepared.folder / "data/outlines/annotated.csv")
-    assert annotated["recurrence_class_1"].nunique() > 10
+    prepared.set("train", epochs=1, warmup_epochs=0)
+    prepared.run("train", "detect")
+    networks, meta = load_networks(prepared.folder / "models/networks.safetensors")
+    assert meta.input.channels == ("intensity", "lee")
+    first = next(module for module in networks.modules() if isinstance(module, nn.Conv2d))
+    assert first.in_channels == 2 * (4 if name == "unet" else 1)
 
 
 def test_a_class_that_no_tile_shows_and_a_scene_of_one_tile(finished, workspace, capsys):
-    copy_of(finished, workspace, "data/sample")
+    workspace.take(finished, "data/sample")
     masks = workspace.folder / "data/sample/train_masks_256"
     images = workspace.folder / "data/sample/train_images_256"
     for path in masks.iterdir():
@@ -307,14 +336,13 @@ def test_a_class_that_no_tile_shows_and_a_scene_of_one_tile(finished, workspace,
         (images / path.name).unlink()
     workspace.run(*STAGES[1:])
     assert "class_7 has no pixel in train: it can't be learnt" in capsys.readouterr().err
-    measured = read(workspace, "metrics/evaluate.json")["val"]
+    measured = read(workspace, "metrics/evaluate.json")["oof"]
     assert measured["dice"]["class_7"] is None and measured["macro_dice"] is not None
 
 
 def test_a_single_tile_is_refused_where_it_would_be_split(finished, workspace):
-    copy_of(
-        finished, workspace, "data/sample/train_images_256/900001.000001.", "data/sample/train_masks_256/900001.000001."
-    )
+    names = [f"data/sample/{kind}/900001.000001." for kind in ("train_images_256", "train_masks_256")]
+    workspace.take(finished, *names)
     workspace.run("ingest")
     before = workspace.files()
     result = workspace.command("split")
@@ -324,26 +352,25 @@ def test_a_single_tile_is_refused_where_it_would_be_split(finished, workspace):
 
 
 @pytest.mark.parametrize(
-    ("stage", "file"),
-    [("outline", "networks"), ("decide", "namers"), ("evaluate", "model")],
+    ("stage", "expected"),
+    [
+        ("detect", r"models/networks\.safetensors: expected the classes .*, found .*; run `dvc repro train`"),
+        ("classify", r"annotated\.csv: columns pixels_other_1, .* are missing; run `dvc repro detect`"),
+        ("evaluate", r"models/model\.safetensors: expected the classes .*, found .*; run `dvc repro train`"),
+    ],
 )
-def test_what_was_made_for_other_classes_is_refused(finished, prepared, stage, file):
-    copy_of(finished, prepared, "models", "data/outlines")
+def test_what_was_made_for_other_classes_is_refused(finished, prepared, stage, expected):
+    prepared.take(finished, "models", "data/candidates")
     folder = prepared.folder / "models"
     others = [f"other_{number}" for number in range(1, 8)]
-    networks, meta = load_networks(folder / "networks.safetensors")
-    namers, namers_meta = load_namers(folder / "namers.safetensors")
-    meta, namers_meta = (replace(each, class_names=others) for each in (meta, namers_meta))
-    match file:
-        case "networks":
-            save_networks(folder / "networks.safetensors", [network.state_dict() for network in networks], meta)
-        case "namers":
-            save_namers(folder / "namers.safetensors", namers, namers_meta)
-        case "model":
-            model = replace(load_model(folder / "model.safetensors"), meta=meta)
-            save_model(folder / "model.safetensors", model, namers_meta)
-    expected = rf"error: models/{file}\.safetensors: expected the classes .*, found .*; run .*"
-    assert re.fullmatch(expected, prepared.refusal(stage))
+    model = load_model(folder / "model.safetensors")
+    networks, classifiers = (
+        replace(each, class_names=others) for each in (model.meta.networks, model.meta.classifiers)
+    )
+    save_networks(folder / "networks.safetensors", [network.state_dict() for network in model.networks], networks)
+    meta = replace(model.meta, networks=networks, classifiers=classifiers)
+    save_model(folder / "model.safetensors", replace(model, meta=meta))
+    assert re.fullmatch(f"error: .*{expected}", prepared.refusal(stage))
 
 
 def test_a_schedule_changes_the_loss_by_epoch(prepared):
@@ -393,11 +420,11 @@ def test_training_stops_early(prepared):
             "sampling.class_share: expected less than or equal to 1, found 1.5",
         ),
         ("train", "train", {"keep": "first"}, "train.keep: expected 'last' or 'best', found \"first\""),
-        ("name", "name", {"members": 0}, "name.members: expected greater than or equal to 1, found 0"),
-        ("outline", "outline", {"looks": 2}, "outline.looks: expected 1, 4 or 8, found 2"),
-        ("outline", "outline", {"object_iou": 0}, "outline.object_iou: expected greater than 0, found 0"),
+        ("classify", "classify", {"members": 0}, "classify.members: expected greater than or equal to 1, found 0"),
+        ("detect", "detect", {"tta": 2}, "detect.tta: expected 1, 4 or 8, found 2"),
+        ("classify", "evaluate", {"object_iou": 0}, "evaluate.object_iou: expected greater than 0, found 0"),
         ("train", "train", {"networks": 0}, "train.networks: expected greater than or equal to 1, found 0"),
-        ("decide", "decide", {"naming": "properties_"}, "did you mean 'properties'?"),
+        ("classify", "classify", {"postprocessing": {"class_from": "pixels"}}, "did you mean 'pixel'?"),
         ("plot", "plot", {"dpi": "high"}, 'plot.dpi: expected a valid integer, found "high"'),
     ],
 )
@@ -412,7 +439,7 @@ def test_a_wrong_parameter_ends_a_stage_in_one_clear_line(workspace, stage, sect
 def test_a_missing_input_names_the_stage_to_run(workspace, stage):
     result = workspace.command(stage)
     assert result.returncode == 1
-    assert "is missing: run `dvc repro" in result.stderr
+    assert re.search("is missing: (run|write it anew with) `dvc repro ", result.stderr)
     assert "Traceback" not in result.stderr
 
 

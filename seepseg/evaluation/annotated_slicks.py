@@ -1,0 +1,47 @@
+"""Scores of the slick classifier alone: annotated slicks, outlined as annotated, and then classified."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from seepseg.evaluation.confusion import Counts, scores
+
+
+def annotated_slick_tables(pixels: Counts, pred: npt.NDArray[np.integer[Any]]) -> tuple[Counts, Counts]:
+    """Count how annotated slicks are classified; tables of several scenes add up.
+
+    Args:
+        pixels: int64 (n, K), annotated pixels of each class in each slick.
+        pred: integers (n,), 0..K-1, the predicted class of each slick.
+
+    Returns:
+        int64 (K, K) each, rows actual, columns predicted: pixels, and slicks, each as what most of it is.
+    """
+    num_classes = pixels.shape[1]
+    by_pixel, by_slick = np.zeros((2, num_classes, num_classes), dtype=np.int64)
+    np.add.at(by_pixel.T, pred, pixels)
+    np.add.at(by_slick, (pixels.argmax(axis=1), pred), 1)
+    return by_pixel, by_slick
+
+
+def annotated_slick_scores(by_pixel: Counts, by_slick: Counts, class_names: Sequence[str]) -> dict[str, Any]:
+    """How well slicks are classified that are outlined as annotated.
+
+    Args:
+        by_pixel: int64 (K, K), see `annotated_slick_tables`.
+        by_slick: likewise.
+        class_names: the K classes.
+
+    Returns:
+        `dice` by class and `macro_dice`, of pixels, as in `scores`; `slick_f1` by class and `macro_slick_f1`, which
+        count slicks instead. None for a class that no slick has.
+    """
+    of_pixels, of_slicks = (scores(np.pad(table, ((1, 0), (1, 0))), class_names) for table in (by_pixel, by_slick))
+    return {
+        "dice": of_pixels["dice"],
+        "macro_dice": of_pixels["macro_dice"],
+        "slick_f1": of_slicks["dice"],
+        "macro_slick_f1": of_slicks["macro_dice"],
+    }
