@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -29,23 +30,10 @@ from benchmarks.repository import LOCAL, RESULTS, SMALL, Changes, commit, dvc, e
 from seepseg.base.files import write_json
 
 PATIENCE = 300.0  # seconds
-
-
-@dataclass(frozen=True)
-class Training:
-    """What is killed.
-
-    Attributes:
-        params: that make the pipeline small.
-        seconds: after the training has begun, within which it is killed; it takes longer.
-    """
-
-    params: Changes
-    seconds: float
-
-
-FULL = Training(SMALL, 4.0)
-QUICK = Training(SMALL | {"train": SMALL["train"] | {"networks": 1, "epochs": 4}}, 0.3)
+LATEST = 4.0  # seconds after a training has begun, before which it is killed
+# For a training of seconds.
+QUICK = SMALL | {"train": SMALL["train"] | {"networks": 1, "epochs": 4}}
+QUICK_LATEST = 0.3
 
 
 @dataclass
@@ -103,23 +91,28 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="smoke run: one kill, of `dvc repro train`")
     parser.add_argument("--out", type=Path, help="folder for the result (default: docs/results or benchmarks/local)")
     arguments = parser.parse_args()
-    plan = [(mode, "SIGKILL", -(-arguments.kills // len(MODES))) for mode in MODES]
-    plan += [(mode, "SIGTERM", 2) for mode in MODES]
+    moments = random.Random(arguments.seed)
     if arguments.quick:
         plan = [(Mode("dvc repro train", [["repro", "train"]]), "SIGKILL", 1)]
-    outcomes = kill_all(plan, random.Random(arguments.seed), QUICK if arguments.quick else FULL)
+        outcomes = kill_all(plan, QUICK, moments, QUICK_LATEST)
+    else:
+        plan = [(mode, "SIGKILL", -(-arguments.kills // len(MODES))) for mode in MODES]
+        plan += [(mode, "SIGTERM", 2) for mode in MODES]
+        outcomes = kill_all(plan, SMALL, moments, LATEST)
     folder = arguments.out or (LOCAL if arguments.quick else RESULTS)
     write_json(folder / "kills.json", {"runs": [asdict(outcome) for outcome in outcomes]})
     if not all(outcome.identical for outcome in outcomes):
         sys.exit("error: a run that was killed gave other results")
 
 
-def kill_all(plan: list[tuple[Mode, str, int]], moments: random.Random, training: Training) -> list[Outcome]:
+def kill_all(
+    plan: list[tuple[Mode, str, int]], params: Changes, moments: random.Random, latest: float
+) -> list[Outcome]:
     """Run the first mode without kills, then each with so many of a signal."""
     outcomes = []
     with tempfile.TemporaryDirectory() as folder:
         prepared, reference = Path(folder, "prepared"), Path(folder, "reference")
-        make_clone(prepared, training.params)
+        make_clone(prepared, params)
         dvc(prepared, "repro", "class_balance")
         commit(prepared)
         shutil.copytree(prepared, reference)
@@ -127,7 +120,7 @@ def kill_all(plan: list[tuple[Mode, str, int]], moments: random.Random, training
         expected = (reference / "dvc.lock").read_bytes()
         for number, (mode, how, kills) in enumerate(plan):
             clone = shutil.copytree(prepared, Path(folder, f"clone{number}"))
-            outcome = run_with_kills(clone, mode, signal.Signals[how], kills, moments, training.seconds)
+            outcome = run_with_kills(clone, mode, signal.Signals[how], kills, moments, latest)
             outcome.identical = (clone / "dvc.lock").read_bytes() == expected
             outcomes.append(outcome)
             print(
@@ -151,21 +144,23 @@ def run_with_kills(
         seconds = moments.uniform(0, latest)
         time.sleep(seconds)
         if trainer > 0 and _is_running(trainer):
-            os.kill(trainer, how)
+            if how is signal.SIGKILL and not mode.in_queue:
+                os.killpg(process.pid, how)  # DVC, too, and at once: when a stage ends, it writes files of its own
+            with suppress(ProcessLookupError):
+                os.kill(trainer, how)
             outcome.kills += 1
             outcome.seconds.append(round(seconds, 2))
         elif not mode.in_queue and process.wait() == 0:
             break  # it was done before
         _wait(partial(_has_ended, trainer))
-        if how is signal.SIGKILL and not mode.in_queue:
-            os.killpg(process.pid, signal.SIGKILL)  # DVC as well
         process.wait()
         if mode.in_queue:
             dvc(clone, "queue", "stop", "--kill")
             dvc(clone, "queue", "remove", "--all")
-    outcome.resumed += _checkpoint(clone) is not None
-    process = _start(clone, mode)
-    process.wait()
+    else:
+        outcome.resumed += _checkpoint(clone) is not None
+        for command in mode.commands:
+            dvc(clone, *command)
     if mode.in_queue:
         _wait(lambda: "Success" in dvc(clone, "queue", "status"))
     if mode.apply:

@@ -54,7 +54,10 @@ def load_params(kind: type[T], section: str, path: Path) -> T:
         # Through JSON, because in strict mode pydantic takes a mapping for a dataclass only from there.
         block = TypeAdapter(kind).validate_json(json.dumps(document[section], default=str), strict=True)
     except ValidationError as error:
-        faults = [_describe(fault, kind, section) for fault in error.errors(include_url=False)]
+        found = error.errors(include_url=False)
+        # Where items of a list are wrong, pydantic also calls the list too short.
+        within = {fault["loc"][:-1] for fault in found if fault["loc"]}
+        faults = [_describe(fault, kind, section) for fault in found if fault["loc"] not in within]
         raise InputError("\n".join(f"{path}: {fault}" for fault in faults)) from None
     if swallowed := list(_truth_as_number(document[section], block, section)):
         raise InputError("\n".join(f"{path}: {fault}" for fault in swallowed))

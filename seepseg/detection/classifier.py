@@ -161,7 +161,15 @@ class SlickClassifier(nn.Module):
 
         Args:
             table: n rows, see `seepseg.detection.features.slick_features`; further columns are ignored.
+
+        Raises:
+            InputError: the classifier was fitted with features that this version does not measure.
         """
+        if absent := [name for name in self.features if name not in table.columns]:
+            raise InputError(
+                f"the model's slick classifier needs features that are not measured here: {', '.join(absent)}; "
+                "use the version of the program that wrote the model, or train anew with `dvc repro`"
+            )
         values = _values(table, self.features)
         return SlickProbs(
             self.classes.probs(values), self.p_slick.probs(values)[:, 1], self.pixel_precision.probs(values)[:, 1]
@@ -185,7 +193,9 @@ def fit_classifier(
         InputError: there is no annotated slick to learn from.
     """
     if not len(annotated):
-        raise InputError("classify: expected annotated slicks in the training tiles, found none; see data/split.csv")
+        raise InputError(
+            "classify: expected annotated slicks in training tiles, found none; name fewer scenes in split.test_scenes"
+        )
     torch.manual_seed(params.seed)  # of the first weights and of dropout
     classifier = SlickClassifier(meta, params.dropout)
     generator = torch.Generator().manual_seed(params.seed)

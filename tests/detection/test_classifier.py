@@ -1,5 +1,7 @@
 """The slick classifier: ensembles that learn from features of slicks."""
 
+from functools import cache
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -50,6 +52,7 @@ def candidates(n=240, seed=0):
     return table.assign(iou=np.where(is_slick, 0.7, 0.1))
 
 
+@cache
 def fit(n=240, **values):
     return fit_classifier(slicks(n), candidates(n), meta(), ClassifierParams(**PARAMS | values), 0.3)
 
@@ -99,7 +102,7 @@ def test_weights_by_class_and_area():
 
 
 def test_far_out_values_count_as_four_deviations():
-    classifier = fit()
+    classifier = fit(epochs=1)
     far, farther = slicks(), slicks()
     far["a"], farther["a"] = 5000 + 4.5e3, 1e9
     np.testing.assert_array_equal(classifier.probs(far).classes, classifier.probs(farther).classes)
@@ -134,13 +137,13 @@ def test_slicks_of_one_number_in_two_scenes_are_two():
 
 
 def test_same_seed_same_bits():
-    weights = [fit(epochs=2, seed=seed).state_dict() for seed in (1, 1, 2)]
+    weights = [fit.__wrapped__(epochs=2, seed=seed).state_dict() for seed in (1, 1, 2)]
     assert all(tensor.equal(weights[1][name]) for name, tensor in weights[0].items())
     assert not all(tensor.equal(weights[2][name]) for name, tensor in weights[0].items())
 
 
 def test_nothing_annotated_to_learn_from():
-    with pytest.raises(InputError, match="expected annotated slicks in the training tiles, found none"):
+    with pytest.raises(InputError, match="expected annotated slicks in training tiles, found none"):
         fit_classifier(slicks().iloc[:0], candidates(), meta(), ClassifierParams(**PARAMS), 0.3)
 
 
@@ -148,3 +151,9 @@ def test_without_candidates_classes_are_learnt_all_the_same():
     probs = fit_classifier(slicks(), candidates().iloc[:0], meta(), ClassifierParams(**PARAMS), 0.3).probs(slicks())
     classes = slicks()[[f"pixels_{name}" for name in NAMES]].to_numpy().argmax(axis=1)
     assert (probs.classes.argmax(1) == classes).mean() > 0.9
+
+
+def test_features_that_are_not_measured_here():
+    table = slicks(4).drop(columns="b")
+    with pytest.raises(InputError, match=r"needs features that are not measured here: b; use the version"):
+        fit(epochs=1).probs(table)

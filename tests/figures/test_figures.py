@@ -208,6 +208,7 @@ def test_best_median_and_worst_ranks(n_ranked, n_tiles, best, median, worst):
 # The stage
 
 
+@pytest.mark.e2e
 def test_stage_draws_every_picture_with_equal_bytes_in_two_runs(tmp_path):
     write_run(tmp_path)
     plot.main(tmp_path)

@@ -105,6 +105,7 @@ save_networks(Path(sys.argv[1]), [dict(reversed(state.items())) for state in sta
 """
 
 
+@pytest.mark.e2e
 def test_another_process_writes_the_same_bytes(saved, tmp_path, pytestconfig):
     path, _ = saved
     other = tmp_path / "other.safetensors"

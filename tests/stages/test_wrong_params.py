@@ -38,14 +38,10 @@ KEYS = [pair for section in SECTIONS for pair in keys(section, DEFAULTS[section]
 
 
 def changed(key, value):
-    """The section of a key, with another value there."""
-    section, *path = key.split(".")
-    document = yaml.safe_load(yaml.safe_dump({section: DEFAULTS[section]}))
-    block = document[section]
-    for step in path[:-1]:
-        block = block[step]
-    block[path[-1]] = value
-    return document
+    """A section with that key alone, as all others have defaults."""
+    for step in reversed(key.split(".")):
+        value = {step: value}
+    return value
 
 
 def message(tmp_path, section, document):

@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 import torch
 
 from seepseg.base.distributed import ProcessGroup
@@ -36,6 +37,7 @@ def outlive(child, **env):
         return process.stdout.read()  # which ends when the child, too, has closed its output
 
 
+@pytest.mark.e2e
 def test_a_process_ends_with_the_one_that_started_it():
     started = time.monotonic()
     child = (
@@ -46,6 +48,7 @@ def test_a_process_ends_with_the_one_that_started_it():
     assert time.monotonic() - started < 40
 
 
+@pytest.mark.e2e
 def test_the_end_of_dvc_is_a_request_to_stop():
     child = """
 import time, torch

@@ -19,6 +19,8 @@ from seepseg.training.data_parallel import distribute
 from seepseg.training.processes import LAUNCHED, describe_failure, join, launch
 
 ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.e2e
+
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 
 
