@@ -26,6 +26,10 @@ def main() -> None:
     if len(sys.argv) < 2 or sys.argv[1] not in STAGES:
         sys.exit(f"usage: python -m stages NAME, with one of {', '.join(STAGES)}")
     name = sys.argv.pop(1)
+    if name != "predict" and len(sys.argv) > 1:
+        sys.exit(
+            f"error: stage {name} takes no arguments, found {' '.join(sys.argv[1:])}; its parameters are in params.yaml"
+        )
     stage = importlib.import_module(f"stages.{name}")
     if "TORCHELASTIC_RUN_ID" in os.environ:  # one of several processes, which report to the one that started them
         from seepseg.training.processes import run_processes  # noqa: PLC0415 - it takes a second to import torch

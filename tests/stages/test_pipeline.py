@@ -1,6 +1,7 @@
 """dvc.yaml against the code: each stage depends on exactly the modules and parameters that it uses."""
 
 import ast
+import os
 import subprocess
 import sys
 
@@ -78,3 +79,20 @@ def test_the_lock_is_that_of_the_committed_pipeline():
     command = [sys.executable, "-m", "dvc", "repro", "--dry", "--allow-missing"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert "Data and pipelines are up to date." in result.stdout + result.stderr
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "usage: python -m stages NAME, with one of class_balance, "),
+        (["splits"], "usage: python -m stages NAME, with one of class_balance, "),
+        (["split", "--help"], "error: stage split takes no arguments, found --help; its parameters are in params.yaml"),
+    ],
+)
+def test_what_the_command_line_refuses(tmp_path, arguments, message):
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "stages", *arguments]
+    result = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.startswith(message)
