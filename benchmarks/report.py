@@ -151,7 +151,7 @@ def render(results: Results, scale: Growth | None = None) -> str:
         "Prediction": _speeds(results, "predict"),
         "Memory": _memory(results),
         "A training step": _step(results),
-        **({"Detection": _detection(results["detection"])} if "detection" in results else {}),
+        "Detection": _detection(results["detection"]),
         "Inference backends": _backends(results),
         "Ingest": _ingest(results),
         "Growth with the number of tiles": _growth(results, scale),
