@@ -74,7 +74,7 @@ def main() -> None:
     if not document:
         print(f"{RUNS}: no results yet")
     for name, pooled in document.items():
-        print(f"{name}: {', '.join(f'{heading} {pooled[key]:.3f}' for key, heading in results.HEADINGS.items())}")
+        print(f"{name}: {results.summary(pooled)}")
 
 
 def planned(plan: str) -> list[Run]:
@@ -152,7 +152,9 @@ def collect(run: Run, folder: Path, commit: str, seconds: int | None) -> dict[st
         "scenes": scenes["test"],
         "annotated": annotated["test"],
         "oof": {
-            "scenes": [{key: scene[key] for key in ("scene", "confusion", "objects")} for scene in scenes["oof"]],
+            "scenes": [
+                {key: scene[key] for key in ("scene", "confusion", "objects", "edges")} for scene in scenes["oof"]
+            ],
             "annotated": annotated["oof"],
         },
     }

@@ -23,10 +23,11 @@ from seepseg.losses import LossParams, loss_name_at
 from seepseg.models import ModelParams, build_model
 from seepseg.models.heads import predicted_classes
 from seepseg.training.augmentation import AugmentParams
+from seepseg.training.captured_step import make_step
 from seepseg.training.monitoring import Monitor
 from seepseg.training.recipe import TrainParams, build_losses, build_optimization, build_sampler
 from seepseg.training.sampling import SamplingParams
-from seepseg.training.step import PIXELS_EVERY, prepare_batches, train_epoch
+from seepseg.training.step import PIXELS_EVERY, BatchMaker, Step, StepInputs, draw_inputs, train_epoch
 from seepseg.training.validation import predict
 from stages.train import CLASS_WEIGHTS, PACKED, SPLIT
 
@@ -91,7 +92,6 @@ class OurLoop:
         params = load_params(TrainParams, "train", params_file)
         model_params = load_params(ModelParams, "model", params_file)
         loss_params = load_params(LossParams, "loss", params_file)
-        self.augment_params = load_params(AugmentParams, "augment", params_file)
         self.batch_size = params.batch_size
         self.device = choose_device(params.device, "train.device")
         self.group = ProcessGroup(rank=0, size=1, device=self.device)
@@ -111,19 +111,25 @@ class OurLoop:
         network = build_model(model_params, len(input_params.channels), num_classes=len(packed.class_names) + 1)
         self.model: nn.Module = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.sampling = load_params(SamplingParams, "sampling", params_file)
+        augment_params = load_params(AugmentParams, "augment", params_file)
+        self.make_batch = BatchMaker(self.make_input, self.sampling.crop, augment_params)
         self.packed = packed
         sampler = build_sampler(self.sampling, packed, self.train_tiles, params.batch_size)
         self.optimization = build_optimization(params, self.model, sampler.num_batches, self.group)
         self.dtype = self.optimization.dtype
         self.loader = TileLoader(packed, self.all_tiles, self.device)
         self.generator = torch.Generator().manual_seed(params.seed)
+        self._steps: dict[int, Step] = {}
 
     def train(self, batch_size: int) -> Iterator[int]:
-        """Train without end; yield the number of tiles of each batch after its step."""
+        """Train without end; yield the number of tiles after each step, on a GPU after several."""
+        # A captured step is for batches of one size, and the warm-up takes smaller ones.
+        step = self._steps.setdefault(batch_size, make_step(self.optimization, self.make_batch, self.group))
         while True:
+            self.model.train()
             monitor = self.new_monitor()
             before = 0
-            for _ in train_epoch(self.optimization, self._batches(batch_size), monitor):
+            for _ in train_epoch(step, self._inputs(batch_size), monitor):
                 yield monitor.tiles - before
                 before = monitor.tiles
 
@@ -142,9 +148,9 @@ class OurLoop:
                 yield len(predicted.indices)
 
     def train_in_parts(self, batch_size: int) -> Iterator[tuple[int, dict[str, float]]]:
-        """Train without end as `train` does, and yield the tiles of each batch and the seconds of each of `PARTS`.
+        """Train without end by eager steps; yield the tiles of each batch and the seconds of each of `PARTS`.
 
-        data: waiting for the next batch, augmented and normalised. loss: also its gradient to the logits.
+        data: waiting for the next batch, augmenting and normalising it. loss: also its gradient to the logits.
         backward: from there to the weights. optimiser: also clipping and the average of the weights. monitoring: the
         running mean of the loss, and the counts of pixels.
         """
@@ -153,7 +159,8 @@ class OurLoop:
             self.model.train()
             monitor = self.new_monitor()
             clock.start()
-            for number, batch in enumerate(self._batches(batch_size)):
+            for number, inputs in enumerate(self._inputs(batch_size)):
+                batch = self.make_batch(inputs.tiles.to_batch(), inputs.classes, inputs.random)
                 clock.lap("data")
                 logits, value = self.step_in_parts(batch, monitor, clock)
                 monitor.add_loss(value.item(), len(batch.target))
@@ -186,17 +193,9 @@ class OurLoop:
         clock.lap("optimiser")
         return logits.detach(), value.detach()
 
-    def _batches(self, batch_size: int) -> Iterator[Batch]:
+    def _inputs(self, batch_size: int) -> Iterator[StepInputs]:
         sampler = build_sampler(self.sampling, self.packed, self.train_tiles, batch_size)
-        return prepare_batches(
-            self.loader,
-            sampler.epoch(self.generator),
-            self.make_input,
-            self.sampling.crop,
-            self.augment_params,
-            self.generator,
-            self.group,
-        )
+        return draw_inputs(self.loader, sampler.epoch(self.generator), self.generator, self.group)
 
 
 class Laps:

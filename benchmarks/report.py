@@ -46,6 +46,12 @@ PART_COLOURS = {
     "optimiser": "#edae49",
     "monitoring": "#c9b6e4",
 }
+DETECTION_PARTS = {
+    "input": "cutting and input",
+    "network": "networks",
+    "sums": "sums and probabilities",
+    "candidates": "candidates",
+}
 
 
 @dataclass(frozen=True)
@@ -283,12 +289,24 @@ def _in_order(subjects: dict[str, Any]) -> list[tuple[str, Any]]:
 
 
 def _detection(found: dict[str, Any]) -> str:
-    speed = found["tiles_per_second"]
-    return (
+    text = (
         f"A scene of {found['tiles']:,} tiles through {found['networks']} networks with {found['tta']} passes each "
-        f"(`detect.tta`) and batch-norm adaptation, up to its candidates: **{speed['median']:.3g} tiles/s** "
-        f"({speed['low']:.3g}–{speed['high']:.3g})."
+        f"(`detect.tta`) and batch-norm adaptation, up to its candidates: {_speed(found['tiles_per_second'])}."
     )
+    if "ms_per_tile" not in found:  # of an older run
+        return text
+    parts = found["ms_per_tile"]
+    whole = sum(parts.values())
+    header = ["", *DETECTION_PARTS.values(), "all"]
+    row = ["milliseconds a tile", *(f"{parts[part]:.3g} ({parts[part] / whole:.1%})" for part in DETECTION_PARTS)]
+    return (
+        f"{text} With one network and one pass: {_speed(found['tiles_per_second_single'])}.\n\n"
+        f"{_table(header, [[*row, f'{whole:.3g}']])}"
+    )
+
+
+def _speed(speed: dict[str, float]) -> str:
+    return f"**{speed['median']:.3g} tiles/s** ({speed['low']:.3g}–{speed['high']:.3g})"
 
 
 def _backends(results: Results) -> str:

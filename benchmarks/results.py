@@ -26,17 +26,20 @@ from seepseg.evaluation.scene_counts import (
     SceneCounts,
     calibration_error,
     confusion_rows,
+    edges_of_scenes,
     operating_point,
     pooled_scores,
     reliability_curve,
 )
+from seepseg.evaluation.surface import surface_dice
 
 SAMPLES, SEED = 2000, 1  # of the bootstrap
 DPI = 80
 AT_RANDOM = "_tiles_at_random"
-COMPARED = ("binary_dice", "macro_dice", "object_f1")
+COMPARED = ("binary_dice", "surface_dice", "macro_dice", "object_f1")
 HEADINGS = {
     "binary_dice": "binary Dice",
+    "surface_dice": "surface Dice",
     "macro_dice": "macro Dice",
     "object_f1": "object F1",
     "macro_object_f1": "named object F1",
@@ -101,7 +104,7 @@ def pool(results: list[Result]) -> Result:
     return {
         **pooled_scores(counts, names, SAMPLES, SEED),
         "annotated": annotated_slick_scores(by_pixel, by_slick, names),
-        "oof_scores": {key: mean(result["oof_scores"][key] for result in chosen) for key in HEADINGS},
+        "oof_scores": {key: _mean([result["oof_scores"].get(key) for result in chosen]) for key in HEADINGS},
         "class_names": names,
         "folds": list(dict.fromkeys(result["fold"] for result in chosen)),
         "scenes": len(counts),
@@ -127,8 +130,8 @@ def compare(counts: list[SceneCounts], base: list[SceneCounts]) -> Result:
         base: of the other.
 
     Returns:
-        `scenes`, their number, and of each score `<name>`, the difference, `<name>_low` and `<name>_high`; without a
-        scene that both have, no score.
+        `scenes`, their number, and of each score `<name>`, the difference, `<name>_low` and `<name>_high`, None where
+        one of both doesn't have the score; without a scene that both have, no score.
     """
     first, second = ({each.scene: each for each in group} for group in (counts, base))
     scenes = sorted(first.keys() & second.keys())
@@ -136,21 +139,23 @@ def compare(counts: list[SceneCounts], base: list[SceneCounts]) -> Result:
         return {"scenes": 0}
     draws = np.random.default_rng(SEED).multinomial(len(scenes), np.full(len(scenes), 1 / len(scenes)), size=SAMPLES)
     times = np.concatenate([np.ones((1, len(scenes)), int), draws])
-    whole, *drawn = np.subtract(*(headlines([group[scene] for scene in scenes], times) for group in (first, second)))
-    low, high = np.nanpercentile(drawn, (2.5, 97.5), axis=0)
+    found = np.subtract(*(headlines([group[scene] for scene in scenes], times) for group in (first, second)))
     compared: Result = {"scenes": len(scenes)}
-    for name, *values in zip(COMPARED, whole, low, high, strict=True):
-        compared |= dict(zip((name, f"{name}_low", f"{name}_high"), map(float, values), strict=True))
+    for name, (whole, *drawn) in zip(COMPARED, found.T, strict=True):
+        values = [None] * 3 if np.isnan(whole) else map(float, (whole, *np.nanpercentile(drawn, (2.5, 97.5))))
+        compared |= dict(zip((name, f"{name}_low", f"{name}_high"), values, strict=True))
     return compared
 
 
 def headlines(counts: list[SceneCounts], times: Any) -> Any:
-    """The scores of `COMPARED`, float64 (D, 3), of scenes that count so often: int (D, S); NaN where there is none."""
+    """The scores of `COMPARED`, float64 (D, 4), of scenes that count so often: int (D, S); NaN where there is none."""
     confusion = np.tensordot(times, np.stack([each.confusion for each in counts]), 1)
     tp, n_pred, n_target = (times @ np.stack([each.objects[0] for each in counts])).T
     binary = ratios(*class_counts(binary_table(confusion)))["dice"][:, 0]
     macro = macro_mean(confusion, ratios(*class_counts(confusion))["dice"])
-    return np.stack([binary, macro, divide(2 * tp, n_pred + n_target)], axis=1)
+    edges = edges_of_scenes(counts)
+    surface = np.full(len(times), np.nan) if edges is None else surface_dice(np.tensordot(times, edges, 1))
+    return np.stack([binary, surface, macro, divide(2 * tp, n_pred + n_target)], axis=1)
 
 
 def first_seeds(results: list[Result]) -> list[Result]:
@@ -186,9 +191,15 @@ def counts_of_all_scenes(results: list[Result]) -> list[SceneCounts]:
             np.sum([scene["confusion"] for scene in scenes], axis=0),
             np.sum([scene["objects"] for scene in scenes], axis=0),
             np.zeros((THRESHOLDS, 3)),
+            _sum_edges([scene.get("edges") for scene in scenes]),
         )
         for name, scenes in by_scene.items()
     ]
+
+
+def _sum_edges(recorded: list[Any]) -> Any:
+    """Edge pixels of all seeds; None where a run was recorded before they were counted."""
+    return None if None in recorded else np.sum(recorded, axis=0)
 
 
 def class_names(result: Result) -> list[str]:
@@ -241,7 +252,9 @@ def page(document: dict[str, Result]) -> str:
         "all folds together; in brackets 95 % intervals from a bootstrap over scenes. A slick is a connected object of",
         "a whole scene (8 neighbours). It is detected where a predicted one overlaps it with an IoU of at least 0.3,",
         "one to one; named object F1 also needs the right class, and is the mean over classes. *Classes of annotated",
-        "slicks* is the macro Dice of slicks that are outlined as annotated and then classified.",
+        "slicks* is the macro Dice of slicks that are outlined as annotated and then classified. Surface Dice is the",
+        "share of edge pixels, of annotated and of predicted slicks, within 1 pixel of an edge pixel of the other. `-`",
+        "is for runs from before it was counted.",
         "",
         "Parameters, keys and recipes were renamed after these runs. The files have the new names; the code of the",
         "commit that a run states has the older ones. Options that did not help were removed: their recipes are marked",
@@ -283,7 +296,8 @@ def ablation_page(document: dict[str, Result]) -> str:
         *_scores(shown),
     ]
     if seeds := shown.get("short", {}).get("seeds"):
-        lines += _differences(shown, {name: max(seeds[name]) - min(seeds[name]) for name in COMPARED})
+        known = [name for name in COMPARED if None not in seeds[name]]
+        lines += _differences(shown, {name: max(seeds[name]) - min(seeds[name]) for name in known})
     return "\n".join(lines + _classes(shown) + _seeds(shown)) + "\n"
 
 
@@ -326,6 +340,9 @@ def _differences(document: dict[str, Result], luck: dict[str, float] | None = No
         cells = []
         for name in COMPARED:
             value, low, high = (found[f"{name}{end}"] for end in ("", "_low", "_high"))
+            if value is None:
+                cells.append("-")
+                continue
             cell = f"{value:+.3f} ({low:+.3f} to {high:+.3f})"
             cells.append(f"**{cell}**" if luck and low * high > 0 and abs(value) > luck[name] else cell)
         lines.append(f"| `{key}` | `{found['base']}` | {found['scenes']} | " + " | ".join(cells) + " |")
@@ -364,9 +381,21 @@ def _seeds(document: dict[str, Result]) -> list[str]:
         if len(seeds["seeds"]) > 1:
             lines += ["", f"Spread over seeds {', '.join(map(str, seeds['seeds']))} of `{key}`, fold {seeds['fold']}: "]
             lines[-1] += "; ".join(
-                f"{heading} {', '.join(_shown(value) for value in seeds[name])}" for name, heading in HEADINGS.items()
+                f"{heading} {', '.join(_shown(value) for value in seeds[name])}"
+                for name, heading in HEADINGS.items()
+                if None not in seeds[name]
             )
     return lines
+
+
+def summary(pooled: Result) -> str:
+    """The headline scores of a recipe in a line."""
+    return ", ".join(f"{heading} {_shown(pooled[name])}" for name, heading in HEADINGS.items())
+
+
+def _mean(values: list[Any]) -> float | None:
+    """None where one is unknown."""
+    return None if None in values else mean(values)
 
 
 def _with_interval(pooled: Result, name: str) -> str:

@@ -9,13 +9,14 @@ import resource
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from statistics import median
 from typing import Any, Literal, Protocol
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -30,9 +31,10 @@ from seepseg.base.device import DeviceName, choose_device, make_deterministic
 from seepseg.base.params import load_params
 from seepseg.data.channels import InputParams
 from seepseg.data.packed import open_packed
-from seepseg.data.scenes import find_scenes
+from seepseg.data.scenes import Scene, find_scenes
 from seepseg.detection.detector import Detector
 from seepseg.detection.proposal import DetectParams
+from seepseg.detection.tta import Images, ScenePredictor
 from seepseg.models import ModelParams
 from seepseg.models.network_file import NetworksMeta
 from seepseg.models.trained_networks import build_networks
@@ -187,7 +189,8 @@ def detection_speed(params_file: Path, root: Path, repeats: int) -> dict[str, An
         repeats: how often to measure, after a first time that isn't.
 
     Returns:
-        Number of `tiles` in the scene, of `networks` and of passes (`tta`), and the spread of `tiles_per_second`.
+        Number of `tiles` in the scene, of `networks` and of passes (`tta`); the spread of `tiles_per_second`, and of
+        that of one network with one pass, `tiles_per_second_single`; and `ms_per_tile` of each part.
     """
     params = load_params(DetectParams, "detect", params_file)
     device = choose_device(params.device, "detect.device")
@@ -200,15 +203,64 @@ def detection_speed(params_file: Path, root: Path, repeats: int) -> dict[str, An
         input=load_params(InputParams, "input", params_file),
         data_fingerprint="",
     )
-    detector = Detector.of_networks(list(build_networks(meta).eval()), meta, params, device)
+    networks = list(build_networks(meta).eval())
+    detector = Detector.of_networks(networks, meta, params, device)
+    single = Detector.of_networks(networks[:1], meta, replace(params, tta=1), device)
     scene, *_ = find_scenes(packed.manifest, np.arange(len(packed.manifest)), packed.images.shape[1:])
-    images, speeds = packed.images[scene.indices], []
-    for _ in range(repeats + 1):
-        started = time.perf_counter()
-        detector.propose(scene, images)
-        speeds.append(len(images) / (time.perf_counter() - started))
-    found = {"tiles": len(images), "networks": meta.networks, "tta": params.tta}
-    return found | {"tiles_per_second": spread(speeds[1:])}
+    images = packed.images[scene.indices]
+
+    def speed(measured: Detector) -> dict[str, float]:
+        speeds = []
+        for _ in range(repeats + 1):
+            started = time.perf_counter()
+            measured.propose(scene, images)
+            speeds.append(len(images) / (time.perf_counter() - started))
+        return spread(speeds[1:])
+
+    return {
+        "tiles": len(images),
+        "networks": meta.networks,
+        "tta": params.tta,
+        "tiles_per_second": speed(detector),
+        "tiles_per_second_single": speed(single),
+        "ms_per_tile": _detection_parts(detector, scene, images, device),
+    }
+
+
+def _detection_parts(detector: Detector, scene: Scene, images: Images, device: torch.device) -> dict[str, float]:
+    """Split a detection: milliseconds a tile. Here the host waits for the device before and after each part.
+
+    input: cutting windows, and what the networks are given of them. network: forward passes, mirrored to and fro.
+    sums: the rest of the networks' way, that is sums, probabilities, norms, and the scene's way to the device and back.
+    candidates: all that follows.
+    """
+    seconds = dict.fromkeys(("input", "network", "predict", "propose"), 0.0)
+
+    def now() -> float:
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        return time.perf_counter()
+
+    def timed(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*arguments: Any) -> Any:
+            started = now()
+            result = call(*arguments)
+            seconds[name] += now() - started
+            return result
+
+        return run
+
+    methods = {"input": "_make_input", "network": "_run", "predict": "predict"}
+    timed_methods = {method: timed(part, getattr(ScenePredictor, method)) for part, method in methods.items()}
+    with patch.multiple(ScenePredictor, **timed_methods):
+        timed("propose", detector.propose)(scene, images)
+    parts = {
+        "input": seconds["input"],
+        "network": seconds["network"],
+        "sums": seconds["predict"] - seconds["input"] - seconds["network"],
+        "candidates": seconds["propose"] - seconds["predict"],
+    }
+    return {part: 1000 * value / len(images) for part, value in parts.items()}
 
 
 class Bench:

@@ -184,6 +184,6 @@ def _line(split: str, document: dict[str, Any]) -> str:
 
     per_class = " ".join(shown(dice) for dice in document["dice"].values())
     return (
-        f"{split}: binary Dice {shown(document['binary_dice'])}, macro Dice {shown(document['macro_dice'])} "
-        f"(by class {per_class}), object F1 {shown(document['object_f1'])}"
+        f"{split}: binary Dice {shown(document['binary_dice'])}, surface Dice {shown(document['surface_dice'])}, "
+        f"macro Dice {shown(document['macro_dice'])} (by class {per_class}), object F1 {shown(document['object_f1'])}"
     )

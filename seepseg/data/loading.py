@@ -73,33 +73,41 @@ class TileLoader:
             self._resident = Tiles(*(torch.cat(tensors) for tensors in zip(*chunks, strict=True)))
 
     def batches(self, chosen: Iterable[Indices]) -> Iterator[Batch]:
-        """Load batch after batch; the next one is read from disk while the caller works on this one.
+        """Load batch after batch; see `tiles`."""
+        for tiles in self.tiles(chosen):
+            yield tiles.to_batch()
+
+    def tiles(self, chosen: Iterable[Indices]) -> Iterator[Tiles]:
+        """Load batch after batch, as packed; the next one is read from disk while the caller works on this one.
 
         Args:
             chosen: of each batch, int64 (N,) rows of the packed arrays, among those announced.
         """
         if self._resident is not None:
             for indices in chosen:
-                places = torch.from_numpy(np.searchsorted(self._rows, indices)).to(self.device)
-                yield Tiles(*(tensor[places] for tensor in self._resident)).to_batch()
+                places = send(torch.from_numpy(np.searchsorted(self._rows, indices)), self.device)
+                yield Tiles(*(tensor[places] for tensor in self._resident))
             return
         with ThreadPoolExecutor(1, "tile-loader") as reader:
             ahead: Future[Tiles] | None = None
             for indices in chosen:
                 ahead, ready = reader.submit(self._to_device, indices), ahead
                 if ready is not None:
-                    yield ready.result().to_batch()
+                    yield ready.result()
             if ahead is not None:
-                yield ahead.result().to_batch()
+                yield ahead.result()
 
     def _to_device(self, indices: Indices) -> Tiles:
         read = Tiles(
             torch.from_numpy(self.packed.images[indices].view(np.int16)),
             torch.from_numpy(self.packed.targets[indices]),
         )
-        if self.device.type != "cuda":
-            return Tiles(*(tensor.to(self.device) for tensor in read))
-        return Tiles(*(tensor.pin_memory().to(self.device, non_blocking=True) for tensor in read))
+        return Tiles(*(send(tensor, self.device) for tensor in read))
+
+
+def send(tensor: Tensor, device: torch.device) -> Tensor:
+    """Copy a tensor of the CPU to a device, without waiting where that is a GPU."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 def _fits(size: int, device: torch.device) -> bool:

@@ -1,9 +1,10 @@
-"""What runs a trained network: torch itself, or torch's compiler. docs/inference.md compares them."""
+"""What runs a trained network: torch itself, on a GPU as a graph, or torch's compiler. See docs/inference.md."""
 
 import copy
 import itertools
 import sys
 from collections.abc import Callable
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -22,13 +23,27 @@ def prepare(model: nn.Module, backend: Backend, device: torch.device) -> nn.Modu
 
     Returns:
         A network in evaluation mode, float32 (N, C_in, H, W) -> logits (N, C, H, W), for any N, H and W; under torch's
-        autocast it computes in that precision, and the difference is that of the precision.
+        autocast it computes in that precision, and the difference is that of the precision. To be called in torch's
+        inference mode.
     """
     folded = fold_batch_norm(model)
     if device.type == "cpu":
         # The CPU's convolutions are up to 1.4 times faster with the channels of a pixel side by side.
         folded = folded.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return folded if backend == "eager" else CompiledNetwork(folded)
+    if backend == "compile":
+        return CompiledNetwork(folded)
+    return CapturedNetwork(folded) if device.type == "cuda" else folded
+
+
+def replace_weights(prepared: nn.Module, model: nn.Module) -> None:
+    """Let a prepared network compute what another of its kind does; its programs, which take long to make, stay.
+
+    Args:
+        prepared: made by `prepare`.
+        model: whose weights and batch norms it takes; left as it is.
+    """
+    runs = prepared.model if isinstance(prepared, ProgramNetwork) else prepared
+    runs.load_state_dict(fold_batch_norm(model).state_dict())
 
 
 def fold_batch_norm(model: nn.Module) -> nn.Module:
@@ -53,19 +68,22 @@ def fold_batch_norm(model: nn.Module) -> nn.Module:
     return folded
 
 
-class CompiledNetwork(nn.Module):
-    """A network compiled by torch; where that fails, the network as it is, with one line of notice.
+class ProgramNetwork(nn.Module):
+    """A network as programs made of it; where making one fails, the network as it is, with one line of notice.
 
     There is a program for each height, width and precision that it meets. A batch smaller than the first of its size,
     such as the last one of a scene, is filled up with zeros, as a program of its own would take longer to make than the
     few tiles take to compute.
 
     Args:
-        model: what to compile, in evaluation mode.
+        model: what to make programs of, in evaluation mode; they read its weights where they lie.
 
     Attributes:
-        falls_back: whether compiling has failed.
+        falls_back: whether making one has failed.
     """
+
+    kind: ClassVar[str]
+    """What fails, for the notice."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -79,22 +97,66 @@ class CompiledNetwork(nn.Module):
         precision = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else torch.float32
         kind = images.shape[1:], precision
         if kind not in self.programs or self.programs[kind][0] < num:
-            self.programs[kind] = num, self.make_program(images)
+            self.programs[kind] = num, self._program_or_model(images)
         capacity, program = self.programs[kind]
         if num < capacity:
             images = torch.cat([images, images.new_zeros(capacity - num, *images.shape[1:])])
         return program(images)[:num]
 
     def make_program(self, images: Tensor) -> Callable[[Tensor], Tensor]:
-        """Compile for images of this shape."""
-        program: Callable[[Tensor], Tensor] = torch.compile(self.model, dynamic=False)
+        """Make what computes images of this shape, on their device and in the precision of the moment."""
+        raise NotImplementedError
+
+    def _program_or_model(self, images: Tensor) -> Callable[[Tensor], Tensor]:
         try:
-            program(images)  # torch compiles at the first call
-        # The compiler fails in ways without a common class; what is wrong with the model itself shows again below.
+            return self.make_program(images)
+        # That fails in ways without a common class; what is wrong with the model itself shows again later.
         except Exception as error:
             cause = next(iter(str(error).splitlines()), "") or type(error).__name__
             if not self.falls_back:
-                print(f"notice: detect.backend: compile failed, going on with eager: {cause}", file=sys.stderr)
+                print(f"notice: {self.kind} failed, going on with eager: {cause}", file=sys.stderr)
             self.falls_back = True
             return self.model
+
+
+class CompiledNetwork(ProgramNetwork):
+    """A network compiled by torch."""
+
+    kind = "detect.backend: compile"
+
+    def make_program(self, images: Tensor) -> Callable[[Tensor], Tensor]:
+        """Compile for images of this shape."""
+        program: Callable[[Tensor], Tensor] = torch.compile(self.model, dynamic=False)
+        program(images)  # torch compiles at the first call
         return program
+
+
+class CapturedNetwork(ProgramNetwork):
+    """A network as CUDA graphs, whose kernels a GPU starts by itself: the host needs longer for that than they run."""
+
+    kind = "CUDA graph of the network"
+
+    def make_program(self, images: Tensor) -> Callable[[Tensor], Tensor]:
+        """Capture for images of this shape."""
+        kind, before = images.device.type, torch.cuda.current_stream(images.device)
+        given, graph = images.clone(), torch.cuda.CUDAGraph()
+        stream = torch.cuda.Stream(images.device)  # type: ignore[no-untyped-call]
+        stream.wait_stream(before)
+        with (
+            # Without its cache, the weights are cast in the graph, and so follow `replace_weights`.
+            torch.autocast(
+                kind, torch.get_autocast_dtype(kind), enabled=torch.is_autocast_enabled(kind), cache_enabled=False
+            ),
+            torch.cuda.stream(stream),  # for the capture as well, which does not leave its stream where it fails
+        ):
+            self.model(given)  # kernels are chosen and libraries loaded at the first call, which no graph can hold
+            with torch.cuda.graph(graph, stream=stream):
+                logits: Tensor = self.model(given)
+        before.wait_stream(stream)
+
+        def replay(images: Tensor) -> Tensor:
+            given.copy_(images)
+            graph.replay()
+            return logits.clone()  # the next replay writes to the same memory
+
+        return replay

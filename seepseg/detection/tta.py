@@ -10,9 +10,11 @@ Neither needs a label, and both help on scenes that a network was not trained on
 
 import copy
 import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +27,7 @@ from seepseg.base.device import autocast
 from seepseg.data.channels import InputMaker
 from seepseg.data.scenes import Scene
 from seepseg.detection.proposal import Backend, Tta
-from seepseg.detection.runtime import prepare
+from seepseg.detection.runtime import prepare, replace_weights
 from seepseg.models.heads import Head, class_probs, foreground_probs
 
 # Of the passes, in half tiles; each is mirrored in its own way, too.
@@ -47,6 +49,80 @@ class SceneProbs:
     scene: Scene
     foreground: npt.NDArray[np.float32]
     class_probs: npt.NDArray[np.float16]
+
+
+Window = tuple[int, int]
+"""Row and column of the first pixel of a window of a tile's size, in a padded scene."""
+
+
+class PaddedScene:
+    """A scene on a device, with as much no-data around it as the shifted windows need.
+
+    Windows side by side are cut and added as one, as a GPU takes as long for the smallest of operations as the host
+    needs to ask for it.
+
+    Args:
+        scene: where its N tiles lie.
+        images: uint16 (N, h, w), the tiles.
+        device: where its pixels are to be.
+
+    Attributes:
+        scene: the same.
+        shape: height H and width W with what is around it.
+        tiles: the window of each tile.
+    """
+
+    def __init__(self, scene: Scene, images: Images, device: torch.device) -> None:
+        self.scene = scene
+        self._margin = [side - side // 2 for side in scene.tile_shape]
+        self._recorded = np.pad(scene.stitch(images), [(margin, margin) for margin in self._margin])
+        # The bits of uint16, which few operations of torch take.
+        self._on_device = torch.from_numpy(self._recorded.view(np.int16)).to(device)
+        self.shape: tuple[int, int] = self._recorded.shape
+        down, across = self._margin
+        corners = zip(scene.top.tolist(), scene.left.tolist(), strict=True)
+        self.tiles: list[Window] = [(top + down, left + across) for top, left in corners]
+
+    def windows(self, shift: tuple[int, int]) -> list[Window]:
+        """All windows that overlap a tile, row by row, of the tiles' grid shifted up and left by so many half tiles."""
+        offsets = []
+        for half, side in zip(shift, self.scene.tile_shape, strict=True):
+            back = half * (side // 2)
+            offsets.append((-back, side - back) if back else (0,))
+        return sorted({(y + down, x + right) for y, x in self.tiles for down, right in itertools.product(*offsets)})
+
+    def any_seen(self, windows: list[Window]) -> bool:
+        """Whether one of the windows has a valid pixel; known without asking the device."""
+        height, width = self.scene.tile_shape
+        return any((self._recorded[y : y + height, x : x + width] != NODATA).any() for y, x in windows)
+
+    def cut_recorded(self, windows: list[Window]) -> Tensor:
+        """Intensity as it was recorded, float32 (N, 1, h, w), of windows."""
+        return (self.cut(self._on_device, windows).int() & 0xFFFF).to(torch.float32).unsqueeze(1)
+
+    def cut(self, canvas: Tensor, windows: list[Window]) -> Tensor:
+        """Windows of a canvas, (..., H, W) -> (N, ..., h, w)."""
+        return torch.cat([view for _, view in self._side_by_side(canvas, windows)])
+
+    def add(self, canvas: Tensor, windows: list[Window], values: Tensor) -> None:
+        """Add to a canvas (..., H, W), on any device, in windows that don't overlap; values (N, ..., h, w) or 1."""
+        values = values.to(canvas.device)
+        for which, view in self._side_by_side(canvas, windows):
+            view.add_(values[which])
+
+    def crop(self, canvas: Tensor) -> Tensor:
+        """A canvas without what is around the scene."""
+        (down, across), (height, width) = self._margin, self.scene.shape
+        return canvas[..., down : down + height, across : across + width]
+
+    def _side_by_side(self, canvas: Tensor, windows: list[Window]) -> Iterator[tuple[slice, Tensor]]:
+        """For each run of windows side by side, which they are, and the view (N, ..., h, w) of them."""
+        height, width = self.scene.tile_shape
+        starts = [n for n, (y, x) in enumerate(windows) if not n or windows[n - 1] != (y, x - width)]
+        for start, stop in itertools.pairwise([*starts, len(windows)]):
+            (y, x), count = windows[start], stop - start
+            run = canvas[..., y : y + height, x : x + count * width]
+            yield slice(start, stop), run.view(*run.shape[:-1], count, width).movedim(-2, 0)
 
 
 @dataclass(frozen=True)
@@ -85,55 +161,67 @@ class ScenePredictor:
             scene: where its N tiles lie.
             images: uint16 (N, h, w), the tiles.
         """
-        network = self._prepare(self._adapted(scene, images)) if self.norm_prior_tiles else self._as_trained
-        total, weights = self._sum_passes(network, scene, images)
-        foreground, classes = [], []
-        for logits, weight, image in zip(total, weights, images, strict=True):
-            mean = (logits / weight.clamp(min=1e-6))[None].to(self.device)  # (1, C, h, w)
-            seen = torch.from_numpy(image != NODATA).to(self.device)
-            foreground.append((foreground_probs(mean, self.head)[0] * seen).cpu().numpy())
-            classes.append(class_probs(mean, self.head)[0].half().cpu().numpy())  # classes of a whole scene are large
-        return SceneProbs(scene, scene.stitch(np.stack(foreground)), np.stack(classes))
+        padded = PaddedScene(scene, images, self.device)
+        network = self._prepared
+        if self.norm_prior_tiles:
+            replace_weights(network, self._adapted(padded))
+        return self._probs(padded, self._sum_passes(network, padded))
 
     @cached_property
-    def _as_trained(self) -> nn.Module:
-        return self._prepare(self.network)
+    def _prepared(self) -> nn.Module:
+        return prepare(self.network, self.backend, self.device)
 
-    def _prepare(self, network: nn.Module) -> nn.Module:
-        return prepare(network, self.backend, self.device)
-
-    def _sum_passes(self, network: nn.Module, scene: Scene, images: Images) -> tuple[Tensor, Tensor]:
-        """Sums of the weighted logits, float32 (N, C, h, w), and of the weights, (N, h, w), tile by tile.
+    def _sum_passes(self, network: nn.Module, padded: PaddedScene) -> Tensor:
+        """Sums of the weighted logits and, as the last channel, of the weights, float32 (C + 1, H, W).
 
         A window weighs what share of it was seen: one that lies half outside of the scene knows less.
         """
-        height, width = scene.tile_shape
-        whole = np.pad(scene.stitch(images), ((height, height), (width, width)))
-        total: Tensor | None = None
-        weights = torch.zeros(len(images), height, width)
+        sums: Tensor | None = None
         for number in range(self.tta):
-            shift = [half * (side // 2) for half, side in zip(SHIFTS[number % 4], scene.tile_shape, strict=True)]
-            for batch in _batches(_windows(scene, shift), self.batch_size):
-                cut = np.stack([whole[y + height : y + 2 * height, x + width : x + 2 * width] for y, x in batch])
-                recorded = torch.from_numpy(cut.astype(np.float32))[:, None].to(self.device)
-                valid = recorded[:, 0] != NODATA
-                if not valid.any():
+            for batch in _batches(padded.windows(SHIFTS[number % 4]), self.batch_size):
+                # The first batch is computed in any case, for the number of its channels.
+                if sums is not None and not padded.any_seen(batch):
                     continue
-                logits = self._run(network, self.make_input(recorded, valid), number).cpu()
-                share = valid.float().mean((1, 2)).cpu()
-                total = torch.zeros(len(images), *logits.shape[1:]) if total is None else total
-                for window, of_window, weight in zip(batch, logits, share, strict=True):
-                    for tile, at, within in _overlaps(scene, window):
-                        total[tile][:, *at] += weight * of_window[:, *within]
-                        weights[tile][at] += weight
-        if total is None:  # no pixel was seen
-            nothing = torch.zeros(1, 1, height, width, device=self.device)
-            logits = self._run(network, self.make_input(nothing, nothing[:, 0] != NODATA), 0)
-            total = torch.zeros(len(images), *logits.shape[1:])
-        return total, weights
+                images, valid = self._make_input(padded, batch)
+                logits = self._run(network, images, number)
+                share = valid.float().mean((1, 2)).view(-1, 1, 1, 1)
+                sums = self._zeros(logits.shape[1] + 1, padded) if sums is None else sums
+                padded.add(sums[:-1], batch, logits.mul_(share))
+                padded.add(sums[-1:], batch, share)
+        assert sums is not None, "a scene has tiles"
+        return sums
+
+    def _make_input(self, padded: PaddedScene, windows: list[Window]) -> tuple[Tensor, Tensor]:
+        """What the network is given of windows, float32 (N, C_in, h, w), and their valid pixels, bool (N, h, w)."""
+        recorded = padded.cut_recorded(windows)
+        valid = recorded[:, 0] != NODATA
+        return self.make_input(recorded, valid), valid
+
+    def _zeros(self, channels: int, padded: PaddedScene) -> Tensor:
+        """Float32 (channels, H, W) on the device, or on the CPU where that would be more than half of what is free."""
+        device = self.device
+        if device.type == "cuda":
+            unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+            free = torch.cuda.mem_get_info(device)[0] + unused
+            device = device if 4 * channels * math.prod(padded.shape) <= free / 2 else torch.device("cpu")
+        return torch.zeros(channels, *padded.shape, device=device)
+
+    def _probs(self, padded: PaddedScene, sums: Tensor) -> SceneProbs:
+        """Probabilities of sums as in `_sum_passes`."""
+        num_classes = len(sums) - 1 - (self.head == "softmax")  # without background
+        foreground = sums.new_zeros(padded.shape)
+        classes = sums.new_empty(len(padded.tiles), num_classes, *padded.scene.tile_shape, dtype=torch.float16)
+        for number, batch in enumerate(_batches(padded.tiles, self.batch_size)):
+            of_tiles = padded.cut(sums, batch).to(self.device)  # (N, C + 1, h, w)
+            mean = of_tiles[:, :-1] / of_tiles[:, -1:].clamp(min=1e-6)
+            seen = padded.cut_recorded(batch)[:, 0] != NODATA
+            padded.add(foreground, batch, foreground_probs(mean, self.head) * seen)
+            start = number * self.batch_size
+            classes[start : start + len(batch)] = class_probs(mean, self.head)
+        return SceneProbs(padded.scene, _to_host(padded.crop(foreground)), _to_host(classes))
 
     def _run(self, network: nn.Module, images: Tensor, number: int) -> Tensor:
-        """Logits, float32, of images that are mirrored and perhaps turned as in this pass; turned back again."""
+        """Logits, float32, of images that are mirrored and perhaps turned as in this pass; turned back, as a copy."""
         reversed_dims = [dim for bit, dim in ((1, -1), (2, -2)) if number & bit]
         swap = number >= 4
         given = images.flip(reversed_dims)
@@ -141,7 +229,7 @@ class ScenePredictor:
             logits: Tensor = network(given.transpose(-2, -1) if swap else given)
         return (logits.transpose(-2, -1) if swap else logits).float().flip(reversed_dims)
 
-    def _adapted(self, scene: Scene, images: Images) -> nn.Module:
+    def _adapted(self, padded: PaddedScene) -> nn.Module:
         """A copy with batch norms adapted to the scene.
 
         With n tiles, its statistics weigh n / (n + N) and those of training N / (n + N), N being `norm_prior_tiles`.
@@ -158,13 +246,14 @@ class ScenePredictor:
         before = [(norm.running_mean.clone(), norm.running_var.clone()) for norm in norms]  # type: ignore[union-attr]
         for norm in norms:
             norm.reset_running_stats()
-            norm.momentum = None  # the mean over all batches
             norm.train()
-        parts = -(-len(images) // self.batch_size)
-        for chosen in np.array_split(np.arange(len(images)), parts):  # batches of one size have one weight
-            recorded = torch.from_numpy(images[chosen].astype(np.float32))[:, None].to(self.device)
-            self._run(adapted, self.make_input(recorded, recorded[:, 0] != NODATA), 0)
-        share = len(images) / (len(images) + self.norm_prior_tiles)
+        tiles = len(padded.tiles)
+        parts = np.array_split(np.arange(tiles), -(-tiles // self.batch_size))  # batches of one size have one weight
+        for number, part in enumerate(parts):
+            for norm in norms:
+                norm.momentum = 1 / (number + 1)  # the mean over all batches; with None, a GPU would wait at each norm
+            self._run(adapted, self._make_input(padded, [padded.tiles[tile] for tile in part])[0], 0)
+        share = tiles / (tiles + self.norm_prior_tiles)
         for norm, (mean, var) in zip(norms, before, strict=True):
             own_mean, own_var = norm.running_mean, norm.running_var
             assert own_mean is not None and own_var is not None, "all norms here keep statistics"
@@ -176,32 +265,14 @@ class ScenePredictor:
         return adapted
 
 
-Window = tuple[int, int]
-
-
-def _windows(scene: Scene, shift: list[int]) -> list[Window]:
-    """Row and column of the first pixel of each window of a tile's size that overlaps a tile, from a shifted grid."""
-    steps = [(0, side) if by else (0,) for by, side in zip(shift, scene.tile_shape, strict=True)]
-    return sorted(
-        {
-            (int(top) - shift[0] + down, int(left) - shift[1] + right)
-            for top, left in zip(scene.top, scene.left, strict=True)
-            for down, right in itertools.product(*steps)
-        }
-    )
-
-
-def _overlaps(scene: Scene, window: Window) -> Iterator[tuple[int, tuple[slice, slice], tuple[slice, slice]]]:
-    """Number of each tile that a window overlaps, and where that is: in the tile, and in the window."""
-    corners = np.stack([scene.top, scene.left], axis=1) - np.array(window)  # of the tiles, within the window
-    for tile in np.flatnonzero((np.abs(corners) < scene.tile_shape).all(axis=1)).tolist():
-        at, within = [], []
-        for offset, side in zip(corners[tile].tolist(), scene.tile_shape, strict=True):
-            at.append(slice(max(-offset, 0), side - max(offset, 0)))
-            within.append(slice(max(offset, 0), side - max(-offset, 0)))
-        yield tile, (at[0], at[1]), (within[0], within[1])
-
-
 def _batches(windows: list[Window], batch_size: int) -> Iterator[list[Window]]:
     for start in range(0, len(windows), batch_size):
         yield windows[start : start + batch_size]
+
+
+def _to_host(tensor: Tensor) -> npt.NDArray[Any]:
+    if tensor.device.type != "cuda":
+        return tensor.contiguous().cpu().numpy()
+    # A GPU writes to pinned memory several times faster; torch keeps it for the next scene.
+    pinned = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+    return pinned.copy_(tensor).numpy()

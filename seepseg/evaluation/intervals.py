@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from seepseg.evaluation.confusion import Counts, Floats, binary_table, class_counts, divide, macro_mean, or_none, ratios
+from seepseg.evaluation.surface import surface_dice
 
 INTERVAL = (2.5, 97.5)  # percentiles that enclose 95 %
 
@@ -55,6 +56,22 @@ def object_intervals(per_scene: Counts, samples: int, seed: int) -> dict[str, fl
     f1, present = divide(2 * tp, n_pred + n_target), n_target[:, 1:] > 0
     macro = divide(np.where(present, f1[:, 1:], 0).sum(axis=1), present.sum(axis=1))
     return _intervals(names, (f1[:, 0], macro))
+
+
+def surface_intervals(per_scene: Counts, samples: int, seed: int) -> dict[str, float | None]:
+    """95 % interval of the surface Dice, as in `bootstrap_intervals`.
+
+    Args:
+        per_scene: int64 (S, 2, 2), see `edge_counts`.
+        samples: number of resamples.
+        seed: of the draws.
+
+    Returns:
+        `surface_dice_low` and `surface_dice_high`.
+    """
+    if len(per_scene) < 2:
+        return dict.fromkeys(("surface_dice_low", "surface_dice_high"))
+    return _intervals(("surface_dice",), (surface_dice(_resample(per_scene, samples, seed)),))
 
 
 def _resample(per_scene: Counts, samples: int, seed: int) -> Counts:

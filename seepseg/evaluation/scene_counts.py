@@ -8,10 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from seepseg.evaluation.confusion import confusion_counts, scores
+from seepseg.evaluation.confusion import confusion_counts, or_none, scores
 from seepseg.evaluation.curves import ANY_CLASS, THRESHOLDS
-from seepseg.evaluation.intervals import bootstrap_intervals, object_intervals
+from seepseg.evaluation.intervals import bootstrap_intervals, object_intervals, surface_intervals
 from seepseg.evaluation.objects import match_objects, object_scores
+from seepseg.evaluation.surface import edge_counts, surface_dice
 
 Counts = npt.NDArray[np.int64]
 
@@ -26,12 +27,15 @@ class SceneCounts:
         objects: int64 (K+1, 3), matched, predicted and annotated objects; first of any class, then of each.
         reliability: float64 (64, 3), by probability of any class from b/64 to (b+1)/64: valid pixels, those that are of
             a class, and the sum of the probabilities.
+        edges: int64 (2, 2), of the target and of the prediction: edge pixels of slicks that the other matches, and all;
+            None where they weren't counted when the scene was recorded.
     """
 
     scene: str
     confusion: Counts
     objects: Counts
     reliability: npt.NDArray[np.float64]
+    edges: Counts | None
 
     def to_json(self) -> dict[str, Any]:
         """As plain values."""
@@ -40,16 +44,19 @@ class SceneCounts:
             "confusion": self.confusion.tolist(),
             "objects": self.objects.tolist(),
             "reliability": self.reliability.tolist(),
+            "edges": None if self.edges is None else self.edges.tolist(),
         }
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> "SceneCounts":
-        """Undo `to_json`."""
+        """Undo `to_json`; a document without edges is one from before they were counted."""
+        edges = document.get("edges")
         return cls(
             document["scene"],
             np.array(document["confusion"], dtype=np.int64),
             np.array(document["objects"], dtype=np.int64),
             np.array(document["reliability"], dtype=np.float64),
+            None if edges is None else np.array(edges, dtype=np.int64),
         )
 
 
@@ -84,6 +91,7 @@ def count_scene(
         confusion_counts(target, pred, valid, num_classes),
         np.array(objects, dtype=np.int64),
         np.stack(reliability, axis=1).astype(np.float64),
+        edge_counts(pred > 0, target > 0, valid),
     )
 
 
@@ -99,8 +107,9 @@ def pooled_scores(counts: Sequence[SceneCounts], class_names: Sequence[str], sam
     Returns:
         What `scores`, `bootstrap_intervals`, `object_scores` and `baseline_scores` give; besides
         `class_object_f1` by class, objects that match in outline and class, `macro_object_f1`, their mean over the
-        classes present, and `calibration_error`, the expected calibration error of the probability of any class: the
-        mean over pixels of the distance between the probability and the share of slick in its bin.
+        classes present; `calibration_error`, the expected calibration error of the probability of any class: the mean
+        over pixels of the distance between the probability and the share of slick in its bin; and `surface_dice` with
+        its interval, of slicks of any class, None without an edge and where a scene's edges weren't counted.
     """
     tables = np.stack([each.confusion for each in counts])
     objects = np.stack([each.objects for each in counts])
@@ -113,6 +122,7 @@ def pooled_scores(counts: Sequence[SceneCounts], class_names: Sequence[str], sam
     return {
         **scores(confusion, class_names),
         **bootstrap_intervals(tables, samples, seed),
+        **_surface_scores(counts, samples, seed),
         **object_scores(*map(int, found_objects[0])),
         **object_intervals(objects, samples, seed),
         "class_object_f1": class_f1,
@@ -120,6 +130,20 @@ def pooled_scores(counts: Sequence[SceneCounts], class_names: Sequence[str], sam
         "calibration_error": calibration_error(counts),
         "baseline": baseline_scores(confusion, class_names),
     }
+
+
+def _surface_scores(counts: Sequence[SceneCounts], samples: int, seed: int) -> dict[str, float | None]:
+    """`surface_dice`, `surface_dice_low` and `surface_dice_high`."""
+    edges = edges_of_scenes(counts)
+    if edges is None:
+        return dict.fromkeys(("surface_dice", "surface_dice_low", "surface_dice_high"))
+    return {"surface_dice": or_none(surface_dice(edges.sum(axis=0))), **surface_intervals(edges, samples, seed)}
+
+
+def edges_of_scenes(counts: Sequence[SceneCounts]) -> Counts | None:
+    """The edge pixels of each scene, int64 (S, 2, 2); None where those of one weren't counted."""
+    edges = [each.edges for each in counts if each.edges is not None]
+    return np.stack(edges) if len(edges) == len(counts) else None
 
 
 def calibration_error(counts: Sequence[SceneCounts]) -> float | None:

@@ -28,6 +28,7 @@ from seepseg.losses.batch_statistics import BatchStatistics
 from seepseg.losses.overlap import Dice, binary_dice
 from seepseg.losses.params import LossParams, loss_name_at
 from seepseg.losses.registry import LOSSES, SOFTMAX_ONLY
+from seepseg.losses.surface import binary_surface
 from seepseg.models.heads import Head
 
 __all__ = ["LOSSES", "SOFTMAX_ONLY", "Loss", "LossParams", "build_loss", "loss_name_at"]
@@ -68,6 +69,8 @@ def build_loss(name: str, params: LossParams, head: Head, class_weights: Mapping
         value = block(batch, params)
         if params.binary_dice_weight:
             value = value + params.binary_dice_weight * binary_dice(batch, params[Dice].smooth)
+        if params.binary_surface_weight:
+            value = value + params.binary_surface_weight * binary_surface(batch)
         return value
 
     return loss

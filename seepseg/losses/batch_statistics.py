@@ -113,23 +113,27 @@ class BatchStatistics:
         if self.head == "softmax":
             log_probs_of_target, claimed_by_all, _ = self._softmax_sums
             hits, claimed = log_probs_of_target[:, 0].exp(), claimed_by_all[1:]
-        else:  # background has no channel: what its pixels gather here falls into bin 0, which is dropped
-            hits = self.probs.gather(1, (self.target[:, None] - 1).clamp(min=0))[:, 0]
+        else:
+            hits = torch.where(self.is_class, self.probs, 0.0).sum(1)
             claimed = (self.probs * self._mask[:, None]).sum((0, 2, 3))
         tp, claimed = all_sum(torch.stack([self._sum_by_class(hits)[1:], claimed]))
         # Rounding can leave the first difference below zero where there is no false positive.
         return Counts(tp, (claimed - tp).clamp(min=0.0), self.class_sizes[1:] - tp)
 
     @cached_property
-    def binary_counts(self) -> Counts:
-        """Counts of all classes as one against background, over all valid pixels of the batch: ().
+    def slick_probs(self) -> Tensor:
+        """Probability of any class, 0 for no-data: (N, H, W).
 
-        A pixel is slick with 1 - p(background); of a sigmoid head, whose classes need not exclude each other, with
-        1 - prod_c (1 - p_c).
+        It is 1 - p(background); of a sigmoid head, whose classes need not exclude each other, 1 - prod_c (1 - p_c).
         """
         softmax = self.head == "softmax"
         background = self._softmax_sums[2][:, 0] if softmax else F.logsigmoid(-self.logits).sum(1).exp()
-        slick = (1 - background) * self._mask
+        return (1 - background) * self._mask
+
+    @cached_property
+    def binary_counts(self) -> Counts:
+        """Counts of all classes as one against background, over all valid pixels of the batch: ()."""
+        slick = self.slick_probs
         tp, claimed = all_sum(torch.stack([(slick * (self.target > 0)).sum((1, 2)).sum(), slick.sum((1, 2)).sum()]))
         return Counts(tp, (claimed - tp).clamp(min=0.0), self.class_sizes[1:].sum() - tp)
 
@@ -168,9 +172,7 @@ class BatchStatistics:
 
     def _sum_by_class(self, values: Tensor) -> Tensor:
         """Sums of (N, H, W) over the pixels of each target class, background first: (K + 1,)."""
-        # Row by row first, because one long running sum of small numbers drifts in float32.
-        rows = values.new_zeros(*values.shape[:2], len(self.weights))
-        return rows.scatter_add(2, self.target, values).sum((0, 1))
+        return sum_by_class(values, self.target, len(self.weights))
 
 
 class _SoftmaxSums(Function):
@@ -212,7 +214,7 @@ class _SoftmaxSums(Function):
         else:
             gradient = torch.addcmul(common, mask, of_claimed[:, None, None]).mul_(probs)
         if of_target is not None:
-            gradient.scatter_add_(1, target[:, None], of_target)
+            gradient = add_at_target(gradient, target, of_target)
         if of_background is not None:
             gradient[:, :1] += of_background
         return gradient, None, None
@@ -221,3 +223,36 @@ class _SoftmaxSums(Function):
 def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
     """Mean of `values`, 0 where all `weights` are 0; both of one shape."""
     return (values * weights).sum() / weights.sum().clamp(min=EPSILON)
+
+
+def sum_by_class(values: Tensor, target: Tensor, num_classes: int) -> Tensor:
+    """Sums of (N, H, W) over the pixels of each target class 0, 1, ...: (num_classes,)."""
+    # On GPUs a deterministic scatter_add sorts all pixels, which takes milliseconds.
+    if values.device.type != "cpu":
+        return sum_by_class_by_comparison(values, target, num_classes)
+    # Row by row first, because one long running sum of small numbers drifts in float32.
+    rows = values.new_zeros(*values.shape[:2], num_classes)
+    return rows.scatter_add(2, target, values).sum((0, 1))
+
+
+def sum_by_class_by_comparison(values: Tensor, target: Tensor, num_classes: int) -> Tensor:
+    """What `sum_by_class` gives."""
+    return (values[:, None] * _is_target(target, num_classes)).sum(3).sum((0, 2))
+
+
+def add_at_target(channels: Tensor, target: Tensor, values: Tensor) -> Tensor:
+    """Add (N, 1, H, W) to the channel of the target class, of (N, C, H, W), which may be changed in place."""
+    # As in `sum_by_class`.
+    if channels.device.type != "cpu":
+        return add_at_target_by_comparison(channels, target, values)
+    return channels.scatter_add_(1, target[:, None], values)
+
+
+def add_at_target_by_comparison(channels: Tensor, target: Tensor, values: Tensor) -> Tensor:
+    """What `add_at_target` gives."""
+    return torch.where(_is_target(target, channels.shape[1]), channels + values, channels)
+
+
+def _is_target(target: Tensor, num_classes: int) -> Tensor:
+    """Whether a pixel is of a class, background first: bool (N, num_classes, H, W)."""
+    return target[:, None] == torch.arange(num_classes, device=target.device)[:, None, None]

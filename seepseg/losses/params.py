@@ -28,6 +28,8 @@ class LossParams:
     """none | balanced | sqrt_balanced, from class_balance: of pixels, and of classes in a mean"""
     binary_dice_weight: NotNegative = 0.5
     """adds so many times the Dice loss of all classes as one against background"""
+    binary_surface_weight: NotNegative = 0.0
+    """adds so many times the soft surface loss at 1 pixel of all classes as one against background"""
     schedule: tuple[tuple[LossName, Annotated[int, Ge(1)]], ...] = ()
     """[[dicebce, 10], [focal_tversky, 30]]: names with their epochs, instead of name"""
 

@@ -7,12 +7,13 @@ A training batch goes through, in this order:
 3. `seepseg.training.sampling.crop`, where crops are trained on;
 4. `augment`: gain, which normalising a tile would undo, then flips and zoom of image, target and valid.
 
-Prediction uses the second alone. Every random number comes from the `BatchRandom` that the caller passes.
+Prediction uses the second alone. Every random number comes from the `RandomSource` that the caller passes. On a GPU
+nothing here makes the host wait for it.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -39,6 +40,16 @@ class AugmentParams:
     """standard deviation of a factor and an offset of the normalised image, one a tile"""
     speckle: Annotated[float, Ge(0)] = 0.0
     """standard deviation of a factor of recorded intensity, one a pixel"""
+
+
+class RandomSource(Protocol):
+    """Random numbers for the tiles of one batch, a row per tile; what comes out depends on the order of the calls."""
+
+    def uniform(self, *shape: int) -> Tensor:
+        """From 0 to 1, float32 (tiles, *shape), on any device."""
+
+    def normal(self, *shape: int) -> Tensor:
+        """Standard normal, float32 (tiles, *shape), on any device."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +85,7 @@ class BatchRandom:
         ]
 
 
-def augment_intensity(images: Tensor, valid: Tensor, params: AugmentParams, random: BatchRandom) -> Tensor:
+def augment_intensity(images: Tensor, valid: Tensor, params: AugmentParams, random: RandomSource) -> Tensor:
     """Multiply each valid pixel of recorded intensity by a factor around 1, as speckle does.
 
     Args:
@@ -93,7 +104,7 @@ def augment_intensity(images: Tensor, valid: Tensor, params: AugmentParams, rand
 
 
 def augment(
-    images: Tensor, target: Tensor, valid: Tensor, params: AugmentParams, random: BatchRandom
+    images: Tensor, target: Tensor, valid: Tensor, params: AugmentParams, random: RandomSource
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Change the gain of normalised tiles, then what `augment_geometry` does.
 
@@ -106,7 +117,7 @@ def augment(
 
 
 def augment_geometry(
-    images: Tensor, target: Tensor, valid: Tensor, params: AugmentParams, random: BatchRandom
+    images: Tensor, target: Tensor, valid: Tensor, params: AugmentParams, random: RandomSource
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Flip, turn and zoom tiles at random, each in its own way, image, target and valid alike.
 
@@ -130,7 +141,7 @@ def augment_geometry(
 
 
 def _flip(
-    images: Tensor, target: Tensor, valid: Tensor, params: AugmentParams, random: BatchRandom
+    images: Tensor, target: Tensor, valid: Tensor, params: AugmentParams, random: RandomSource
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Apply to each tile an element of the group of flips and quarter turns, or of the subgroup that is allowed.
 
@@ -142,27 +153,60 @@ def _flip(
             f"augment.dihedral: quarter turns need square tiles, found {height} x {width} pixels; "
             "set it to false, rot180 and hflip fit any shape"
         )
-    chosen: list[tuple[bool, bool, bool]] = []  # of each tile: swap rows and columns, reverse rows, reverse columns
-    for swap, first, second in (random.uniform(3) < 0.5).tolist():
-        if params.dihedral:
-            chosen.append((swap, first, second))
-        else:
-            turn, mirror = first and params.rot180, second and params.hflip
-            chosen.append((False, turn, turn != mirror))  # half a turn reverses both
+    swap, first, second = (random.uniform(3) < 0.5).unbind(1)  # (N,) each
+    if not params.dihedral:
+        turn, mirror = first & params.rot180, second & params.hflip
+        swap, first, second = torch.zeros_like(swap), turn, turn != mirror  # half a turn reverses both
+    apply = _flip_each if images.device.type == "cpu" else _flip_all
+    return apply(images, swap, first, second), apply(target, swap, first, second), apply(valid, swap, first, second)
 
-    def apply(tensor: Tensor) -> Tensor:
-        # Tile by tile, each copied once: several times faster on a CPU than three passes over the whole batch.
-        flipped = torch.empty_like(tensor)
-        for tile, result, (swap, rows, columns) in zip(tensor, flipped, chosen, strict=True):
-            reversed_dims = [dim for dim, wanted in ((-2, rows), (-1, columns)) if wanted]
-            result.copy_((tile.transpose(-2, -1) if swap else tile).flip(reversed_dims))
-        return flipped
 
-    return apply(images), apply(target), apply(valid)
+def _flip_each(tensor: Tensor, swap: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Tile by tile, each copied once: several times faster on a CPU than passes over the whole batch.
+
+    Args:
+        tensor: (N, ..., H, W).
+        swap: bool (N,), on the CPU: rows and columns, before what follows.
+        rows: bool (N,), reverse them.
+        columns: bool (N,), likewise.
+    """
+    flipped = torch.empty_like(tensor)
+    each = zip(tensor, flipped, swap.tolist(), rows.tolist(), columns.tolist(), strict=True)
+    for tile, result, is_swapped, *is_reversed in each:
+        reversed_dims = [dim for dim, wanted in zip((-2, -1), is_reversed, strict=True) if wanted]
+        result.copy_((tile.transpose(-2, -1) if is_swapped else tile).flip(reversed_dims))
+    return flipped
+
+
+def _flip_all(tensor: Tensor, swap: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """All at once, without the host knowing what is flipped, as a GPU wants it; see `_flip_each`."""
+    height, width = tensor.shape[-2:]
+    swap, rows, columns = (chosen.to(tensor.device)[:, None, None] for chosen in (swap, rows, columns))
+    row = torch.arange(height, device=tensor.device)[:, None]  # of the result
+    column = torch.arange(width, device=tensor.device)
+    row = torch.where(rows, height - 1 - row, row)  # (N, H, 1)
+    column = torch.where(columns, width - 1 - column, column)  # (N, 1, W)
+    source = torch.where(swap, column * width + row, row * width + column)  # (N, H, W), among a tile's pixels
+    return take_pixels(tensor, source)
+
+
+def take_pixels(tensor: Tensor, source: Tensor) -> Tensor:
+    """Put tiles together from pixels of other tiles, in one pass.
+
+    Args:
+        tensor: (N, ..., H, W).
+        source: int64 (N, h, w), the number of each pixel in its tile, row by row.
+
+    Returns:
+        (N, ..., h, w).
+    """
+    inner = tensor.shape[1:-2]
+    index = source.flatten(1)[(slice(None), *(None for _ in inner))].expand(-1, *inner, -1)
+    return tensor.flatten(-2).gather(-1, index).view(*tensor.shape[:-2], *source.shape[1:])
 
 
 def _resize(
-    images: Tensor, target: Tensor, valid: Tensor, share: float, random: BatchRandom
+    images: Tensor, target: Tensor, valid: Tensor, share: float, random: RandomSource
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Zoom each tile about a random point of it; bilinear for the image, nearest for target and valid."""
     numbers = random.uniform(3).to(images.device)

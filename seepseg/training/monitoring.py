@@ -32,8 +32,6 @@ class Monitor:
         class_names: names of the K classes.
         tiles: seen so far.
         loss_sum: of the tiles' losses, where a tile's loss is that of its batch.
-        bce_sum: of `binary_cross_entropy` over the valid pixels.
-        confusion: int64 (K + 1, K + 1), rows actual, columns predicted, over the valid pixels.
     """
 
     loss: Loss
@@ -41,12 +39,14 @@ class Monitor:
     class_names: list[str]
     tiles: int = 0
     loss_sum: float = 0.0
-    bce_sum: float = 0.0
-    confusion: npt.NDArray[np.int64] = field(init=False)
+    _bce_sum: float = field(init=False, default=0.0)
+    _confusion: npt.NDArray[np.int64] = field(init=False)
+    # Sums and tables that are still on the device, which would stand still if each were asked for.
+    _uncounted: tuple[tuple[Tensor, Tensor], ...] = field(init=False, default=())
 
     def __post_init__(self) -> None:
         num_classes = len(self.class_names) + 1
-        self.confusion = np.zeros((num_classes, num_classes), dtype=np.int64)
+        self._confusion = np.zeros((num_classes, num_classes), dtype=np.int64)
 
     def add_loss(self, loss: float, tiles: int) -> None:
         """Count the loss of one batch."""
@@ -56,8 +56,28 @@ class Monitor:
     def add_pixels(self, logits: Tensor, batch: Batch) -> None:
         """Count the pixels of one batch."""
         with torch.no_grad():
-            self.bce_sum += (binary_cross_entropy(logits, batch.target, self.head) * batch.valid).sum().item()
-            self.confusion += self._confusion(predicted_classes(logits, self.head, batch.valid), batch)
+            bce = (binary_cross_entropy(logits, batch.target, self.head) * batch.valid).sum()
+            pred = predicted_classes(logits, self.head, batch.valid)
+            table = count_pairs(batch.target, pred, batch.valid, len(self.class_names) + 1)
+            self._uncounted += ((bce, table),)  # no list, which a copy would share
+
+    @property
+    def bce_sum(self) -> float:
+        """Sum of `binary_cross_entropy` over the valid pixels."""
+        self._count()
+        return self._bce_sum
+
+    @property
+    def confusion(self) -> npt.NDArray[np.int64]:
+        """Pixels, int64 (K + 1, K + 1), rows actual, columns predicted, over the valid ones."""
+        self._count()
+        return self._confusion
+
+    def _count(self) -> None:
+        for bce, table in self._uncounted:
+            self._bce_sum += bce.item()
+            self._confusion = self._confusion + table.cpu().numpy()
+        self._uncounted = ()
 
     @property
     def counts(self) -> npt.NDArray[np.float64]:
@@ -66,21 +86,14 @@ class Monitor:
 
     @counts.setter
     def counts(self, counts: npt.NDArray[np.float64]) -> None:
-        self.tiles, self.loss_sum, self.bce_sum = int(counts[0]), float(counts[1]), float(counts[2])
-        self.confusion = counts[3:].astype(np.int64).reshape(self.confusion.shape)
+        self._uncounted = ()
+        self.tiles, self.loss_sum, self._bce_sum = int(counts[0]), float(counts[1]), float(counts[2])
+        self._confusion = counts[3:].astype(np.int64).reshape(self._confusion.shape)
 
     def pool(self, group: ProcessGroup) -> "Monitor":
         """Add up what all processes have counted, in each of them; to be called once, at the end."""
         self.counts = group.sum(self.counts)
         return self
-
-    def _confusion(self, pred: Tensor, batch: Batch) -> npt.NDArray[np.int64]:
-        """The table of one batch, counted on its device; see `confusion_counts`, which also checks."""
-        num_classes = len(self.confusion)
-        cells = torch.where(batch.valid, pred + num_classes * batch.target, num_classes**2)
-        counts = torch.bincount(cells.flatten(), minlength=num_classes**2 + 1)[: num_classes**2]
-        table: npt.NDArray[np.int64] = counts.cpu().numpy().reshape(num_classes, num_classes)
-        return table
 
     def __iadd__(self, other: "Monitor") -> Self:
         """Count what another monitor has counted, too."""
@@ -129,6 +142,38 @@ def binary_cross_entropy(logits: Tensor, target: Tensor, head: Head) -> Tensor:
     given = (1 - probs).clamp_(min=1e-7)
     of_target = torch.where(is_slick, probs.gather(1, index).clamp_(min=1e-7), given.gather(1, index))
     return given.scatter_(1, index, of_target).prod(1).log_() / -given.shape[1]
+
+
+def count_pairs(target: Tensor, pred: Tensor, valid: Tensor, num_classes: int) -> Tensor:
+    """Count how often each class was predicted as each class, without waiting for the device.
+
+    `seepseg.evaluation.confusion.confusion_counts` counts arrays, and checks them.
+
+    Args:
+        target: integer (N, H, W), 0..K.
+        pred: likewise.
+        valid: bool (N, H, W); elsewhere nothing counts.
+        num_classes: K + 1.
+
+    Returns:
+        int64 (K + 1, K + 1), rows actual, columns predicted, on the device.
+    """
+    count = _count_by_bins if target.device.type == "cpu" else _count_by_products
+    return count(target, pred, valid, num_classes)
+
+
+def _count_by_bins(target: Tensor, pred: Tensor, valid: Tensor, num_classes: int) -> Tensor:
+    cells = torch.where(valid, pred + num_classes * target.long(), num_classes**2)  # uint8 would overflow
+    counts = torch.bincount(cells.flatten(), minlength=num_classes**2 + 1)[: num_classes**2]
+    return counts.view(num_classes, num_classes)
+
+
+def _count_by_products(target: Tensor, pred: Tensor, valid: Tensor, num_classes: int) -> Tensor:
+    """On a GPU, where bins make the host wait for the largest; exact in tiles of up to 2^24 pixels."""
+    classes = torch.arange(num_classes, device=target.device)[:, None]
+    actual = ((target.flatten(1)[:, None] == classes) & valid.flatten(1)[:, None]).float()  # (N, K + 1, H * W)
+    predicted = (pred.flatten(1)[:, None] == classes).float()
+    return (actual @ predicted.mT).long().sum(0)
 
 
 def is_better(value: float | None, best: float | None) -> bool:

@@ -1,7 +1,9 @@
 """Optimiser, learning-rate schedule and weight average, from torch's own parts."""
 
+import itertools
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 from torch.optim import Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import (
@@ -73,19 +75,51 @@ def build_schedule(
     return SequentialLR(optimizer, [rise, after], milestones=[warmup_steps])
 
 
-def build_average(model: nn.Module, decay: float) -> AveragedModel:
+class WeightAverage(AveragedModel):
     """Exponential moving average of all weights and of the normalisations' running statistics.
 
     The share of the old average kept at step n is min(decay, (1 + n) / (10 + n)), so that a short training is
-    averaged over about its last ninth, and not over its random beginning.
+    averaged over about its last ninth, and not over its random beginning. At step 0 nothing is kept.
 
     Args:
         model: the model in training.
         decay: largest share of the old average kept at each step; 0 keeps the newest weights alone.
     """
 
-    def average(averaged: PARAM_LIST, current: PARAM_LIST, num_averaged: Tensor | int) -> None:
-        n = int(num_averaged)
-        get_ema_multi_avg_fn(min(decay, (1 + n) / (10 + n)))(averaged, current, num_averaged)  # type: ignore[no-untyped-call]
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        def average(averaged: PARAM_LIST, current: PARAM_LIST, num_averaged: Tensor | int) -> None:
+            kept = self.kept_share(int(num_averaged))
+            get_ema_multi_avg_fn(kept)(averaged, current, num_averaged)  # type: ignore[no-untyped-call]
 
-    return AveragedModel(model, multi_avg_fn=average, use_buffers=True)
+        super().__init__(model, multi_avg_fn=average, use_buffers=True)
+        self.decay = decay
+
+    def kept_share(self, step: int) -> float:
+        """The share of the old average that is kept at a step, counted from 0."""
+        return min(self.decay, (1 + step) / (10 + step)) if step else 0.0
+
+    def update_on_device(self, model: nn.Module, new_share: Tensor) -> None:
+        """Do what `update_parameters` does, without asking the device how many steps there were.
+
+        Counts of batches, which nothing reads, are the newest instead of averages rounded down.
+
+        Args:
+            model: the model in training.
+            new_share: float32 (), on the device: 1 - `kept_share`.
+        """
+        pairs = zip(
+            itertools.chain(self.module.parameters(), self.module.buffers()),
+            itertools.chain(model.parameters(), model.buffers()),
+            strict=True,
+        )
+        floats: tuple[list[Tensor], list[Tensor]] = ([], [])
+        for averaged, current in pairs:
+            if averaged.is_floating_point():
+                floats[0].append(averaged.detach())
+                floats[1].append(current.detach())
+            else:  # a count of batches
+                averaged.copy_(current)
+        change = torch._foreach_sub(floats[1], floats[0])
+        torch._foreach_mul_(change, new_share)
+        torch._foreach_add_(floats[0], change)
+        self.n_averaged += 1

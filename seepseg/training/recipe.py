@@ -19,7 +19,7 @@ from seepseg.models import ModelParams
 from seepseg.models.heads import Head
 from seepseg.training.augmentation import AugmentParams
 from seepseg.training.data_parallel import distribute
-from seepseg.training.optimisation import OptimizerName, ScheduleName, build_average, build_optimizer, build_schedule
+from seepseg.training.optimisation import OptimizerName, ScheduleName, WeightAverage, build_optimizer, build_schedule
 from seepseg.training.sampling import Sampler, SamplingParams
 from seepseg.training.step import Optimization
 
@@ -128,6 +128,6 @@ def build_optimization(
         step_every=params.step_epochs * steps_per_epoch,
         step_factor=params.step_factor,
     )
-    average = build_average(network, params.ema_decay)
+    average = WeightAverage(network, params.ema_decay)
     dtype = amp_dtype(group.device, params.amp)
     return Optimization(network, model, optimizer, schedule, average, params.grad_clip, dtype, group.device)

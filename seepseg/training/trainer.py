@@ -19,13 +19,14 @@ from seepseg.data.loading import TileLoader, in_order
 from seepseg.data.packed import Indices, Packed
 from seepseg.losses import Loss, loss_name_at
 from seepseg.models import build_model
+from seepseg.training.captured_step import make_step
 from seepseg.training.checkpoints import Checkpoints
 from seepseg.training.interrupts import StopRequest
 from seepseg.training.monitoring import History, Monitor, is_better
 from seepseg.training.network_run import NetworkRun, PartialEpoch
 from seepseg.training.recipe import Settings, build_losses, build_optimization, build_sampler
 from seepseg.training.sampling import Sampler
-from seepseg.training.step import prepare_batches, train_epoch, validate
+from seepseg.training.step import BatchMaker, Step, draw_inputs, train_epoch, validate
 from seepseg.training.validation import predict
 
 CURRENT = "current"  # the checkpoint of the network in training
@@ -73,6 +74,7 @@ class Trainer:
         self.settings = settings
         self.packed = packed
         self.make_input = InputMaker(settings.input)
+        self.make_batch = BatchMaker(self.make_input, settings.sampling.crop, settings.augment)
         self.losses = build_losses(settings.loss, settings.model.head, packed.class_names, class_weights, group.device)
         self.curves = curves
         self.checkpoints = checkpoints
@@ -111,18 +113,25 @@ class Trainer:
             run.restore(self._saved["run"])
             self._print(f"going on after {run.progress}")
         loaders = TileLoader(self.packed, fold.train, group.device), TileLoader(self.packed, fold.val, group.device)
+        step = make_step(run.optimization, self.make_batch, group)
         while not run.is_done:
-            self._train_epoch(number, run, sampler, loaders, fold.val)
+            self._train_epoch(number, run, step, sampler, loaders, fold.val)
         if self.checkpoints is not None:
             self.checkpoints.save(name, run.kept)
         return run.kept
 
     def _train_epoch(
-        self, number: int, run: NetworkRun, sampler: Sampler, loaders: tuple[TileLoader, TileLoader], val_tiles: Indices
+        self,
+        number: int,
+        run: NetworkRun,
+        step: Step,
+        sampler: Sampler,
+        loaders: tuple[TileLoader, TileLoader],
+        val_tiles: Indices,
     ) -> None:
         params, group, epoch = self.settings.train, self.group, run.epoch + 1
         monitor = self._monitor_of(epoch)
-        train, lr, speed = self._steps(number, run, sampler, loaders[0], monitor())
+        train, lr, speed = self._steps(number, run, step, sampler, loaders[0], monitor())
         predictions = predict(
             run.optimization.average.module,
             loaders[1],
@@ -148,7 +157,7 @@ class Trainer:
         self._save(number, run)
 
     def _steps(
-        self, number: int, run: NetworkRun, sampler: Sampler, loader: TileLoader, monitor: Monitor
+        self, number: int, run: NetworkRun, step: Step, sampler: Sampler, loader: TileLoader, monitor: Monitor
     ) -> tuple[Monitor, float, str]:
         """Take the steps of an epoch, behind a progress bar; return what was measured, the rate and the speed."""
         group, optimization, before = self.group, run.optimization, run.stopped
@@ -160,22 +169,14 @@ class Trainer:
                 torch.zeros(group.size, len(monitor.counts), dtype=torch.float64),
             )
         monitor.counts = before.counts[group.rank].numpy()
-        already, started, batches = monitor.tiles, time.monotonic(), before.batches
-        prepared = prepare_batches(
-            loader,
-            run.draw(sampler),
-            self.make_input,
-            self.settings.sampling.crop,
-            self.settings.augment,
-            run.generator,
-            group,
-        )
+        already, started = monitor.tiles, time.monotonic()
+        inputs = draw_inputs(loader, run.draw(sampler), run.generator, group)
         hidden = None if group.is_main else True  # None: shown on a terminal only
+        optimization.model.train()
         with tqdm(
             total=sampler.num_samples, desc=f"epoch {run.epoch + 1}", unit="tile", leave=False, disable=hidden
         ) as bar:
-            for _ in train_epoch(optimization, prepared, monitor, batches):
-                batches += 1
+            for batches in train_epoch(step, inputs, monitor, before.batches):
                 bar.set_postfix(loss=f"{monitor.mean_loss:.4f}", refresh=False)
                 bar.update(monitor.tiles * group.size - bar.n)
                 if self.stop.is_due(group):

@@ -140,6 +140,15 @@ def test_a_step_in_parts_is_a_step(loop):
         torch.testing.assert_close(ours, theirs)
 
 
+def test_a_step_is_kept_for_each_batch_size(loop, monkeypatch):
+    ours, used = loop(), []
+    monkeypatch.setattr("benchmarks.ours.make_step", lambda *_: object())
+    monkeypatch.setattr("benchmarks.ours.train_epoch", lambda step, inputs, monitor: used.append(step) or iter([1]))
+    for batch_size in (2, 4, 4):
+        next(ours.train(batch_size))
+    assert used[0] is not used[1] and used[1] is used[2]
+
+
 def test_parts_take_time(loop):
     tiles, seconds = next(loop().train_in_parts(4))
     assert tiles == 4 and tuple(seconds) == PARTS and all(value > 0 for value in seconds.values())
@@ -232,6 +241,8 @@ def results(default_dtype="float32"):
             "networks": 4,
             "tta": 4,
             "tiles_per_second": {"median": 6.0, "low": 5.5, "high": 6.25},
+            "tiles_per_second_single": {"median": 50.0, "low": 40.0, "high": 60.0},
+            "ms_per_tile": {"input": 10.0, "network": 140.0, "sums": 30.0, "candidates": 20.0},
         },
         "ingest": {
             "tiles": 200,
@@ -278,7 +289,10 @@ def test_report_sets_targets_beside_what_was_reached():
     assert "| prediction, default model | ≥ 70× | 48× ✗ |" in lines
     assert "| eager | 50 | 40–60 | 1 | 0.2 | 0.000020 | 0.000001 |" in lines
     assert "| compile | not measured: compiling failed |  |  |  |  |  |" in lines
-    assert "up to its candidates: **6 tiles/s** (5.5–6.25)." in page
+    assert (
+        "up to its candidates: **6 tiles/s** (5.5–6.25). With one network and one pass: **50 tiles/s** (40–60)." in page
+    )
+    assert "| milliseconds a tile | 10 (5.0%) | 140 (70.0%) | 30 (15.0%) | 20 (10.0%) | 200 |" in lines
     assert "|  | 1,000 tiles | 2,000 tiles |" in lines
     assert "| ingest | 2 (–) | 2 (–) |" in lines
     assert "Quick run" not in page
@@ -361,6 +375,11 @@ def test_detection_of_a_scene_is_measured(packed):
     found = worker.detection_speed(packed / "params.yaml", packed, repeats=2)
     assert (found["tiles"], found["networks"], found["tta"]) == (6, 2, 4)
     assert 0 < found["tiles_per_second"]["low"] <= found["tiles_per_second"]["high"]
+    assert found["tiles_per_second_single"]["median"] > found["tiles_per_second"]["median"]
+    assert list(found["ms_per_tile"]) == list(report.DETECTION_PARTS)
+    assert all(value > 0 for value in found["ms_per_tile"].values())
+    # Measured once more, so only roughly as long.
+    assert 0.2 < sum(found["ms_per_tile"].values()) * found["tiles_per_second"]["median"] / 1000 < 5
 
 
 def test_the_committed_page_is_that_of_the_committed_results():

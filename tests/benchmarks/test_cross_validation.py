@@ -132,14 +132,23 @@ def test_every_scene_is_held_out_in_one_fold():
 
 
 def result(*scenes, fold=0, seed=1, oof=()):
-    """Scenes by name with pixels and slicks of one class: right, missed, false."""
+    """Scenes by name with pixels, slicks and edge pixels of one class: right, missed, false."""
     found = {"fold": fold, "seed": seed, "scenes": [scene(*each) for each in scenes]}
     return found | {"oof": {"scenes": [scene(*each) for each in oof]}}
 
 
 def scene(name, right, missed, false):
-    objects = [[right, right + false, right + missed]] * 2
-    return SceneCounts(name, np.array([[100, false], [missed, right]]), np.array(objects), np.zeros((64, 3))).to_json()
+    objects, edges = [[right, right + false, right + missed]] * 2, [[right, right + missed], [right, right + false]]
+    return SceneCounts(
+        name, np.array([[100, false], [missed, right]]), np.array(objects), np.zeros((64, 3)), np.array(edges)
+    ).to_json()
+
+
+def without_edges(recorded):
+    """As recorded before edges were counted."""
+    for each in recorded["scenes"] + recorded["oof"]["scenes"]:
+        del each["edges"]
+    return recorded
 
 
 def test_recipes_are_compared_on_the_scenes_that_both_have():
@@ -150,8 +159,20 @@ def test_recipes_are_compared_on_the_scenes_that_both_have():
     # 40 of 60 against 40 of 80; where only scene a is drawn there is no difference, where only b, 2/3 - 2/5.
     assert found["binary_dice"] == pytest.approx(40 / 60 - 40 / 80)
     assert (found["binary_dice_low"], found["binary_dice_high"]) == pytest.approx((0, 2 / 3 - 2 / 5))
-    assert found["object_f1"] == pytest.approx(found["macro_dice"]) == pytest.approx(found["binary_dice"])
+    for name in COMPARED:
+        for end in ("", "_low", "_high"):
+            assert found[f"{name}{end}"] == pytest.approx(found[f"binary_dice{end}"])
     assert compare(better[2:], base) == {"scenes": 0}
+
+
+@pytest.mark.filterwarnings("error")
+def test_edges_are_compared_where_both_have_them():
+    results = [result(("a", 10, 10, 0), ("b", 10, 30, 0)) for _ in range(2)]
+    old, new = (counts_of_test_scenes([each]) for each in (without_edges(results[0]), results[1]))
+    for found in (compare(new, old), compare(old, new), compare(new, [old[0], new[1]])):
+        unknown = [found.pop(f"surface_dice{end}") for end in ("", "_low", "_high")]
+        assert unknown == [None] * 3 and found.pop("scenes") == 2 and set(found.values()) == {0.0}
+    assert compare(new, new[1:])["surface_dice"] == 0
 
 
 def test_a_recipe_is_that_of_its_lowest_seed():
@@ -166,14 +187,19 @@ def test_short_recipes_count_all_scenes_and_seeds():
     assert counts.keys() == {"a", "b"}
     assert counts["a"].confusion.tolist() == [[200, 33], [22, 11]]
     assert counts["b"].objects.tolist() == [[44, 110, 99]] * 2
+    assert counts["b"].edges.tolist() == [[44, 99], [44, 110]]
+    unknown = counts_of_all_scenes([without_edges(seeds[0]), seeds[1]])
+    assert [each.edges for each in unknown] == [None, None]
+    assert unknown[1].objects.tolist() == counts["b"].objects.tolist()
 
 
 def test_a_difference_is_bold_beyond_scenes_and_seeds():
     sure = {f"{name}{end}": value for name in COMPARED for end, value in (("", 0.2), ("_low", 0.1), ("_high", 0.3))}
-    found = {"base": "short", "scenes": 2, **sure, "macro_dice_low": -0.1}
+    found = {"base": "short", "scenes": 2, **sure, "macro_dice_low": -0.1, "surface_dice": None}
     row = _differences({"short+lee": {"against": found}}, {"binary_dice": 0.1, "macro_dice": 0.1, "object_f1": 0.3})[-1]
     cells = row.split(" | ")[3:]
-    assert [cell.startswith("**") for cell in cells] == [True, False, False]
+    assert [cell.startswith("**") for cell in cells] == [True, False, False, False]
+    assert cells[1] == "-"
 
 
 def test_the_curve_of_any_class_comes_from_the_counts():
@@ -207,7 +233,9 @@ def test_what_the_stages_write_is_recorded_and_pooled(finished, tmp_path):
     assert recorded["oof"].keys() == {"scenes", "annotated"} and len(recorded["annotated"]["slicks"]) == 49
     pooled = results.write_all(tmp_path / "runs", tmp_path)["default_tiles_at_random"]
     scores = read_json(finished.folder / "metrics/evaluate.json")["test"]
-    assert pooled["binary_dice"] == pytest.approx(scores["binary_dice"], abs=1e-6)
+    for name in ("binary_dice", "surface_dice"):
+        assert pooled[name] == pytest.approx(scores[name], abs=1e-6)
+    assert all(scene.keys() == {"scene", "confusion", "objects", "edges"} for scene in recorded["oof"]["scenes"])
     classes = read_json(finished.folder / "metrics/classify.json")["annotated_slicks"]["test"]
     assert pooled["annotated"]["macro_dice"] == pytest.approx(classes["macro_dice"], abs=1e-6)
     assert "| `default_tiles_at_random`: as params.yaml says" in (tmp_path / "README.md").read_text()

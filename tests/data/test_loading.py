@@ -39,6 +39,18 @@ def test_tiles_that_stay_on_the_device_are_the_same(packed, monkeypatch):
         assert all(map(torch.equal, one, other))
 
 
+@pytest.mark.parametrize("is_resident", [False, True])
+def test_tiles_come_as_they_are_packed(packed, monkeypatch, is_resident):
+    monkeypatch.setattr(loading, "_fits", lambda size, device: is_resident)
+    loader = TileLoader(packed, np.arange(3), torch.device("cpu"))
+    tiles, second = loader.tiles([np.array([2, 0]), np.array([1])])
+    assert tiles.images.dtype == torch.int16 and tiles.target.dtype == torch.uint8
+    assert tiles.images[0].tolist() == [[40000 - 2**16, 45000 - 2**16], [50000 - 2**16, 55000 - 2**16]]
+    assert tiles.target.tolist() == [[[0, 1], [2, 3]], [[0, 1], [2, 3]]]
+    assert second.images[0].tolist() == [[20000, 25000], [30000, 35000 - 2**16]]
+    assert second.to_batch().images[0, 0].tolist() == [[20000, 25000], [30000, 35000]]
+
+
 def test_split_gives_indices_by_name(packed, tmp_path):
     path = tmp_path / "split.csv"
     path.write_text("tile,scene,split,inner_fold\na.1,a,train,1\na.2,a,val,0\nb.1,b,test,\n")

@@ -8,16 +8,18 @@ from conftest import small_model
 from torch import nn
 from torch.testing import assert_close
 
-from seepseg.detection.runtime import fold_batch_norm, prepare
+from seepseg.detection.runtime import CapturedNetwork, ProgramNetwork, fold_batch_norm, prepare, replace_weights
 from seepseg.models import build_model
 from seepseg.models.registry import NETWORKS
 
 CPU = torch.device("cpu")
+CUDA = torch.device("cuda")
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU with CUDA")
 
 
-def network(**values):
+def network(seed=0, **values):
     """A small network whose batch norms have statistics, as after training."""
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     model = build_model(small_model(**values), 1, num_classes=8)
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -69,6 +71,89 @@ def test_every_batch_norm_is_folded_and_the_network_left_alone(name):
     assert all(torch.equal(before[key], tensor) for key, tensor in model.state_dict().items())
 
 
+@pytest.mark.parametrize("norm", ["none", "batch", "group"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_prepared_network_takes_the_weights_of_another(name, norm):
+    one, other = (network(seed, name=name, norm=norm) for seed in (0, 1))
+    prepared, expected = (prepare(model, "eager", CPU) for model in (one, other))
+    replace_weights(prepared, other)
+    with torch.inference_mode():
+        torch.testing.assert_close(prepared(images(2, 1, 32, 32)), expected(images(2, 1, 32, 32)), rtol=0, atol=0)
+
+
+class Noted(ProgramNetwork):
+    """Programs that are the network, and keep for how many images they were made, and what they were given."""
+
+    kind = "noting"
+
+    def __init__(self, model):
+        super().__init__(model)
+        self.made, self.given = [], []
+
+    def make_program(self, images):
+        self.made.append(len(images))
+
+        def program(images):
+            self.given.append(images)
+            return self.model(images)
+
+        return program
+
+
+def test_a_program_for_each_size_fills_up_smaller_batches():
+    noted = Noted(nn.Conv2d(1, 2, 1))
+    with torch.inference_mode():
+        for num, side in ((2, 4), (1, 4), (3, 4), (2, 4), (1, 5)):
+            given = images(num, 1, side, side)
+            assert_close(noted(given), noted.model(given))
+    assert noted.made == [2, 3, 1]
+    assert [len(given) for given in noted.given] == [2, 2, 3, 3, 1]
+    assert noted.given[1][0].any() and not noted.given[1][1].any()
+
+
+def test_where_a_network_cannot_be_captured_it_goes_on_with_one_line(capsys):
+    model = network()
+    captured = CapturedNetwork(model)  # on a CPU
+    check_equal(captured, model, (2, 1, 32, 32), (1, 1, 32, 32), (1, 1, 16, 16))
+    assert captured.falls_back
+    notice = capsys.readouterr().err
+    assert notice.startswith("notice: CUDA graph of the network failed, going on with eager: ")
+    assert notice.count("\n") == 1
+
+
+@needs_gpu
+@pytest.mark.parametrize("dtype", [None, torch.bfloat16])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_captured_network_equals_its_kernels_one_by_one(name, dtype, capsys):
+    one, other = (network(seed, name=name).to(CUDA) for seed in (0, 1))
+    captured = prepare(one, "eager", CUDA)
+    with torch.inference_mode(), torch.autocast("cuda", dtype, enabled=dtype is not None):
+        for model in (one, other):
+            replace_weights(captured, model)
+            for shape in ((3, 1, 32, 48), (3, 1, 32, 48), (1, 1, 32, 48), (2, 1, 37, 53)):
+                given = images(*shape).to(CUDA)
+                assert_close(
+                    captured(given), fold_batch_norm(model)(given), rtol=0, atol=1e-5 if dtype is None else 0.02
+                )
+    assert len(captured.programs) == 2
+    assert not captured.falls_back and capsys.readouterr().err == ""
+
+
+@needs_gpu
+def test_where_capture_fails_the_stream_is_left(capsys):
+    class Waits(nn.Module):
+        def forward(self, images):
+            return images * images.sum().item()
+
+    before = torch.cuda.current_stream()
+    captured = CapturedNetwork(Waits())
+    with torch.inference_mode():
+        given = images(2, 1, 4, 4).to(CUDA)
+        assert_close(captured(given), given * given.sum())
+    assert captured.falls_back and torch.cuda.current_stream() == before
+    assert capsys.readouterr().err.count("\n") == 1
+
+
 @pytest.mark.e2e
 @pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")
 def test_compile_equals_the_network(capsys):
@@ -76,6 +161,9 @@ def test_compile_equals_the_network(capsys):
     prepared = prepare(model, "compile", CPU)
     check_equal(prepared, model, (3, 1, 32, 48), (1, 1, 32, 48))
     assert len(prepared.programs) == 1, "the smaller batch runs in the program of the larger"
+    other = network(1, depth=2)
+    replace_weights(prepared, other)
+    check_equal(prepared, other, (3, 1, 32, 48))
     assert capsys.readouterr().err == ""
 
 

@@ -1,5 +1,7 @@
 """Test-time augmentation by hand: shifted and mirrored passes over whole scenes, and norms adapted to the scene."""
 
+from typing import ClassVar
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,9 +11,11 @@ from torch import nn
 from seepseg.data.channels import InputMaker, InputParams
 from seepseg.data.packed import Packed
 from seepseg.data.scenes import find_scenes
-from seepseg.detection.tta import SHIFTS, ScenePredictor
+from seepseg.detection.tta import SHIFTS, PaddedScene, ScenePredictor
 
 CPU = torch.device("cpu")
+CUDA = torch.device("cuda")
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU with CUDA")
 SIDE = 4
 
 
@@ -28,14 +32,14 @@ class Lopsided(nn.Module):
         return torch.cat([torch.zeros_like(images), images, right], dim=1) / 10
 
 
-def scene_of(cells, seed=0):
+def scene_of(cells, seed=0, shape=(SIDE, SIDE)):
     """Tiles at these rows and columns of one scene, with some no-data, and the scene."""
-    images = np.random.default_rng(seed).integers(1, 9, (len(cells), SIDE, SIDE)).astype(np.uint16)
+    images = np.random.default_rng(seed).integers(1, 9, (len(cells), *shape)).astype(np.uint16)
     images[0, 0, 0] = 0
     rows, columns = zip(*cells, strict=True)
     table = pd.DataFrame({"tile": [f"t{n}" for n in range(len(cells))], "scene": "s", "row": rows, "col": columns})
     packed = Packed(images, np.zeros(images.shape, np.uint8), table)
-    (scene,) = find_scenes(packed.manifest, np.arange(len(cells)), (SIDE, SIDE))
+    (scene,) = find_scenes(packed.manifest, np.arange(len(cells)), shape)
     return packed, scene
 
 
@@ -149,3 +153,86 @@ def test_each_window_is_normalised_by_itself():
     first, second = scene.cut(probs.foreground)
     np.testing.assert_allclose(first, second, rtol=1e-5)
     assert first.std() > 0
+
+
+def test_a_predictor_keeps_nothing_of_a_scene():
+    first, second = (scene_of([(0, 0), (0, 1), (0, 2)], seed) for seed in (1, 2))
+    predicts = predictor(Normed(), norm_prior_tiles=6)
+    one, other, again = (predicts.predict(scene, packed.images) for packed, scene in (first, second, first))
+    np.testing.assert_array_equal(again.foreground, one.foreground)
+    np.testing.assert_array_equal(again.class_probs, one.class_probs)
+    fresh = predictor(Normed(), norm_prior_tiles=6).predict(second[1], second[0].images)
+    np.testing.assert_array_equal(other.foreground, fresh.foreground)
+    assert (one.foreground != other.foreground).any()
+
+
+def test_batches_without_a_valid_pixel_are_not_computed():
+    packed, scene = scene_of([(0, 0), (0, 1), (1, 0), (1, 1)])
+    packed.images[1:] = 0
+    network = Counting()
+    predictor(network, tta=1, batch_size=1).predict(scene, packed.images)
+    assert network.calls == [1]
+    predictor(network, tta=1, batch_size=3).predict(scene, packed.images)
+    assert network.calls == [1, 3]
+    # A quarter of the shifted windows have a pixel of the first tile: they begin half a tile up or left of the scene.
+    predictor(network, tta=4, batch_size=1).predict(scene, packed.images)
+    assert network.calls == [1, 3] + [1] * (1 + 4 + 2 + 2)
+
+
+class Counting(Lopsided):
+    """Keeps how many images it was given at each call, also to its copies."""
+
+    calls: ClassVar[list[int]] = []
+
+    def forward(self, images):
+        self.calls.append(len(images))
+        return super().forward(images)
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (3, 5), (1, 2)])
+@pytest.mark.parametrize("shift", SHIFTS)
+def test_windows_of_a_shifted_grid(shape, shift):
+    """Each pixel of a tile lies in one window, and a canvas takes what was cut from it where it came from."""
+    packed, scene = scene_of([(0, 0), (0, 1), (2, 0), (2, 1), (2, 2)], shape=shape)
+    packed.images[1] = 65535 - packed.images[1]
+    padded = PaddedScene(scene, packed.images, CPU)
+    windows = padded.windows(shift)
+    cut = padded.cut_recorded(windows)
+    assert cut.shape == (len(windows), 1, *shape) and cut.dtype == torch.float32
+    assert cut.sum() == packed.images.sum(dtype=np.int64)
+    canvas = torch.zeros(1, *padded.shape)
+    padded.add(canvas, windows, cut)
+    np.testing.assert_array_equal(padded.crop(canvas)[0].numpy(), scene.stitch(packed.images))
+    np.testing.assert_array_equal(padded.cut(canvas, padded.tiles)[:, 0].numpy(), packed.images)
+    places = [tuple(slice(first, first + side) for first, side in zip(at, shape, strict=True)) for at in windows]
+    whole = canvas[0].numpy()
+    np.testing.assert_array_equal(cut[:, 0].numpy(), np.stack([whole[place] for place in places]))
+
+
+def test_sums_go_where_memory_is(monkeypatch):
+    """A GPU of which half is not enough for three channels leaves them to the CPU."""
+    packed, scene = scene_of([(0, 0), (0, 1)])
+    padded = PaddedScene(scene, packed.images, CPU)
+    assert padded.shape == (SIDE + 4, 2 * SIDE + 4)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (2 * 4 * 3 * 8 * 12 - 9, 0))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 15)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 7)
+    made = predictor(device=CUDA)._zeros(3, padded)
+    assert made.device == CPU and made.shape == (3, 8, 12)
+
+
+@needs_gpu
+@pytest.mark.parametrize("free", [None, 0])
+@pytest.mark.parametrize("tta", [1, 8])
+def test_a_gpu_predicts_the_same(tta, free, monkeypatch):
+    """Whether it keeps the sums or leaves them to the CPU, for scene after scene."""
+    if free is not None:
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, free))
+        monkeypatch.setattr(torch.cuda, "memory_reserved", torch.cuda.memory_allocated)
+    on_gpu = predictor(Normed().to(CUDA), tta=tta, norm_prior_tiles=6, device=CUDA)
+    for seed in (1, 2):
+        packed, scene = scene_of([(0, 0), (0, 1), (1, 1), (2, 1)], seed)
+        expected = predictor(Normed(), tta=tta, norm_prior_tiles=6).predict(scene, packed.images)
+        found = on_gpu.predict(scene, packed.images)
+        np.testing.assert_allclose(found.foreground, expected.foreground, atol=1e-5)
+        np.testing.assert_allclose(found.class_probs, expected.class_probs, atol=1e-3)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from seepseg.evaluation.confusion import scores
-from seepseg.evaluation.intervals import bootstrap_intervals, object_intervals
+from seepseg.evaluation.intervals import bootstrap_intervals, object_intervals, surface_intervals
 
 NAMES = ["oil", "gas"]
 # Rows actual, columns predicted: background, oil, gas.
@@ -70,3 +70,11 @@ def test_object_intervals_of_two_scenes_are_their_scores():
     # Class 2 is in the first scene alone: its mean is of 1 and 0 there, of 1 alone in the second.
     assert (intervals["macro_object_f1_low"], intervals["macro_object_f1_high"]) == (0.5, 1.0)
     assert set(object_intervals(scenes[:1], 200, 1).values()) == {None}
+
+
+def test_surface_intervals_of_two_scenes_are_their_scores():
+    # Per scene, of the target and of the prediction: matched edge pixels, all.
+    scenes = np.array([[[1, 4], [2, 2]], [[3, 3], [4, 4]]])
+    intervals = surface_intervals(scenes, samples=200, seed=1)
+    assert intervals == {"surface_dice_low": 0.5, "surface_dice_high": 1.0}
+    assert set(surface_intervals(scenes[:1], 200, 1).values()) == {None}

@@ -1,6 +1,7 @@
 """Counts of scenes and their scores together."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -40,21 +41,39 @@ def test_what_is_not_valid_counts_nowhere():
     valid = np.zeros((4, 4), bool)
     counts = count_scene("a", pred, target, valid, np.full((4, 4), 0.9, np.float32), 3, 0.3)
     assert not counts.confusion.any() and not counts.objects.any() and not counts.reliability.any()
+    assert not counts.edges.any()
+
+
+def test_edges_by_hand():
+    # Each slick has 14 pixels on its edge; the classes don't matter. Shifted by 2, a slick meets a row and its ends.
+    assert scene().edges.tolist() == [[28, 42], [28, 42]]
+    assert scene(shift=2).edges.tolist() == [[22, 42], [22, 42]]
 
 
 def test_scores_of_one_scene():
     document = pooled_scores([scene()], NAMES, 10, 1)
     assert document["binary_dice"] == pytest.approx(2 * 36 / 108)
+    assert document["surface_dice"] == pytest.approx(28 / 42)
     assert document["object_f1"] == pytest.approx(4 / 6)
     assert document["class_object_f1"] == pytest.approx({"oil": 2 / 3, "gas": 0})
     assert document["macro_object_f1"] == pytest.approx(1 / 3)
-    assert document["object_f1_low"] is None
+    assert document["object_f1_low"] is None and document["surface_dice_low"] is None
 
 
 def test_scores_of_two_scenes_are_of_the_sums():
     document = pooled_scores([scene("a"), scene("b", shift=2)], NAMES, 50, 1)
     assert document["object_f1"] == pytest.approx(2 * 3 / 12)
     assert document["object_f1_low"] == pytest.approx(2 / 6) and document["object_f1_high"] == pytest.approx(4 / 6)
+    assert document["surface_dice"] == pytest.approx((28 + 22) / 84)
+    ends = document["surface_dice_low"], document["surface_dice_high"]
+    assert ends == pytest.approx((22 / 42, 28 / 42))
+
+
+def test_without_the_edges_of_a_scene_only_the_surface_dice_is_unknown():
+    whole, part = ([scene("a"), replace(scene("b"), edges=edges)] for edges in (scene().edges, None))
+    expected = dict.fromkeys(("surface_dice", "surface_dice_low", "surface_dice_high"))
+    known, unknown = (pooled_scores(counts, NAMES, 50, 1) for counts in (whole, part))
+    assert known["surface_dice"] is not None and unknown == known | expected
 
 
 def test_an_absent_class_has_no_score():
@@ -85,8 +104,15 @@ def test_counts_survive_json():
     before = scene()
     after = SceneCounts.from_json(json.loads(json.dumps(before.to_json())))
     assert after.scene == before.scene
-    for name in ("confusion", "objects", "reliability"):
+    for name in ("confusion", "objects", "reliability", "edges"):
         np.testing.assert_array_equal(getattr(after, name), getattr(before, name))
+
+
+def test_counts_recorded_without_edges_are_read():
+    document = scene().to_json()
+    del document["edges"]
+    unknown = SceneCounts.from_json(document)
+    assert unknown.edges is None and SceneCounts.from_json(unknown.to_json()).edges is None
 
 
 def test_baselines_of_the_real_data():

@@ -82,7 +82,8 @@ def test_two_losses_cannot_have_one_name():
 
 def test_the_section_has_a_block_for_each_loss_after_what_is_common():
     names = [field.name for field in fields(LossParams)]
-    assert names == ["name", "reduction", "class_weights", "binary_dice_weight", "schedule", *LOSSES]
+    common = ["name", "reduction", "class_weights", "binary_dice_weight", "binary_surface_weight", "schedule"]
+    assert names == [*common, *LOSSES]
     for name, kind in LOSSES.items():
         assert getattr(LossParams(), name) == LossParams()[kind] == kind()
         assert kind.__doc__.splitlines()[0].endswith(".")

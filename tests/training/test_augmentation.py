@@ -7,7 +7,16 @@ import yaml
 
 from seepseg.base.errors import InputError
 from seepseg.base.params import load_params
-from seepseg.training.augmentation import AugmentParams, BatchRandom, augment, augment_geometry, augment_intensity
+from seepseg.training.augmentation import (
+    AugmentParams,
+    BatchRandom,
+    _flip_all,
+    _flip_each,
+    augment,
+    augment_geometry,
+    augment_intensity,
+    take_pixels,
+)
 
 OFF = {"rot180": False, "hflip": False, "dihedral": False, "resize": 0.0, "gain": 0.0, "speckle": 0.0}
 
@@ -78,6 +87,39 @@ def test_dihedral_gives_all_eight_alike():
     counts = torch.unique(target.flatten(1), dim=0, return_counts=True)[1]
     assert counts.min() > 60
     assert is_paired(images, target, valid)
+
+
+@pytest.mark.parametrize(("height", "width"), [(5, 5), (4, 6)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.uint8, torch.bool])
+@pytest.mark.parametrize("channels", [(), (2,)])
+def test_tiles_are_flipped_one_by_one_as_all_at_once(height, width, dtype, channels):
+    tiles = torch.randint(0, 9, (8, *channels, height, width), generator=torch.Generator().manual_seed(0)) - 4
+    tiles = tiles.to(dtype)
+    swap, rows, columns = torch.cartesian_prod(*[torch.tensor([False, True])] * 3).unbind(1)  # all eight elements
+    if height != width:
+        swap = torch.zeros_like(swap)
+    expected = _flip_each(tiles, swap, rows, columns)
+    found = _flip_all(tiles, swap, rows, columns)
+    assert found.dtype == dtype and found.equal(expected)
+    assert found[0].equal(tiles[0]) and found[3].equal(tiles[3].flip(-2, -1))
+
+
+def test_pixels_are_taken_by_number():
+    tiles = torch.tensor([[[[1, 2, 3], [4, 5, 6]], [[10, 20, 30], [40, 50, 60]]]])  # one of two channels
+    tiles = torch.cat([tiles, -tiles])
+    source = torch.tensor([[[5], [0]], [[1], [3]]])  # pixels 2 x 1
+    assert take_pixels(tiles, source).tolist() == [[[[6], [1]], [[60], [10]]], [[[-2], [-4]], [[-20], [-40]]]]
+    assert take_pixels(tiles[:, 0], source).tolist() == [[[6], [1]], [[-2], [-4]]]
+    assert take_pixels(tiles[:0], source[:0]).shape == (0, 2, 2, 1)  # a process's share may be empty
+
+
+def test_no_value_of_a_tensor_is_asked_for_off_the_cpu():
+    # A tensor without values, as one on a GPU, takes the ways that don't wait for it; where asked, it fails.
+    images, target, valid = (tensor.to("meta") for tensor in batch())
+    settings = params(dihedral=True, resize=0.2, gain=0.1, speckle=0.1)
+    found = augment(augment_intensity(images, valid, settings, numbers()), target, valid, settings, numbers())
+    assert [tensor.shape for tensor in found] == [images.shape, target.shape, valid.shape]
+    assert all(tensor.is_meta for tensor in found)
 
 
 def test_quarter_turns_need_square_tiles():

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from seepseg.training.optimisation import build_average, build_optimizer, build_schedule
+from seepseg.training.optimisation import WeightAverage, build_optimizer, build_schedule
 
 
 def rates(name, steps=20, warmup_steps=0):
@@ -66,7 +66,7 @@ def test_weight_decay_acts_on_kernels_only():
 )
 def test_average_follows_its_recursion(decay, expected):
     model = nn.Linear(1, 1, bias=False)
-    average = build_average(model, decay)
+    average = WeightAverage(model, decay)
     for value in (1.0, 2.0, 3.0):
         nn.init.constant_(model.weight, value)
         average.update_parameters(model)
@@ -75,8 +75,34 @@ def test_average_follows_its_recursion(decay, expected):
 
 def test_average_holds_running_statistics_too():
     model = nn.BatchNorm2d(1)
-    average = build_average(model, 0.5)
+    average = WeightAverage(model, 0.5)
     average.update_parameters(model)
     model.running_mean.fill_(4.0)
     average.update_parameters(model)
     torch.testing.assert_close(average.module.running_mean, torch.tensor([9 / 11 * 4]))
+
+
+def test_the_share_that_is_kept_by_hand():
+    average = WeightAverage(nn.Linear(1, 1), 0.9)
+    kept = {0: 0, 1: 2 / 11, 2: 3 / 12, 79: 80 / 89, 80: 0.9, 1000: 0.9}
+    assert {step: average.kept_share(step) for step in kept} == kept
+    assert WeightAverage(nn.Linear(1, 1), 0.0).kept_share(5) == 0
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.2, 0.9])
+def test_an_average_on_the_device_is_the_same(decay):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3))
+    usual, on_device = WeightAverage(model, decay), WeightAverage(model, decay)
+    for step in range(5):
+        for weight in model.parameters():  # from the first step on, another model than the one that was copied
+            nn.init.normal_(weight)
+        model(torch.randn(2, 1, 8, 8))  # which changes the running statistics
+        usual.update_parameters(model)
+        on_device.update_on_device(model, torch.tensor(1 - on_device.kept_share(step)))
+        found, expected = on_device.state_dict(), usual.state_dict()
+        count = found.pop("module.1.num_batches_tracked")
+        del expected["module.1.num_batches_tracked"]  # an average, rounded down
+        torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
+        assert count == found["n_averaged"] == step + 1
+        assert not any(tensor.requires_grad and tensor.grad_fn for tensor in on_device.parameters())

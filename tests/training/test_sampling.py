@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from seepseg.training.sampling import Sampler, SamplingParams, crop
+from seepseg.training.sampling import Sampler, SamplingParams, _cut_all, _cut_each, crop
 
 # Five training tiles: rows 2, 3, 5, 7, 8 of the packed arrays; class 1 in the first two, class 2 in the last.
 ROWS = np.array([2, 3, 5, 7, 8])
@@ -86,7 +86,7 @@ def uniform(n, seed=0):
 
 
 def test_a_crop_shows_its_class_and_the_pixel_may_lie_anywhere_in_it():
-    images, target, valid = crop(*tiles(), np.full(300, 2), 6, uniform(300))
+    images, target, valid = crop(*tiles(), torch.full((300,), 2), 6, uniform(300))
     assert images.shape == (300, 1, 6, 6) and target.shape == valid.shape == (300, 6, 6)
     assert (target == 2).sum((1, 2)).eq(1).all()
     where = (target == 2).nonzero()[:, 1:]
@@ -98,7 +98,7 @@ def test_a_crop_shows_its_class_and_the_pixel_may_lie_anywhere_in_it():
 def test_each_pixel_of_a_class_is_shown_as_often_as_another():
     images, target, valid = tiles(3000)
     target[:, 2, 15] = target[:, 13, 0] = 2
-    shown = crop(images, target, valid, np.full(3000, 2), 1, uniform(3000))[0].flatten().long()
+    shown = crop(images, target, valid, torch.full((3000,), 2), 1, uniform(3000))[0].flatten().long()
     counts = shown.bincount()
     assert set(shown.tolist()) == {2 * 20 + 15, 9 * 20 + 3, 13 * 20}
     assert all(abs(counts[pixel] - 1000) < 100 for pixel in set(shown.tolist()))
@@ -108,7 +108,7 @@ def test_image_target_and_valid_are_cut_alike():
     images, target, valid = tiles()
     target = images[:, 0].to(torch.int64)
     valid = target % 2 == 0
-    images, target, valid = crop(images, target, valid, np.zeros(300, int), 6, uniform(300))
+    images, target, valid = crop(images, target, valid, torch.zeros(300).long(), 6, uniform(300))
     assert images[:, 0].equal(target.float())
     assert valid.equal(target % 2 == 0)
     corners = {divmod(corner, 20) for corner in target[:, 0, 0].tolist()}
@@ -116,7 +116,7 @@ def test_image_target_and_valid_are_cut_alike():
 
 
 def test_a_crop_larger_than_the_tile_is_padded_with_what_is_not_valid():
-    images, target, valid = crop(*tiles(3), np.array([0, 2, 0]), 24, uniform(3))
+    images, target, valid = crop(*tiles(3), torch.tensor([0, 2, 0]), 24, uniform(3))
     assert images.shape == (3, 1, 24, 24)
     assert valid[:, :16, :20].all() and not valid[:, 16:].any() and not valid[:, :, 20:].any()
     assert images[:, :, 16:].eq(0).all() and (target == 2).sum() == 3
@@ -126,5 +126,20 @@ def test_a_pixel_without_data_is_never_the_one_shown():
     images, target, valid = tiles(50)
     target[:, 2, 15] = 2
     valid[:, 2, 15] = False
-    _, target, valid = crop(images, target, valid, np.full(50, 2), 5, uniform(50))
+    _, target, valid = crop(images, target, valid, torch.full((50,), 2), 5, uniform(50))
     assert ((target == 2) & valid).sum((1, 2)).eq(1).all()
+
+
+def test_squares_are_cut_one_by_one_as_all_at_once():
+    images = torch.arange(3 * 2 * 4 * 5).float().view(3, 2, 4, 5)
+    corners = torch.tensor([[0, 0], [2, 1], [1, 3]])
+    for tensor in (images, images[:, 0].byte(), images[:, 1] % 3 == 0):
+        assert _cut_all(tensor, corners, 2).equal(_cut_each(tensor, corners, 2))
+    assert _cut_all(images, corners, 2)[1, 0].tolist() == [[51, 52], [56, 57]]  # 40 and 5 a row before it
+
+
+def test_no_value_of_a_tensor_is_asked_for_off_the_cpu():
+    # A tensor without values, as one on a GPU, takes the ways that don't wait for it; where asked, it fails.
+    found = crop(*(tensor.to("meta") for tensor in tiles(3)), torch.tensor([0, 2, 0]), 6, uniform(3))
+    assert [tensor.shape for tensor in found] == [(3, 1, 6, 6), (3, 6, 6), (3, 6, 6)]
+    assert all(tensor.is_meta for tensor in found)
