@@ -65,10 +65,11 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.data is not None:
         for run in planned(arguments.plan):
-            if (RUNS / f"{run.name}.json").exists():
+            result = RUNS / record_name(run)
+            if result.exists():
                 print(f"{run.name}: done before")
             else:
-                write_run(RUNS / f"{run.name}.json", execute(run, arguments.data.resolve()))
+                write_run(result, execute(run, arguments.data.resolve()))
                 results.write_all(RUNS)  # the page is always that of the runs that are there
     document = results.write_all(RUNS)
     if not document:
@@ -158,6 +159,11 @@ def collect(run: Run, folder: Path, commit: str, seconds: int | None) -> dict[st
             "annotated": annotated["oof"],
         },
     }
+
+
+def record_name(run: Run) -> str:
+    """The file of a run's result: a GPU gives other bits than a CPU, and so another run."""
+    return f"{run.name}{'-gpu' if torch.cuda.is_available() else ''}.json"
 
 
 def write_run(path: Path, result: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """Pool the results of recorded experiments into docs/results: numbers, a page of tables, and pictures."""
 
-from collections import defaultdict
+import math
+from collections import Counter, defaultdict
 from pathlib import Path
 from statistics import mean, median
 from typing import Any
@@ -111,7 +112,8 @@ def pool(results: list[Result]) -> Result:
         "leakage": mean(result["leakage"] for result in chosen),
         "minutes_per_fold": median(times) / 60 if times else None,
         "commits": sorted({result["commit"] for result in results}),
-        "gpus": sorted({gpu for result in results if (gpu := result.get("gpu")) is not None}),
+        "gpus": dict(sorted(Counter(gpu for result in results if (gpu := result.get("gpu")) is not None).items())),
+        "runs": len(results),
         "seeds": {
             "fold": fold,
             "seeds": [result["seed"] for result in repeated],
@@ -161,7 +163,7 @@ def headlines(counts: list[SceneCounts], times: Any) -> Any:
 def first_seeds(results: list[Result]) -> list[Result]:
     """The result with the lowest seed of each fold, in the order of the folds."""
     first: dict[Any, Result] = {}
-    for result in sorted(results, key=lambda result: result["seed"]):
+    for result in sorted(results, key=lambda result: (result["seed"], result.get("gpu") is not None)):
         first.setdefault(result["fold"], result)
     return sorted(first.values(), key=lambda result: -1 if result["fold"] is None else result["fold"])
 
@@ -198,8 +200,9 @@ def counts_of_all_scenes(results: list[Result]) -> list[SceneCounts]:
 
 
 def _sum_edges(recorded: list[Any]) -> Any:
-    """Edge pixels of all seeds; None where a run was recorded before they were counted."""
-    return None if None in recorded else np.sum(recorded, axis=0)
+    """Edge pixels of the seeds whose edges were counted; None where none were, as in the oldest records."""
+    known = [edges for edges in recorded if edges is not None]
+    return np.sum(known, axis=0) if known else None
 
 
 def class_names(result: Result) -> list[str]:
@@ -290,14 +293,16 @@ def ablation_page(document: dict[str, Result]) -> str:
         "Written as [the results of the whole recipe](README.md) are, which say what the columns mean. `short` is the",
         "default with 7 epochs instead of 20; every other row changes one thing of it. Scores are of all scenes: test",
         "scenes of fold 0 through all four networks of a run, training scenes out of fold, through the one network",
-        "that was not trained on them. (Post-processing was fitted on the latter.) `short` is the mean of its seeds,",
-        "every other row is one run: see at the end how far luck alone moves a run.",
+        "that was not trained on them. (Post-processing was fitted on the latter.) A row is of all runs of its recipe",
+        "together, where nothing else is said of one: see at the end how far luck alone moves a run. Surface Dice is of",
+        "the runs that counted edges, which older ones didn't; of `short` that is one on a GPU.",
         "",
         *_scores(shown),
     ]
     if seeds := shown.get("short", {}).get("seeds"):
-        known = [name for name in COMPARED if None not in seeds[name]]
-        lines += _differences(shown, {name: max(seeds[name]) - min(seeds[name]) for name in known})
+        known = {name: [value for value in seeds[name] if value is not None] for name in COMPARED}
+        luck = {name: max(values) - min(values) for name, values in known.items() if len(values) > 1}
+        lines += _differences(shown, luck)
     return "\n".join(lines + _classes(shown) + _seeds(shown)) + "\n"
 
 
@@ -317,7 +322,8 @@ def _scores(document: dict[str, Result]) -> list[str]:
         what = recipe["what"] + (f" (removed; last in {recipe['removed']})" if "removed" in recipe else "")
         if key.endswith(AT_RANDOM):
             what += f", tiles at random: {pooled['leakage']:.0%} of the test tiles touch a training tile"
-        what += "".join(f" ({gpu})" for gpu in pooled["gpus"])
+        for gpu, runs in pooled["gpus"].items():
+            what += f" ({gpu})" if runs == pooled["runs"] else f" ({runs} of {pooled['runs']} runs on {gpu})"
         cells = [_with_interval(pooled, name) for name in HEADINGS]
         minutes = pooled["minutes_per_fold"]
         cells += [_shown(pooled["annotated"]["macro_dice"]), "-" if minutes is None else f"{minutes:.0f}"]
@@ -344,7 +350,7 @@ def _differences(document: dict[str, Result], luck: dict[str, float] | None = No
                 cells.append("-")
                 continue
             cell = f"{value:+.3f} ({low:+.3f} to {high:+.3f})"
-            cells.append(f"**{cell}**" if luck and low * high > 0 and abs(value) > luck[name] else cell)
+            cells.append(f"**{cell}**" if luck and low * high > 0 and abs(value) > luck.get(name, math.inf) else cell)
         lines.append(f"| `{key}` | `{found['base']}` | {found['scenes']} | " + " | ".join(cells) + " |")
     return lines
 

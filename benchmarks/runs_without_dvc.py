@@ -2,13 +2,14 @@
 
     python -m benchmarks.runs_without_dvc --packed data/packed --plan gpu --commit $(git rev-parse HEAD) --out results
 
-does what is missing in `--out` of a plan of recipes.yaml. One run trains at a time, or `--trainings` of them, while the
-stages after the training of others go on beside it. A small network leaves much of a large GPU idle: with CUDA's
-multi-process service, three at a time train half as much again together. Copy the files to docs/results/runs and pool them: `python -m
-benchmarks.cross_validation`. Recipes that only change what comes after the training train again here, which DVC avoids.
+does what is missing in `--out` of a plan of recipes.yaml. One run at a time trains and detects, as a GPU that processes
+share in turns is slow for each of them; the other stages of several runs go on beside it, on the CPU. Copy the files to
+docs/results/runs and pool them: `python -m benchmarks.cross_validation`. Recipes that only change what comes after the
+training train again here, which DVC avoids.
 """
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
@@ -18,12 +19,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from benchmarks.cross_validation import Run, collect, planned, settings_of, write_run
+from benchmarks.cross_validation import Run, collect, planned, record_name, settings_of, write_run
 from benchmarks.repository import LOCAL, ROOT, Changes, environment, set_params
 from seepseg.base.command import run_stage
 from seepseg.base.errors import InputError
 
-BEFORE, AFTER = ("split", "class_balance"), ("detect", "classify", "evaluate")
+BEFORE, ON_GPU, AFTER = ("split", "class_balance"), ("train", "detect"), ("classify", "evaluate")
 WORKSPACES = LOCAL / "without_dvc"
 
 
@@ -35,31 +36,28 @@ def main() -> None:
     parser.add_argument("--commit", required=True, help="of the code, for the record")
     parser.add_argument("--out", type=Path, required=True, help="folder of the results")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="start no training after so long")
-    parser.add_argument(
-        "--trainings", type=int, default=1, help="at a time; of several no time is recorded (default: 1)"
-    )
     parser.add_argument("--runs", type=int, default=4, help="under way at a time (default: 4)")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads of each (default: 2)")
     arguments = parser.parse_args()
     ends = time.monotonic() + 60 * arguments.minutes
     arguments.out.mkdir(parents=True, exist_ok=True)
-    training = threading.Semaphore(arguments.trainings)
+    gpu = threading.Lock()
 
     def execute(run: Run) -> None:
-        result = arguments.out / f"{run.name}.json"
+        result = arguments.out / record_name(run)
         if result.exists():
             print(f"{run.name}: done before", flush=True)
             return
         folder = prepare(run, arguments.packed.resolve(), arguments.threads)
         for stage in BEFORE:
             run_alone(folder, stage)
-        with training:
+        with gpu:
             if time.monotonic() > ends:
                 print(f"{run.name}: no time left", flush=True)
                 return
-            seconds = run_alone(folder, "train")
+            seconds = sum(run_alone(folder, stage) for stage in ON_GPU)
         seconds += sum(run_alone(folder, stage) for stage in AFTER)
-        write_run(result, collect(run, folder, arguments.commit, round(seconds) if arguments.trainings == 1 else None))
+        write_run(result, collect(run, folder, arguments.commit, round(seconds)))
         print(
             f"{run.name}: {(folder / 'evaluate.log').read_text(encoding='utf-8').strip()} in {seconds:.0f} s",
             flush=True,
@@ -102,10 +100,15 @@ def run_alone(folder: Path, stage: str) -> float:
         InputError: it failed.
     """
     started, log = time.monotonic(), folder / f"{stage}.log"
+    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     with log.open("w", encoding="utf-8") as file:
-        command = [sys.executable, "-m", "stages", stage]
         code = subprocess.run(
-            command, cwd=folder, env=environment() | {"PYTHONPATH": str(ROOT)}, stdout=file, stderr=file, check=False
+            [sys.executable, "-m", "stages", stage],
+            cwd=folder,
+            env=environment() | {"PYTHONPATH": os.pathsep.join(paths)},
+            stdout=file,
+            stderr=file,
+            check=False,
         ).returncode
     if code:
         raise InputError(f"{folder.name}: stage {stage} failed:\n{log.read_text(encoding='utf-8')}")

@@ -113,11 +113,20 @@ def test_pixels_are_taken_by_number():
     assert take_pixels(tiles[:0], source[:0]).shape == (0, 2, 2, 1)  # a process's share may be empty
 
 
+class Valueless:
+    """Random numbers without values."""
+
+    def uniform(self, *shape):
+        return torch.empty(64, *shape, device="meta")
+
+    normal = uniform
+
+
 def test_no_value_of_a_tensor_is_asked_for_off_the_cpu():
     # A tensor without values, as one on a GPU, takes the ways that don't wait for it; where asked, it fails.
     images, target, valid = (tensor.to("meta") for tensor in batch())
     settings = params(dihedral=True, resize=0.2, gain=0.1, speckle=0.1)
-    found = augment(augment_intensity(images, valid, settings, numbers()), target, valid, settings, numbers())
+    found = augment(augment_intensity(images, valid, settings, Valueless()), target, valid, settings, Valueless())
     assert [tensor.shape for tensor in found] == [images.shape, target.shape, valid.shape]
     assert all(tensor.is_meta for tensor in found)
 

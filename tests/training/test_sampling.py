@@ -140,6 +140,9 @@ def test_squares_are_cut_one_by_one_as_all_at_once():
 
 def test_no_value_of_a_tensor_is_asked_for_off_the_cpu():
     # A tensor without values, as one on a GPU, takes the ways that don't wait for it; where asked, it fails.
-    found = crop(*(tensor.to("meta") for tensor in tiles(3)), torch.tensor([0, 2, 0]), 6, uniform(3))
+    images, target, valid, classes, draws = (
+        tensor.to("meta") for tensor in (*tiles(3), torch.tensor([0, 2, 0]), uniform(3))
+    )
+    found = crop(images, target, valid, classes, 6, draws)
     assert [tensor.shape for tensor in found] == [(3, 1, 6, 6), (3, 6, 6), (3, 6, 6)]
     assert all(tensor.is_meta for tensor in found)
