@@ -1,7 +1,8 @@
 """Measure seepseg on this machine, beside the loop that it grew from, in one run: `make bench`.
 
-Writes benchmarks/results.json, benchmarks/RESULTS.md and benchmarks/results.png. With --quick, which only shows that
-everything works, or --data, which measures on other tiles, they go to benchmarks/local/, which git ignores.
+Writes benchmarks/results.json, benchmarks/RESULTS.md and benchmarks/results.png; with a GPU also benchmarks/gpu.json.
+With --quick, which only shows that everything works, or --data, which measures on other tiles, they go to
+benchmarks/local/, which git ignores.
 """
 
 import argparse
@@ -18,9 +19,10 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
 import yaml
 
-from benchmarks import backends, data_path, report, worker
+from benchmarks import backends, data_path, gpu, report, worker
 from benchmarks.ours import SAME_ARCHITECTURE
 from benchmarks.reference import BATCH_SIZE, NUM_CLASSES
 from benchmarks.repository import LOCAL, ROOT, Changes, merge
@@ -114,6 +116,8 @@ def main() -> None:
         "rounds": effort.rounds,
         **results["run"],
     }
+    if (on_gpu := results.pop("on_gpu")) is not None:
+        write_json(out / "gpu.json", on_gpu)
     write_json(out / "results.json", results)
     report.write(out)
     _say(f"results are in {out}" + ("; quick, so no measurement" if arguments.quick else ""))
@@ -172,8 +176,7 @@ def subjects(workspace: Path, params: Changes, effort: Effort) -> dict[str, Spec
         "default": params,
     }
     variants["same_architecture"]["train"]["batch_size"] = effort.original_batch
-    device = choose_device(train["device"], "train.device")
-    if amp_dtype(device, train["amp"]) is not None:
+    if amp_dtype(device_of(params), train["amp"]) is not None:
         in_full = {"train": {"amp": False}}
         variants |= {f"{name}_float32": merged(changed, in_full) for name, changed in variants.items()}
     specs = {
@@ -192,6 +195,11 @@ def subjects(workspace: Path, params: Changes, effort: Effort) -> dict[str, Spec
         _write_params(file, changed)
         specs[name] = replace(specs["reference"], params_file=file)
     return specs
+
+
+def device_of(params: Changes) -> torch.device:
+    """Where training runs."""
+    return choose_device(params["train"]["device"], "train.device")
 
 
 def merged(params: Changes, changes: Changes) -> Changes:
@@ -247,6 +255,10 @@ def measure_all(workspace: Path, params: Changes, effort: Effort) -> dict[str, A
         _say("inference backends")
         arguments = load_params(ModelParams, "model", default), params["detect"]["batch_size"], threads
         inference = other.run(backends.measure, *arguments, effort.backend_repeats, effort.compiled)
+        on_gpu = None
+        if device_of(params).type == "cuda":
+            _say("training steps and a scene on the GPU")
+            on_gpu = other.run(gpu.measure, workspace, gpu.PARAMS)
         _say("ingest and growth")
         ingest = other.run(data_path.ingest_speed, workspace)
         growth = other.run(data_path.growth, effort.growth, workspace)
@@ -258,6 +270,7 @@ def measure_all(workspace: Path, params: Changes, effort: Effort) -> dict[str, A
         "subjects": {name: summary(name, described[name], rounds, ceiling) for name in specs},
         "step_ms_per_tile": parts,
         "detection": detection,
+        "on_gpu": on_gpu,
         "backends": inference,
         "ingest": ingest,
         "growth": growth,

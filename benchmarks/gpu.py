@@ -32,7 +32,7 @@ from seepseg.data.channels import InputMaker, InputParams
 from seepseg.data.loading import TileLoader
 from seepseg.data.packed import open_packed
 from seepseg.losses import LossParams, build_loss
-from seepseg.models import ModelParams, build_model
+from seepseg.models.unet import UNetParams
 from seepseg.training.augmentation import AugmentParams
 from seepseg.training.captured_step import make_step
 from seepseg.training.recipe import TrainParams, build_optimization, build_sampler
@@ -155,14 +155,12 @@ def _prepare(root: Path, params_file: Path, case: Case) -> tuple[Any, Iterator[S
     """What takes a step, its inputs without end, and the GFLOP of a crop."""
     params = replace(load_params(TrainParams, "train", params_file), batch_size=case.batch_size, devices=1)
     make_deterministic(params.seed, params.threads, DEVICE)
-    model_params = load_params(ModelParams, "model", params_file)
-    unet = replace(model_params.unet, stem=case.stem, depth=case.depth)
-    model_params = replace(model_params, name="unet", unet=unet)
     packed, group = open_packed(root / "data/packed"), ProcessGroup(0, 1, DEVICE)
     tiles = np.arange(len(packed.manifest), dtype=np.int64)
     sampling = load_params(SamplingParams, "sampling", params_file)
     input_params = load_params(InputParams, "input", params_file)
-    network = build_model(model_params, len(input_params.channels), len(packed.class_names) + 1)
+    unet = UNetParams(stem=case.stem, depth=case.depth)
+    network = unet.build(len(input_params.channels), len(packed.class_names) + 1)
     side = sampling.crop or packed.images.shape[1]
     gflop = worker.count_flops(network, side)[1] / 1e9
     network = network.to(DEVICE, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -170,8 +168,9 @@ def _prepare(root: Path, params_file: Path, case: Case) -> tuple[Any, Iterator[S
     optimization = build_optimization(params, network, sampler.num_batches, group)
     make_batch = BatchMaker(InputMaker(input_params), sampling.crop, load_params(AugmentParams, "augment", params_file))
     loss_params = load_params(LossParams, "loss", params_file)
-    loss = build_loss(loss_params.name, loss_params, model_params.head, {})
-    step = (make_step if case.captured else lambda *made: EagerStep(*made[:2]))(optimization, make_batch, group)
+    loss = build_loss(loss_params.name, loss_params, "softmax", {})
+    eager = EagerStep(optimization, make_batch)
+    step = make_step(optimization, make_batch, case.batch_size, group) if case.captured else eager
     loader, generator = TileLoader(packed, tiles, DEVICE), torch.Generator().manual_seed(params.seed)
     inputs = (
         given

@@ -124,7 +124,7 @@ class OurLoop:
     def train(self, batch_size: int) -> Iterator[int]:
         """Train without end; yield the number of tiles after each step, on a GPU after several."""
         # A captured step is for batches of one size, and the warm-up takes smaller ones.
-        step = self._steps.setdefault(batch_size, make_step(self.optimization, self.make_batch, self.group))
+        step = self._steps.setdefault(batch_size, make_step(self.optimization, self.make_batch, batch_size, self.group))
         while True:
             self.model.train()
             monitor = self.new_monitor()

@@ -1,7 +1,8 @@
 """The results of the benchmark for people: a page of tables and a picture.
 
-`python -m benchmarks.report` makes both anew from benchmarks/results.json, which `make bench` writes, and
-benchmarks/growth.json, which `make bench-scale` writes. It takes another folder than benchmarks, too.
+`python -m benchmarks.report` makes both anew from benchmarks/results.json, which `make bench` writes, and, where they
+are there, benchmarks/growth.json, which `make bench-scale` writes, and benchmarks/gpu.json of a machine with a GPU. It
+takes another folder than benchmarks, too.
 """
 
 import sys
@@ -127,26 +128,30 @@ def main() -> None:
 
 
 def write(folder: Path) -> None:
-    """Write RESULTS.md and results.png from results.json and, where it is there, growth.json of a folder.
+    """Write RESULTS.md and results.png from results.json and, where they are there, growth.json and gpu.json.
 
     Raises:
         InputError: results.json is missing.
     """
     if not (folder / "results.json").is_file():
         raise InputError(f"{folder / 'results.json'} is missing: run `make bench`")
-    results = read_json(folder / "results.json")
-    scale = folder / "growth.json"
-    records = read_json(scale)["growth"] if scale.is_file() else None
-    write_bytes(folder / "RESULTS.md", render(results, records).encode())
+    results, scale, gpu = (
+        read_json(path) if (path := folder / name).is_file() else None
+        for name in ("results.json", "growth.json", "gpu.json")
+    )
+    assert results is not None, "it is a file"
+    records = scale["growth"] if scale else None
+    write_bytes(folder / "RESULTS.md", render(results, records, gpu).encode())
     write_bytes(folder / "results.png", draw(results, records))
 
 
-def render(results: Results, scale: Growth | None = None) -> str:
+def render(results: Results, scale: Growth | None = None, gpu: Results | None = None) -> str:
     """Write the page.
 
     Args:
         results: content of results.json.
         scale: growth to many tiles, measured in a run of its own.
+        gpu: content of gpu.json; without it there is no such section.
 
     Returns:
         Markdown.
@@ -158,6 +163,7 @@ def render(results: Results, scale: Growth | None = None) -> str:
         "Memory": _memory(results),
         "A training step": _step(results),
         "Detection": _detection(results["detection"]),
+        **({"On a GPU": _gpu(gpu)} if gpu else {}),
         "Inference backends": _backends(results),
         "Ingest": _ingest(results),
         "Growth with the number of tiles": _growth(results, scale),
@@ -303,6 +309,27 @@ def _detection(found: dict[str, Any]) -> str:
         f"{text} With one network and one pass: {_speed(found['tiles_per_second_single'])}.\n\n"
         f"{_table(header, [[*row, f'{whole:.3g}']])}"
     )
+
+
+def _gpu(found: Results) -> str:
+    text = (
+        f"One {found['gpu']}, torch {found['torch']}, bfloat16; medians of blocks of steps, and their range. *Busy* is "
+        "the share of a step in which a kernel runs; the ceiling is a matrix product of "
+        f"{found['ceiling_gflops'] / 1000:.0f} TFLOP/s. Steps are CUDA graphs where nothing else is said."
+    )
+    header = ["", "ms a step", "crops/s", "kernels a step", "busy", "share of the ceiling"]
+    rows = [
+        [
+            name,
+            f"{step['step_ms']['median']:.2f} ({step['step_ms']['low']:.2f}–{step['step_ms']['high']:.2f})",
+            f"{step['crops_per_second']['median']:,.0f}",
+            f"{step['kernels']}",
+            _percent(step["busy"]),
+            _percent(step["share_of_ceiling"]),
+        ]
+        for name, step in found["steps"].items()
+    ]
+    return f"{text}\n\n{_table(header, rows)}\n\n{_detection(found['detection'])}"
 
 
 def _speed(speed: dict[str, float]) -> str:

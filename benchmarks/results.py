@@ -293,9 +293,9 @@ def ablation_page(document: dict[str, Result]) -> str:
         "Written as [the results of the whole recipe](README.md) are, which say what the columns mean. `short` is the",
         "default with 7 epochs instead of 20; every other row changes one thing of it. Scores are of all scenes: test",
         "scenes of fold 0 through all four networks of a run, training scenes out of fold, through the one network",
-        "that was not trained on them. (Post-processing was fitted on the latter.) A row is of all runs of its recipe",
-        "together, where nothing else is said of one: see at the end how far luck alone moves a run. Surface Dice is of",
-        "the runs that counted edges, which older ones didn't; of `short` that is one on a GPU.",
+        "that was not trained on them. (Post-processing was fitted on the latter.) A row is of all runs of a recipe",
+        "together, most often a single one: see at the end how far luck alone moves a run. Surface Dice is of the runs",
+        "that counted edges, which older ones didn't; of `short` that is one on a GPU.",
         "",
         *_scores(shown),
     ]

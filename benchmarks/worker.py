@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cache
@@ -251,8 +252,9 @@ def _detection_parts(detector: Detector, scene: Scene, images: Images, device: t
         return run
 
     methods = {"input": "_make_input", "network": "_run", "predict": "predict"}
-    timed_methods = {method: timed(part, getattr(ScenePredictor, method)) for part, method in methods.items()}
-    with patch.multiple(ScenePredictor, **timed_methods):
+    with ExitStack() as patches:
+        for part, method in methods.items():
+            patches.enter_context(patch.object(ScenePredictor, method, timed(part, getattr(ScenePredictor, method))))
         timed("propose", detector.propose)(scene, images)
     parts = {
         "input": seconds["input"],

@@ -185,7 +185,9 @@ class ScenePredictor:
                 images, valid = self._make_input(padded, batch)
                 logits = self._run(network, images, number)
                 share = valid.float().mean((1, 2)).view(-1, 1, 1, 1)
-                sums = self._zeros(logits.shape[1] + 1, padded) if sums is None else sums
+                if sums is None:
+                    shape = (logits.shape[1] + 1, *padded.shape)
+                    sums = torch.zeros(shape, device=device_with_room(self.device, 4 * math.prod(shape)))
                 padded.add(sums[:-1], batch, logits.mul_(share))
                 padded.add(sums[-1:], batch, share)
         assert sums is not None, "a scene has tiles"
@@ -196,15 +198,6 @@ class ScenePredictor:
         recorded = padded.cut_recorded(windows)
         valid = recorded[:, 0] != NODATA
         return self.make_input(recorded, valid), valid
-
-    def _zeros(self, channels: int, padded: PaddedScene) -> Tensor:
-        """Float32 (channels, H, W) on the device, or on the CPU where that would be more than half of what is free."""
-        device = self.device
-        if device.type == "cuda":
-            unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-            free = torch.cuda.mem_get_info(device)[0] + unused
-            device = device if 4 * channels * math.prod(padded.shape) <= free / 2 else torch.device("cpu")
-        return torch.zeros(channels, *padded.shape, device=device)
 
     def _probs(self, padded: PaddedScene, sums: Tensor) -> SceneProbs:
         """Probabilities of sums as in `_sum_passes`."""
@@ -227,7 +220,7 @@ class ScenePredictor:
         given = images.flip(reversed_dims)
         with autocast(self.device, self.dtype):
             logits: Tensor = network(given.transpose(-2, -1) if swap else given)
-        return (logits.transpose(-2, -1) if swap else logits).float().flip(reversed_dims)
+        return (logits.transpose(-2, -1) if swap else logits).flip(reversed_dims).float()
 
     def _adapted(self, padded: PaddedScene) -> nn.Module:
         """A copy with batch norms adapted to the scene.
@@ -263,6 +256,15 @@ class ScenePredictor:
             norm.running_mean = share * own_mean + (1 - share) * mean
             norm.eval()
         return adapted
+
+
+def device_with_room(device: torch.device, size: int) -> torch.device:
+    """The device, or the CPU where so many bytes are more than half of a GPU's free memory."""
+    if device.type != "cuda":
+        return device
+    unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    free = torch.cuda.mem_get_info(device)[0] + unused
+    return device if size <= free / 2 else torch.device("cpu")
 
 
 def _batches(windows: list[Window], batch_size: int) -> Iterator[list[Window]]:

@@ -21,34 +21,41 @@ from seepseg.training.step import BatchMaker, EagerStep, Optimization, Step, Ste
 WARM_UP_STEPS = 3  # in which libraries choose kernels and take the memory that they keep
 
 
-def make_step(optimization: Optimization, make_batch: BatchMaker, group: ProcessGroup) -> Step:
-    """What takes the steps of a training: captured ones on a single GPU, else eager ones."""
+def make_step(optimization: Optimization, make_batch: BatchMaker, batch_size: int, group: ProcessGroup) -> Step:
+    """What takes the steps of a training: captured ones on a single GPU, else eager ones.
+
+    Args:
+        optimization: model, optimiser and the rest.
+        make_batch: of recorded tiles.
+        batch_size: of all batches but the last of an epoch.
+        group: the processes that train together.
+    """
     eager = EagerStep(optimization, make_batch)
     # Several processes exchange messages within a step, and float16 changes the scale of its loss from step to step.
     if group.device.type != "cuda" or group.size > 1 or optimization.dtype is torch.float16:
         return eager
-    return CapturedStep(eager)
+    return CapturedStep(eager, batch_size)
 
 
 class CapturedStep:
     """Takes steps by replaying a CUDA graph of one; where a step can't be captured, by an eager one.
 
-    There is a graph for each loss. A batch of another size than the first, as the last of an epoch may be, is trained
-    on by an eager step. The same run takes the same steps in the same way, also where it goes on from a checkpoint.
+    There is a graph for each loss. A batch of another size, as the last of an epoch may be, is trained on by an eager
+    step. The same run takes the same steps in the same way, also where it goes on from a checkpoint.
 
     Args:
         eager: takes steps that are not captured.
+        batch_size: of the others.
     """
 
-    def __init__(self, eager: EagerStep) -> None:
+    def __init__(self, eager: EagerStep, batch_size: int) -> None:
         self.eager = eager
+        self.batch_size = batch_size
         self._steps: dict[Loss, _Graph | EagerStep] = {}
-        self._tiles: int | None = None
 
     def __call__(self, inputs: StepInputs, loss: Loss) -> StepResult:
         """Take one step."""
-        self._tiles = self._tiles or len(inputs.classes)
-        if len(inputs.classes) != self._tiles:
+        if len(inputs.classes) != self.batch_size:
             return self.eager(inputs, loss)
         if loss not in self._steps:
             graph = _Graph(self.eager, inputs, loss)
@@ -103,7 +110,7 @@ class _Graph:
     def capture(self) -> str | None:
         """Capture the step, which changes nothing; where that fails, say why."""
         o = self.optimization
-        stream = torch.cuda.Stream(o.device)
+        stream = torch.cuda.Stream(o.device)  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream(o.device))
         with torch.cuda.stream(stream), _rate_on_device(o, self.lr):
             cause = _first_line(self._warm_up)

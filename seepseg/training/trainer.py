@@ -113,7 +113,7 @@ class Trainer:
             run.restore(self._saved["run"])
             self._print(f"going on after {run.progress}")
         loaders = TileLoader(self.packed, fold.train, group.device), TileLoader(self.packed, fold.val, group.device)
-        step = make_step(run.optimization, self.make_batch, group)
+        step = make_step(run.optimization, self.make_batch, params.batch_size, group)
         while not run.is_done:
             self._train_epoch(number, run, step, sampler, loaders, fold.val)
         if self.checkpoints is not None:

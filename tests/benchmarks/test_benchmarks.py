@@ -298,6 +298,23 @@ def test_report_sets_targets_beside_what_was_reached():
     assert "Quick run" not in page
 
 
+def test_report_has_a_section_on_a_gpu_where_one_was_measured():
+    step = {
+        "step_ms": {"median": 2.5, "low": 2.0, "high": 3.0},
+        "crops_per_second": {"median": 6400.0, "low": 5333.0, "high": 8000.0},
+        "kernels_ms": 2.25,
+        "kernels": 744,
+        "busy": 0.9,
+        "share_of_ceiling": 0.01,
+    }
+    found = {"gpu": "Some card", "torch": "2.0", "ceiling_gflops": 790_000.0, "steps": {"default": step}}
+    page = report.render(results(), None, found | {"detection": results()["detection"]})
+    assert "## On a GPU\n\nOne Some card, torch 2.0" in page and "790 TFLOP/s" in page
+    assert "| default | 2.50 (2.00–3.00) | 6,400 | 744 | 90.0% | 1.0% |" in page.splitlines()
+    assert page.count("up to its candidates: **6 tiles/s**") == 2
+    assert "On a GPU" not in report.render(results())
+
+
 def test_report_tells_reduced_precision_from_float32():
     page = report.render(results("bfloat16"))
     assert "| training, default model | ≥ 40× | 48× ✓ | 36× ✗ |" in page.splitlines()

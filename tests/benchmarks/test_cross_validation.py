@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from conftest import ROOT
+from conftest import ROOT, SMALL
 from dvc.utils.hydra import apply_overrides
 
-from benchmarks import recipe, results
+from benchmarks import recipe, results, runs_without_dvc
 from benchmarks.cross_validation import Run, collect, planned, settings_of, split_of, write_run
 from benchmarks.recipe import assignments, overrides_of, read_document, read_recipes
 from benchmarks.results import COMPARED, _differences, compare, counts_of_all_scenes, counts_of_test_scenes
@@ -225,6 +225,32 @@ def test_a_recorded_run_is_named_after_what_it_is():
         result = read_json(path)
         name = Run(result["recipe"], result["fold"], result["seed"]).name
         assert path.stem in (name, f"{name}-gpu") and (path.stem == name or result["gpu"])
+
+
+@pytest.mark.e2e
+def test_runs_are_done_without_dvc_and_told_where_they_fail(finished, tmp_path, monkeypatch, capsys):
+    small = {
+        f"{section}.{name}.{key}" if isinstance(value, dict) else f"{section}.{name}": inner
+        for section, values in SMALL.items()
+        for name, value in values.items()
+        for key, inner in (value.items() if isinstance(value, dict) else [("", value)])
+    }
+    runs = [Run("default", None, 1, small), Run("default", None, 2, small | {"train.lr": 11.0})]
+    monkeypatch.setattr(runs_without_dvc, "planned", lambda plan: runs)
+    monkeypatch.setattr(runs_without_dvc, "WORKSPACES", tmp_path / "workspaces")
+    packed = str(finished.folder / "data/packed")
+    words = ["--packed", packed, "--plan", "gpu", "--commit", "0000000", "--out", str(tmp_path / "out"), "--runs", "2"]
+    monkeypatch.setattr(sys, "argv", ["runs_without_dvc", *words])
+    with pytest.raises(InputError, match=r"default-random-seed2: stage train failed:\nerror: .* train\.lr"):
+        runs_without_dvc.main()
+    (path,) = (tmp_path / "out").iterdir()
+    recorded = read_json(path)
+    assert recorded.keys() == read_json(ROOT / "docs/results/runs/short+resnet_unet-fold0-seed1.json").keys()
+    assert recorded["seed"] == 1 and recorded["commit"] == "0000000" and recorded["seconds"] > 0
+    assert "default-random-seed1: oof: binary Dice" in capsys.readouterr().out
+    runs.pop()
+    runs_without_dvc.main()
+    assert capsys.readouterr().out == "default-random-seed1: done before\n"
 
 
 @pytest.mark.e2e

