@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from seepseg.base.params import param_block
 from seepseg.models.blocks import Norm, Upsampling, double
 from seepseg.models.registry import register_network
-from seepseg.models.unet import Decoder, Refinement, UNet, UNetEncoder, UNetParams, level_widths
+from seepseg.models.unet import Decoder, UNet, UNetEncoder, UNetParams, level_widths
 
 
 class AttentionGate(nn.Module):
@@ -77,7 +77,4 @@ class AttentionUNetParams(UNetParams):
         """Build the network."""
         widths = level_widths(self.width, self.depth)
         encoder = UNetEncoder(in_channels, widths, self.stem, self.norm)
-        network = UNet(encoder, AttentionDecoder(widths, widths[:-1], self.norm, self.upsampling), num_logits)
-        if self.refine:
-            network.refinement = Refinement(in_channels, num_logits, self.refine, self.norm)
-        return network
+        return UNet(encoder, AttentionDecoder(widths, widths[:-1], self.norm, self.upsampling), num_logits)

@@ -1,7 +1,6 @@
 """U-Net (Ronneberger et al. 2015, arXiv 1505.04597): the skeleton that all networks here share."""
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Annotated, Literal
 
 import torch
@@ -10,18 +9,8 @@ from annotated_types import Ge, Le
 from torch import Tensor, nn
 
 from seepseg.base.params import param_block
-from seepseg.models.blocks import (
-    ConvBlock,
-    Norm,
-    Upsampling,
-    init_weights,
-    make_norm,
-    make_upsampling,
-    pad_to_multiple,
-)
+from seepseg.models.blocks import ConvBlock, Norm, Upsampling, init_weights, make_upsampling, pad_to_multiple
 from seepseg.models.registry import NetworkBlock, register_network
-
-REFINEMENT_WIDTH = 16
 
 
 class Encoder(nn.Module):
@@ -112,34 +101,6 @@ class Decoder(nn.Module):
         return x
 
 
-class Refinement(nn.Module):
-    """3x3 convolutions of image and logits together that correct the logits; with fresh weights it corrects nothing.
-
-    Args:
-        in_channels: C_in, of the images.
-        num_logits: C, of the logits.
-        depth: convolutions, at least 1; those between have 16 channels.
-        norm: after each convolution but the last.
-    """
-
-    def __init__(self, in_channels: int, num_logits: int, depth: int, norm: Norm) -> None:
-        super().__init__()
-        widths = [in_channels + num_logits, *[REFINEMENT_WIDTH] * (depth - 1)]
-        layers: list[nn.Module] = []
-        for inputs, outputs in pairwise(widths):
-            convolution = nn.Conv2d(inputs, outputs, 3, padding=1, bias=norm == "none")
-            layers += [convolution, make_norm(norm, outputs), nn.ReLU(inplace=True)]
-        last = nn.Conv2d(widths[-1], num_logits, 3, padding=1)
-        self.layers = nn.Sequential(*layers, last)
-        init_weights(self)
-        nn.init.zeros_(last.weight)
-
-    def forward(self, images: Tensor, logits: Tensor) -> Tensor:
-        """Correct logits (N, C, H, W) of images (N, C_in, H, W)."""
-        correction: Tensor = self.layers(torch.cat([images, logits], dim=1))
-        return logits + correction
-
-
 class UNet(nn.Module):
     """Encoder, decoder and a 1x1 head that gives logits at the resolution of the images, with fresh weights in all.
 
@@ -147,9 +108,6 @@ class UNet(nn.Module):
         encoder: its `stem` says how much coarser than the image its finest level is.
         decoder: made for the widths of that encoder.
         num_logits: C, output channels per pixel.
-
-    Attributes:
-        refinement: what corrects the logits last, if anything.
     """
 
     def __init__(self, encoder: Encoder, decoder: Decoder, num_logits: int) -> None:
@@ -158,7 +116,6 @@ class UNet(nn.Module):
         self.decoder = decoder
         self.head = nn.Conv2d(decoder.widths[0], num_logits * encoder.stem**2, 1)
         init_weights(self)
-        self.refinement: Refinement | None = None
 
     def forward(self, images: Tensor) -> Tensor:
         """Compute logits for images of any size.
@@ -170,13 +127,9 @@ class UNet(nn.Module):
             Logits, (N, C, H, W).
         """
         height, width = images.shape[-2:]
-        padded = pad_to_multiple(images, self.encoder.multiple)  # (N, C_in, H', W')
-        finest = self.decoder(self.encoder(padded))  # (N, width, h, w)
+        finest = self.decoder(self.encoder(pad_to_multiple(images, self.encoder.multiple)))  # (N, width, h, w)
         x = self.head(finest)  # (N, C * stem**2, H' / stem, W' / stem)
-        logits = F.pixel_shuffle(x, self.encoder.stem)  # (N, C, H', W')
-        if self.refinement is not None:
-            logits = self.refinement(padded, logits)
-        return logits[..., :height, :width]
+        return F.pixel_shuffle(x, self.encoder.stem)[..., :height, :width]
 
 
 def level_widths(width: int, depth: int) -> list[int]:
@@ -199,14 +152,9 @@ class UNetParams(NetworkBlock):
     """none | batch | group"""
     upsampling: Upsampling = "bilinear"
     """bilinear | transposed"""
-    refine: Annotated[int, Ge(0), Le(3)] = 0
-    """convolutions at full resolution on top, of the image and the logits; 0: none"""
 
     def build(self, in_channels: int, num_logits: int) -> nn.Module:
         """Build the network."""
         widths = level_widths(self.width, self.depth)
         encoder = UNetEncoder(in_channels, widths, self.stem, self.norm)
-        network = UNet(encoder, Decoder(widths, widths[:-1], self.norm, self.upsampling), num_logits)
-        if self.refine:
-            network.refinement = Refinement(in_channels, num_logits, self.refine, self.norm)
-        return network
+        return UNet(encoder, Decoder(widths, widths[:-1], self.norm, self.upsampling), num_logits)

@@ -128,7 +128,7 @@ def test_each_row_is_classified_by_the_classifier_of_its_network_and_the_mean_co
     np.testing.assert_allclose(probs.p_slick, (first.p_slick + second.p_slick) / 2)
     mixed = average_probs(classifiers, table.assign(network=[1, 0, 1, 0]))
     expected = np.where([1, 0, 1, 0], second.pixel_precision, first.pixel_precision)
-    np.testing.assert_allclose(mixed.pixel_precision, expected)
+    np.testing.assert_allclose(mixed.pixel_precision, expected, rtol=1e-6)  # float32, of other batches
 
 
 def test_slicks_of_one_number_in_two_scenes_are_two():

@@ -19,7 +19,6 @@ from seepseg.models import ModelParams, build_model
 from seepseg.models.attention_unet import AttentionGate
 from seepseg.models.blocks import ConvBlock, double, double_by_products, init_weights, pad_to_multiple
 from seepseg.models.registry import NETWORKS
-from seepseg.models.unet import Refinement
 
 NAMES = ("unet", "attention_unet", "resnet_unet")
 
@@ -160,64 +159,6 @@ def test_activations_keep_their_size_in_the_original_network():
     model = build(width=16, depth=4, stem=1, norm="none")
     logits = model(torch.randn(1, 1, 64, 64))
     assert 0.1 < logits.std().item() < 10
-
-
-# Refinement
-
-
-@pytest.mark.parametrize("name", ["unet", "attention_unet"])
-@pytest.mark.parametrize("refine", [1, 3])
-def test_a_fresh_refinement_changes_nothing(name, refine):
-    image, logits = torch.randn(2, 1, 37, 53), []
-    for depth in (0, refine):
-        torch.manual_seed(5)
-        logits.append(build(name=name, refine=depth)(image))
-    assert logits[0].equal(logits[1])
-
-
-@pytest.mark.parametrize(
-    ("refine", "weights"),
-    [
-        (1, (1 + 8) * 8 * 9 + 8),
-        (2, (1 + 8) * 16 * 9 + 2 * 16 + 16 * 8 * 9 + 8),
-        (3, (1 + 8) * 16 * 9 + 2 * 16 + 16 * 16 * 9 + 2 * 16 + 16 * 8 * 9 + 8),
-    ],
-)
-def test_refinement_has_so_many_weights(refine, weights):
-    assert num_weights(build(refine=refine)) - num_weights(build()) == weights
-
-
-def test_refinement_adds_what_it_makes_of_image_and_logits():
-    refinement = Refinement(in_channels=1, num_logits=2, depth=1, norm="batch")
-    with torch.no_grad():
-        refinement.layers[0].weight[0, 0, 1, 0] = 10.0  # the image's pixel to the left, to the first class
-        refinement.layers[0].weight[1, 1, 1, 1] = 100.0  # the first logit, to the second class
-    image, logits = torch.tensor([[[[1.0, 2.0]]]]), torch.tensor([[[[3.0, 4.0]], [[5.0, 6.0]]]])
-    assert refinement(image, logits).tolist() == [[[[3.0, 14.0]], [[305.0, 406.0]]]]
-
-
-def test_refinement_sees_the_padded_image():
-    model = build(refine=2).eval()
-    nn.init.normal_(model.refinement.layers[-1].weight)
-    image = torch.randn(1, 1, 37, 53)
-    padded = model(pad_to_multiple(image, model.encoder.multiple))
-    assert model(image).equal(padded[..., :37, :53])
-
-
-@pytest.mark.parametrize("norm", ["none", "batch", "group"])
-def test_refinement_trains(norm):
-    model = build(refine=3, norm=norm)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    for _ in range(3):  # zeros let no gradient through to the convolution before
-        optimizer.zero_grad()
-        model(torch.randn(2, 1, 16, 16)).square().mean().backward()
-        optimizer.step()
-    assert all(weight.grad.abs().sum() > 0 for weight in model.refinement.parameters())
-
-
-def test_norms_of_a_refinement_follow_their_convolutions():
-    kinds = [type(layer) for layer in build(refine=2).refinement.layers]
-    assert kinds == [nn.Conv2d, nn.BatchNorm2d, nn.ReLU, nn.Conv2d]
 
 
 # Attention
@@ -442,7 +383,6 @@ def test_what_rebuilds_a_network_names_no_file():
         ({"attention_unet": {"depth": 2}}, "model.attention_unet.depth: expected greater than or equal to 3, found 2"),
         ({"unet": {"depth": 1}}, "model.unet.depth: expected greater than or equal to 2, found 1"),
         ({"unet": {"stem": 3}}, "model.unet.stem: expected 1, 2 or 4, found 3"),
-        ({"unet": {"refine": 4}}, "model.unet.refine: expected less than or equal to 3, found 4"),
         ({"unet": 3}, "model.unet: expected a block of keys, found 3"),
         ({"unets": {}}, "unknown key 'model.unets'; did you mean 'model.unet'?"),
         ({"name": "unets"}, "expected 'unet', 'attention_unet' or 'resnet_unet', found \"unets\"; did you mean 'unet'"),
