@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -59,7 +59,7 @@ class Case:
 
     batch_size: int
     captured: bool
-    stem: int = 2
+    stem: Literal[1, 2, 4] = 2
     depth: int = 5
 
 

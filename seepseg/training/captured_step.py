@@ -121,6 +121,7 @@ class _Graph:
                 ended = _first_line(self.graph.capture_end)
                 cause = cause or ended
         torch.cuda.current_stream(o.device).wait_stream(stream)
+        self.random.rewind()  # for an eager step in place of the graph
         return cause
 
     def _warm_up(self) -> None:
