@@ -12,6 +12,7 @@ from seepseg.data.loading import Tiles
 from seepseg.losses import LossParams, build_loss
 from seepseg.models import ModelParams, build_model
 from seepseg.models.unet import UNetParams
+from seepseg.training import captured_step
 from seepseg.training.augmentation import AugmentParams, BatchRandom
 from seepseg.training.captured_step import CapturedStep, FixedRandom, make_step
 from seepseg.training.monitoring import Monitor
@@ -43,6 +44,50 @@ def test_fixed_numbers_are_those_of_the_batch_in_the_order_of_the_first():
 @pytest.mark.parametrize(("device", "size"), [("cpu", 1), ("cuda", 2)])
 def test_steps_are_eager_on_a_cpu_and_in_several_processes(device, size):
     assert isinstance(make_step(None, None, TILES, ProcessGroup(0, size, torch.device(device))), EagerStep)
+
+
+class FakeGraph:
+    """Stands for a graph on a machine without a GPU; captures what `captures` says."""
+
+    captures = True
+
+    def __init__(self, eager, inputs, loss):
+        self.inputs = ("fixed", inputs)
+
+    def capture(self):
+        return None if self.captures else "it waits"
+
+    def fill(self, inputs):
+        self.inputs = ("fixed", inputs)
+
+    def replay(self):
+        return "replayed", self.inputs
+
+
+def fake_steps(monkeypatch, captures):
+    """A captured step, a call of it for `tiles` tiles, and what was trained on eagerly."""
+    monkeypatch.setattr(captured_step, "_Graph", FakeGraph)
+    monkeypatch.setattr(FakeGraph, "captures", captures)
+    eager = EagerStep(None, None)
+    trained = []
+    monkeypatch.setattr(EagerStep, "__call__", lambda self, inputs, loss: trained.append(inputs) or "eager")
+    step = CapturedStep(eager, TILES)
+    return lambda tiles, loss: step(StepInputs(None, torch.zeros(tiles), None), loss), trained
+
+
+def test_whole_batches_are_replayed_and_others_trained_eagerly(monkeypatch):
+    take, trained = fake_steps(monkeypatch, captures=True)
+    first, second = take(TILES, "ce"), take(TILES, "ce")
+    assert first[0] == second[0] == "replayed" and first[1] is not second[1]
+    assert take(TILES - 1, "ce") == "eager" and len(trained) == 1
+    assert take(TILES, "dice")[0] == "replayed"
+
+
+def test_where_capture_fails_the_cause_is_told_once_a_loss_and_fixed_numbers_are_used(monkeypatch, capsys):
+    take, trained = fake_steps(monkeypatch, captures=False)
+    assert [take(TILES, "topk") for _ in range(3)] == ["eager"] * 3
+    assert capsys.readouterr().err == ("notice: steps can't be captured as a CUDA graph, and take longer: it waits\n")
+    assert trained[0][0] == "fixed" and all(isinstance(inputs, StepInputs) for inputs in trained[1:])
 
 
 # On a GPU
