@@ -1,7 +1,10 @@
 """Steps as CUDA graphs. What needs a GPU is skipped without one."""
 
 import copy
+from contextlib import nullcontext
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
@@ -90,24 +93,70 @@ def test_where_capture_fails_the_cause_is_told_once_a_loss_and_fixed_numbers_are
     assert trained[0][0] == "fixed" and all(isinstance(inputs, StepInputs) for inputs in trained[1:])
 
 
-# On a GPU
+# Whole steps, on a GPU; and on a CPU, where a stand-in for the graph takes the step again
 
 
-def make_training():
-    """A small network on the GPU with fresh weights, and what makes its batches."""
-    make_deterministic(1, 2, GPU)
+class SteppedGraph:
+    """Stands for a CUDA graph: its capture changes nothing, and its replay takes the step."""
+
+    def __init__(self, owner):
+        self.owner, self.before = owner, {}
+
+    def capture_begin(self, capture_error_mode):
+        self.before = {tensor: tensor.clone() for tensor in captured_step._changing(self.owner.optimization)}
+
+    def capture_end(self):
+        with torch.no_grad():
+            for tensor, value in self.before.items():
+                tensor.copy_(value)
+
+    def replay(self):
+        with captured_step._rate_on_device(self.owner.optimization, self.owner.lr):
+            self.owner._run()
+
+
+class SteppedOnCpu(captured_step._Graph):
+    def __init__(self, eager, inputs, loss):
+        super().__init__(eager, inputs, loss)
+        self.graph = SteppedGraph(self)
+
+
+@pytest.fixture(params=[CPU, pytest.param(GPU, marks=needs_gpu)], ids=["cpu", "gpu"])
+def device(request, monkeypatch):
+    """Where steps are taken; on a CPU with stand-ins for what CUDA has."""
+    if request.param == CPU:
+        stream = SimpleNamespace(wait_stream=lambda other: None)
+        monkeypatch.setattr(torch.cuda, "Stream", lambda device: stream)
+        monkeypatch.setattr(torch.cuda, "current_stream", lambda device: stream)
+        monkeypatch.setattr(torch.cuda, "stream", lambda stream: nullcontext())
+        monkeypatch.setattr(torch.cuda, "set_sync_debug_mode", lambda mode: None)
+        monkeypatch.setattr(torch.cuda, "CUDAGraph", object)
+        monkeypatch.setattr(captured_step, "_Graph", SteppedOnCpu)
+    before = torch.get_num_threads()
+    yield request.param
+    torch.set_num_threads(before)
+    torch.use_deterministic_algorithms(False)
+
+
+def make_training(device):
+    """A small network with fresh weights, and what makes its batches."""
+    make_deterministic(1, 1, device)
     params = TrainParams(epochs=2, warmup_epochs=0, batch_size=TILES)
     model = build_model(ModelParams(unet=UNetParams(width=8, depth=3)), 1, len(NAMES) + 1)
-    model = model.to(GPU, memory_format=torch.channels_last)
+    model = model.to(device, memory_format=torch.channels_last)
     make_batch = BatchMaker(InputMaker(InputParams()), CROP, AugmentParams(resize=0.2, speckle=0.1))
-    return build_optimization(params, model, 10, ProcessGroup(0, 1, GPU)), make_batch
+    return build_optimization(params, model, 10, ProcessGroup(0, 1, device)), make_batch
+
+
+def captured_steps(optimization, make_batch):
+    return CapturedStep(EagerStep(optimization, make_batch), TILES)
 
 
 def make_loss(name):
     return build_loss(name, LossParams(), "softmax", {})
 
 
-def make_inputs(count, tiles=TILES):
+def make_inputs(device, count, tiles=TILES):
     """Inputs of so many steps; tiles with a bright band of either class."""
     made = []
     for seed in range(count):
@@ -115,78 +164,79 @@ def make_inputs(count, tiles=TILES):
         images = torch.randint(1, 20_000, (tiles, SIDE, SIDE), generator=generator, dtype=torch.int16)
         target = torch.zeros(tiles, SIDE, SIDE, dtype=torch.uint8)
         target[::2, 20:30], target[1::2, :, 40:70] = 1, 2
-        classes = torch.arange(tiles) % 2 + 1
+        classes = (torch.arange(tiles) % 2 + 1) * (torch.rand(tiles, generator=generator) < 0.6)
         random = BatchRandom(torch.Generator().manual_seed(100 + seed), tiles)
-        made.append(StepInputs(Tiles((images + 9_000 * (target > 0)).to(GPU), target.to(GPU)), classes, random))
+        made.append(StepInputs(Tiles((images + 9_000 * (target > 0)).to(device), target.to(device)), classes, random))
     return made
 
 
-def equal(one, other):
-    weights = (training.network.state_dict().values() for training in (one, other))
-    return all(map(torch.equal, *weights))
+def assert_equal(one, other):
+    """The weights are the same bits; on a CPU nearly so, whose optimiser takes a rate in double precision."""
+    for first, second in zip(one.network.state_dict().values(), other.network.state_dict().values(), strict=True):
+        if first.is_cuda:
+            assert torch.equal(first, second)
+        else:
+            torch.testing.assert_close(first, second, rtol=1e-4, atol=1e-5)
 
 
-@needs_gpu
-def test_captured_steps_give_the_bits_of_eager_ones():
+def test_captured_steps_are_those_taken_one_by_one(device):
     results = []
-    for kind in (EagerStep, lambda *made: CapturedStep(EagerStep(*made), TILES)):
-        optimization, make_batch = make_training()
-        monitor, inputs = Monitor(make_loss("dicece"), "softmax", NAMES), make_inputs(9) + make_inputs(1, TILES - 1)
+    for kind in (EagerStep, captured_steps):
+        optimization, make_batch = make_training(device)
         optimization.model.train()
-        assert list(train_epoch(kind(optimization, make_batch), inputs, monitor)) == [10]
+        monitor = Monitor(make_loss("dicece"), "softmax", NAMES)
+        inputs = make_inputs(device, 9) + make_inputs(device, 1, TILES - 1)
+        *_, done = train_epoch(kind(optimization, make_batch), inputs, monitor)
+        assert done == 10
         results.append((optimization, monitor))
     (eager, by_eager), (captured, by_captured) = results
-    assert equal(eager, captured)
-    assert by_eager.counts.tolist() == by_captured.counts.tolist() and by_eager.tiles == 10 * TILES - 1
+    assert_equal(eager, captured)
+    np.testing.assert_allclose(by_eager.counts[:3], by_captured.counts[:3], rtol=1e-4)
+    assert by_eager.tiles == by_captured.tiles == 10 * TILES - 1
     assert eager.schedule.get_last_lr() == captured.schedule.get_last_lr() != [3e-3, 3e-3]
     assert captured.average.n_averaged == 10
     for one, other in zip(eager.average.parameters(), captured.average.parameters(), strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
-    assert captured.optimizer.state_dict()["param_groups"] == eager.optimizer.state_dict()["param_groups"]
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+    groups = (each.optimizer.state_dict()["param_groups"] for each in (eager, captured))
+    assert next(groups) == next(groups)
 
 
-@needs_gpu
-def test_captured_steps_go_on_from_a_checkpoint_with_the_same_bits():
-    loss, inputs = make_loss("dicece"), make_inputs(8)
-    straight, make_batch = make_training()
-    step = make_step(straight, make_batch, TILES, ProcessGroup(0, 1, GPU))
-    for given in inputs[:5]:
+def test_captured_steps_go_on_from_a_checkpoint_with_the_same_bits(device):
+    loss = make_loss("dicece")
+    straight, make_batch = make_training(device)
+    step = captured_steps(straight, make_batch)
+    for number, given in enumerate(make_inputs(device, 8)):
+        if number == 5:
+            saved = copy.deepcopy(straight.state)
         step(given, loss)
-    saved = copy.deepcopy(straight.state)
-    for given in inputs[5:]:
-        step(given, loss)
-    again, make_batch = make_training()
+    again, make_batch = make_training(device)
     again.restore(saved)
-    step = make_step(again, make_batch, TILES, ProcessGroup(0, 1, GPU))
-    for given in make_inputs(8)[5:]:
+    step = captured_steps(again, make_batch)
+    for given in make_inputs(device, 8)[5:]:
         step(given, loss)
-    assert equal(straight, again)
-    assert all(map(torch.equal, straight.average.state_dict().values(), again.average.state_dict().values()))
+    for one, other in ((straight.network, again.network), (straight.average, again.average)):
+        assert all(map(torch.equal, one.state_dict().values(), other.state_dict().values()))
+
+
+def test_each_loss_of_a_schedule_has_its_graph(device):
+    eager, make_batch = make_training(device)
+    captured, make_batch = make_training(device)
+    step, losses = captured_steps(captured, make_batch), [make_loss("dicece"), make_loss("focal")]
+    for number, (given, same) in enumerate(zip(make_inputs(device, 6), make_inputs(device, 6), strict=True)):
+        EagerStep(eager, make_batch)(same, losses[number // 3])
+        step(given, losses[number // 3])
+    assert_equal(eager, captured)
 
 
 @needs_gpu
 @pytest.mark.parametrize("name", ["topk", "lovasz", "boundary"])
 def test_what_makes_the_host_wait_is_told_once_and_trained_eagerly(name, capfd):
-    eager, make_batch = make_training()
-    captured, make_batch = make_training()
+    eager, make_batch = make_training(GPU)
+    captured, make_batch = make_training(GPU)
     loss, step = make_loss(name), make_step(captured, make_batch, TILES, ProcessGroup(0, 1, GPU))
-    for given, same in zip(make_inputs(3), make_inputs(3), strict=True):
+    for given, same in zip(make_inputs(GPU, 3), make_inputs(GPU, 3), strict=True):
         EagerStep(eager, make_batch)(same, loss)
         step(given, loss)
-    assert equal(eager, captured)
+    assert_equal(eager, captured)
     assert capfd.readouterr().err.count("notice: steps can't be captured as a CUDA graph, and take longer: ") == 1
-    make_training()  # the generators are as before
-
-
-@needs_gpu
-def test_each_loss_of_a_schedule_has_its_graph():
-    eager, make_batch = make_training()
-    captured, make_batch = make_training()
-    step, losses = (
-        make_step(captured, make_batch, TILES, ProcessGroup(0, 1, GPU)),
-        [make_loss("dicece"), make_loss("focal")],
-    )
-    for number, (given, same) in enumerate(zip(make_inputs(6), make_inputs(6), strict=True)):
-        EagerStep(eager, make_batch)(same, losses[number // 3])
-        step(given, losses[number // 3])
-    assert equal(eager, captured)
+    make_training(GPU)  # the generators are as before
