@@ -4,7 +4,6 @@ import copy
 from contextlib import nullcontext
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import torch
 
@@ -141,11 +140,13 @@ def device(request, monkeypatch):
 def make_training(device):
     """A small network with fresh weights, and what makes its batches."""
     make_deterministic(1, 1, device)
-    params = TrainParams(epochs=2, warmup_epochs=0, batch_size=TILES)
+    # A CPU's optimiser reads double precision from a number, float32 from a tensor: powers of two are the same in both.
+    rate = {"lr": 2.0**-8, "schedule": "step", "step_epochs": 1, "step_factor": 0.5}
+    params = TrainParams(epochs=2, warmup_epochs=0, batch_size=TILES, **rate)
     model = build_model(ModelParams(unet=UNetParams(width=8, depth=3)), 1, len(NAMES) + 1)
     model = model.to(device, memory_format=torch.channels_last)
     make_batch = BatchMaker(InputMaker(InputParams()), CROP, AugmentParams(resize=0.2, speckle=0.1))
-    return build_optimization(params, model, 10, ProcessGroup(0, 1, device)), make_batch
+    return build_optimization(params, model, 4, ProcessGroup(0, 1, device)), make_batch
 
 
 def captured_steps(optimization, make_batch):
@@ -170,13 +171,8 @@ def make_inputs(device, count, tiles=TILES):
     return made
 
 
-def assert_equal(one, other):
-    """The weights are the same bits; on a CPU nearly so, whose optimiser takes a rate in double precision."""
-    for first, second in zip(one.network.state_dict().values(), other.network.state_dict().values(), strict=True):
-        if first.is_cuda:
-            assert torch.equal(first, second)
-        else:
-            torch.testing.assert_close(first, second, rtol=1e-4, atol=1e-5)
+def equal(one, other):
+    return all(map(torch.equal, one.state_dict().values(), other.state_dict().values()))
 
 
 def test_captured_steps_are_those_taken_one_by_one(device):
@@ -190,13 +186,12 @@ def test_captured_steps_are_those_taken_one_by_one(device):
         assert done == 10
         results.append((optimization, monitor))
     (eager, by_eager), (captured, by_captured) = results
-    assert_equal(eager, captured)
-    np.testing.assert_allclose(by_eager.counts[:3], by_captured.counts[:3], rtol=1e-4)
-    assert by_eager.tiles == by_captured.tiles == 10 * TILES - 1
-    assert eager.schedule.get_last_lr() == captured.schedule.get_last_lr() != [3e-3, 3e-3]
+    assert equal(eager.network, captured.network)
+    assert by_eager.counts.tolist() == by_captured.counts.tolist() and by_eager.tiles == 10 * TILES - 1
+    assert eager.schedule.get_last_lr() == captured.schedule.get_last_lr() == [2.0**-10] * 2
     assert captured.average.n_averaged == 10
     for one, other in zip(eager.average.parameters(), captured.average.parameters(), strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
     groups = (each.optimizer.state_dict()["param_groups"] for each in (eager, captured))
     assert next(groups) == next(groups)
 
@@ -214,8 +209,7 @@ def test_captured_steps_go_on_from_a_checkpoint_with_the_same_bits(device):
     step = captured_steps(again, make_batch)
     for given in make_inputs(device, 8)[5:]:
         step(given, loss)
-    for one, other in ((straight.network, again.network), (straight.average, again.average)):
-        assert all(map(torch.equal, one.state_dict().values(), other.state_dict().values()))
+    assert equal(straight.network, again.network) and equal(straight.average, again.average)
 
 
 def test_each_loss_of_a_schedule_has_its_graph(device):
@@ -225,7 +219,7 @@ def test_each_loss_of_a_schedule_has_its_graph(device):
     for number, (given, same) in enumerate(zip(make_inputs(device, 6), make_inputs(device, 6), strict=True)):
         EagerStep(eager, make_batch)(same, losses[number // 3])
         step(given, losses[number // 3])
-    assert_equal(eager, captured)
+    assert equal(eager.network, captured.network)
 
 
 @needs_gpu
@@ -237,6 +231,6 @@ def test_what_makes_the_host_wait_is_told_once_and_trained_eagerly(name, capfd):
     for given, same in zip(make_inputs(GPU, 3), make_inputs(GPU, 3), strict=True):
         EagerStep(eager, make_batch)(same, loss)
         step(given, loss)
-    assert_equal(eager, captured)
+    assert equal(eager.network, captured.network)
     assert capfd.readouterr().err.count("notice: steps can't be captured as a CUDA graph, and take longer: ") == 1
     make_training(GPU)  # the generators are as before
