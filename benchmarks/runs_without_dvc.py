@@ -2,10 +2,11 @@
 
     python -m benchmarks.runs_without_dvc --packed data/packed --plan gpu --commit $(git rev-parse HEAD) --out results
 
-does what is missing in `--out` of a plan of recipes.yaml. One run at a time trains and detects, as a GPU that processes
-share in turns is slow for each of them; the other stages of several runs go on beside it, on the CPU. Copy the files to
-docs/results/runs and pool them: `python -m benchmarks.cross_validation`. Recipes that only change what comes after the
-training train again here, which DVC avoids.
+does what is missing in `--out` of plans of recipes.yaml, from the stage that an earlier command came to. One run at a
+time trains and one detects, as a GPU that processes share in turns is slow for each of them; the other stages of several
+runs go on beside them, on the CPU. Copy the files to docs/results/runs and pool them:
+`python -m benchmarks.cross_validation`. Recipes that only change what comes after the training train again here, which
+DVC avoids.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +26,16 @@ from benchmarks.repository import LOCAL, ROOT, Changes, environment, set_params
 from seepseg.base.command import run_stage
 from seepseg.base.errors import InputError
 
-BEFORE, ON_GPU, AFTER = ("split", "class_balance"), ("train", "detect"), ("classify", "evaluate")
+ON_GPU = ("train", "detect")
+STAGES = ("split", "class_balance", *ON_GPU, "classify", "evaluate")
 WORKSPACES = LOCAL / "without_dvc"
 
 
 def main() -> None:
-    """Run what is missing of a plan."""
+    """Run what is missing of the plans."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--packed", type=Path, required=True, help="what the stage ingest wrote, of the data set")
-    parser.add_argument("--plan", required=True, help="a plan of benchmarks/recipes.yaml")
+    parser.add_argument("--plan", required=True, nargs="+", help="plans of benchmarks/recipes.yaml, one after the other")
     parser.add_argument("--commit", required=True, help="of the code, for the record")
     parser.add_argument("--out", type=Path, required=True, help="folder of the results")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="start no training after so long")
@@ -41,22 +44,21 @@ def main() -> None:
     arguments = parser.parse_args()
     ends = time.monotonic() + 60 * arguments.minutes
     arguments.out.mkdir(parents=True, exist_ok=True)
-    gpu = threading.Lock()
+    one_at_a_time = {stage: threading.Lock() for stage in ON_GPU}
 
     def execute(run: Run) -> None:
         result = arguments.out / record_name(run)
         if result.exists():
             print(f"{run.name}: done before", flush=True)
             return
-        folder = prepare(run, arguments.packed.resolve(), arguments.threads)
-        for stage in BEFORE:
-            run_alone(folder, stage)
-        with gpu:
-            if time.monotonic() > ends:
-                print(f"{run.name}: no time left", flush=True)
-                return
-            seconds = sum(run_alone(folder, stage) for stage in ON_GPU)
-        seconds += sum(run_alone(folder, stage) for stage in AFTER)
+        folder = prepare(run, arguments.commit, arguments.packed.resolve(), arguments.threads)
+        seconds = 0.0
+        for stage in STAGES:
+            with one_at_a_time.get(stage, nullcontext()):
+                if stage == "train" and time.monotonic() > ends:
+                    print(f"{run.name}: no time left", flush=True)
+                    return
+                seconds += run_alone(folder, stage)
         write_run(result, collect(run, folder, arguments.commit, round(seconds)))
         print(
             f"{run.name}: {(folder / 'evaluate.log').read_text(encoding='utf-8').strip()} in {seconds:.0f} s",
@@ -65,41 +67,47 @@ def main() -> None:
         shutil.rmtree(folder / "data")  # models and logs stay
 
     with ThreadPoolExecutor(arguments.runs) as pool:
-        futures = [pool.submit(execute, run) for run in planned(arguments.plan)]
+        futures = [pool.submit(execute, run) for plan in arguments.plan for run in planned(plan)]
     if failed := [str(error) for future in futures if (error := future.exception())]:
         raise InputError("\n".join(failed))
 
 
-def prepare(run: Run, packed: Path, threads: int) -> Path:
-    """Make a folder in which the stages of a run find the packed data set and their parameters."""
-    folder = WORKSPACES / run.name
-    shutil.rmtree(folder, ignore_errors=True)
-    (folder / "data").mkdir(parents=True)
+def prepare(run: Run, commit: str, packed: Path, threads: int) -> Path:
+    """Make a folder in which the stages of a run find the packed data set and their parameters, unless it is there."""
+    folder = WORKSPACES / commit / run.name
+    (folder / "data").mkdir(parents=True, exist_ok=True)
+    (folder / "data/packed").unlink(missing_ok=True)
     (folder / "data/packed").symlink_to(packed)
     shutil.copy(ROOT / "params.yaml", folder)
     settings = settings_of(run, packed) | {f"{section}.threads": threads for section in ("train", "detect")}
-    for key, value in settings.items():
-        set_params(folder / "params.yaml", nested(key, value))
+    set_params(folder / "params.yaml", nested(settings))
     return folder
 
 
-def nested(key: str, value: Any) -> Changes:
-    """A value by its dotted key, as a tree."""
-    *sections, name = key.split(".")
-    tree: Any = {name: value}
-    for section in reversed(sections):
-        tree = {section: tree}
-    changes: Changes = tree
-    return changes
+def nested(settings: dict[str, Any]) -> Changes:
+    """Values by their dotted keys, as a tree."""
+    tree: dict[str, Any] = {}
+    for key, value in settings.items():
+        *sections, name = key.split(".")
+        branch = tree
+        for section in sections:
+            branch = branch.setdefault(section, {})
+        branch[name] = value
+    return tree
 
 
 def run_alone(folder: Path, stage: str) -> float:
-    """Run a stage in a folder; what it prints goes to `<stage>.log`, and its time is returned.
+    """Run a stage in a folder, if it wasn't done there before; what it prints goes to `<stage>.log`.
+
+    Returns:
+        The seconds that it took.
 
     Raises:
         InputError: it failed.
     """
-    started, log = time.monotonic(), folder / f"{stage}.log"
+    started, log, took = time.monotonic(), folder / f"{stage}.log", folder / f"{stage}.seconds"
+    if took.exists():
+        return float(took.read_text(encoding="utf-8"))
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     with log.open("w", encoding="utf-8") as file:
         code = subprocess.run(
@@ -112,7 +120,9 @@ def run_alone(folder: Path, stage: str) -> float:
         ).returncode
     if code:
         raise InputError(f"{folder.name}: stage {stage} failed:\n{log.read_text(encoding='utf-8')}")
-    return time.monotonic() - started
+    seconds = time.monotonic() - started
+    took.write_text(f"{seconds}\n", encoding="utf-8")
+    return seconds
 
 
 if __name__ == "__main__":

@@ -119,8 +119,8 @@ class Measured:
     """What a task took.
 
     Attributes:
-        tiles: of each batch.
-        seconds: of each batch.
+        tiles: of each lap: a batch, or the training steps that a GPU is asked about at once.
+        seconds: of each lap.
         peak_mib: most memory that the process has had so far, mapped files in the page cache included.
         anonymous_mib: the most without those, as far as regular looks have seen it; `None` where the system can't tell.
         device_mib: the most on the GPU; `None` without one.

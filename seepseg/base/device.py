@@ -59,6 +59,11 @@ def autocast(device: torch.device, dtype: torch.dtype | None) -> torch.autocast:
     return torch.autocast(device.type, dtype=dtype, enabled=dtype is not None)
 
 
+def first_line(error: Exception) -> str:
+    """What an error of torch says, without the pages that may follow; the name of its kind where it says nothing."""
+    return next(iter(str(error).splitlines()), "") or type(error).__name__
+
+
 @contextmanager
 def explain_full_memory(device: torch.device, remedy: str) -> Iterator[None]:
     """Turn an allocation that fails into one clear line.

@@ -3,6 +3,7 @@
 import copy
 import itertools
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from seepseg.base.device import first_line
 from seepseg.detection.proposal import Backend
 
 
@@ -68,7 +70,7 @@ def fold_batch_norm(model: nn.Module) -> nn.Module:
     return folded
 
 
-class ProgramNetwork(nn.Module):
+class ProgramNetwork(nn.Module, ABC):
     """A network as programs made of it; where making one fails, the network as it is, with one line of notice.
 
     There is a program for each height, width and precision that it meets. A batch smaller than the first of its size,
@@ -103,18 +105,17 @@ class ProgramNetwork(nn.Module):
             images = torch.cat([images, images.new_zeros(capacity - num, *images.shape[1:])])
         return program(images)[:num]
 
+    @abstractmethod
     def make_program(self, images: Tensor) -> Callable[[Tensor], Tensor]:
         """Make what computes images of this shape, on their device and in the precision of the moment."""
-        raise NotImplementedError
 
     def _program_or_model(self, images: Tensor) -> Callable[[Tensor], Tensor]:
         try:
             return self.make_program(images)
         # That fails in ways without a common class; what is wrong with the model itself shows again later.
         except Exception as error:
-            cause = next(iter(str(error).splitlines()), "") or type(error).__name__
             if not self.falls_back:
-                print(f"notice: {self.kind} failed, going on with eager: {cause}", file=sys.stderr)
+                print(f"notice: {self.kind} failed, going on with eager: {first_line(error)}", file=sys.stderr)
             self.falls_back = True
             return self.model
 

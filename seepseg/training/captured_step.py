@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from seepseg.base.device import first_line
 from seepseg.base.distributed import ProcessGroup
 from seepseg.data.loading import Tiles
 from seepseg.losses import Loss
@@ -113,12 +114,12 @@ class _Graph:
         stream = torch.cuda.Stream(o.device)  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream(o.device))
         with torch.cuda.stream(stream), _rate_on_device(o, self.lr):
-            cause = _first_line(self._warm_up)
+            cause = _failure_of(self._warm_up)
             if cause is None:
                 # Another thread may copy tiles meanwhile.
                 self.graph.capture_begin(capture_error_mode="thread_local")
-                cause = _first_line(self._run)
-                ended = _first_line(self.graph.capture_end)
+                cause = _failure_of(self._run)
+                ended = _failure_of(self.graph.capture_end)
                 cause = cause or ended
         torch.cuda.current_stream(o.device).wait_stream(stream)
         self.random.rewind()  # for an eager step in place of the graph
@@ -217,7 +218,7 @@ def _rate_on_device(optimization: Optimization, lr: Tensor) -> Iterator[None]:
             group["lr"], group["capturable"] = rate, capturable
 
 
-def _first_line(action: Callable[[], None]) -> str | None:
+def _failure_of(action: Callable[[], None]) -> str | None:
     """Do something; where it fails, the first line of what it says.
 
     Raises:
@@ -228,5 +229,5 @@ def _first_line(action: Callable[[], None]) -> str | None:
     except torch.OutOfMemoryError:
         raise
     except RuntimeError as error:
-        return next(iter(str(error).splitlines()), "") or type(error).__name__
+        return first_line(error)
     return None
