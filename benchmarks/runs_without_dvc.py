@@ -3,8 +3,8 @@
     python -m benchmarks.runs_without_dvc --packed data/packed --plan gpu --commit $(git rev-parse HEAD) --out results
 
 does what is missing in `--out` of plans of recipes.yaml, from the stage that an earlier command came to. One run at a
-time trains and one detects, as a GPU that processes share in turns is slow for each of them; the other stages of several
-runs go on beside them, on the CPU. Copy the files to docs/results/runs and pool them:
+time trains and one detects, as a GPU that processes share in turns is slow for each of them; the other stages of
+several runs go on beside them, on the CPU. Copy the files to docs/results/runs and pool them:
 `python -m benchmarks.cross_validation`. Recipes that only change what comes after the training train again here, which
 DVC avoids.
 """
@@ -35,7 +35,7 @@ def main() -> None:
     """Run what is missing of the plans."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--packed", type=Path, required=True, help="what the stage ingest wrote, of the data set")
-    parser.add_argument("--plan", required=True, nargs="+", help="plans of benchmarks/recipes.yaml, one after the other")
+    parser.add_argument("--plan", required=True, nargs="+", help="plans of recipes.yaml, in this order")
     parser.add_argument("--commit", required=True, help="of the code, for the record")
     parser.add_argument("--out", type=Path, required=True, help="folder of the results")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="start no training after so long")
