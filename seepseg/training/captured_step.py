@@ -106,6 +106,7 @@ class _Graph:
         self.new_share.fill_(1 - o.average.kept_share(o.schedule.last_epoch))
         self.graph.replay()
         o.schedule.step()
+        o.average.n_averaged += 1  # on the CPU
         return self.result._replace(loss=self.result.loss.clone())
 
     def capture(self) -> str | None:

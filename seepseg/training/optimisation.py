@@ -99,7 +99,7 @@ class WeightAverage(AveragedModel):
         return min(self.decay, (1 + step) / (10 + step)) if step else 0.0
 
     def update_on_device(self, model: nn.Module, new_share: Tensor) -> None:
-        """Do what `update_parameters` does, without asking the device how many steps there were.
+        """Do what `update_parameters` does on the device, but for `n_averaged`, which the host counts.
 
         Counts of batches, which nothing reads, are the newest instead of averages rounded down.
 
@@ -122,4 +122,3 @@ class WeightAverage(AveragedModel):
         change = torch._foreach_sub(floats[1], floats[0])
         torch._foreach_mul_(change, new_share)
         torch._foreach_add_(floats[0], change)
-        self.n_averaged += 1
