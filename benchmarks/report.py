@@ -327,7 +327,7 @@ def _gpu(found: Results) -> str:
             _percent(step["busy"]),
             _percent(step["share_of_ceiling"]),
         ]
-        for name, step in found["steps"].items()
+        for name, step in sorted(found["steps"].items(), key=lambda item: item[1]["crops_per_second"]["median"])
     ]
     return f"{text}\n\n{_table(header, rows)}\n\n{_detection(found['detection'])}"
 

@@ -295,7 +295,9 @@ def ablation_page(document: dict[str, Result]) -> str:
         "scenes of fold 0 through all four networks of a run, training scenes out of fold, through the one network",
         "that was not trained on them. (Post-processing was fitted on the latter.) A row is of all runs of a recipe",
         "together, most often a single one: see at the end how far luck alone moves a run. Surface Dice is of the runs",
-        "that counted edges, which older ones didn't.",
+        "that counted edges, which older ones didn't. In the runs on a GPU, networks with an odd number of training",
+        "tiles, two of four, hardly averaged their weights, by a bug that was mended later: `short` and",
+        "`short+surface_loss` have one such run each.",
         "",
         *_scores(shown),
     ]

@@ -3,8 +3,8 @@
     python -m benchmarks.runs_without_dvc --packed data/packed --plan gpu --commit $(git rev-parse HEAD) --out results
 
 does what is missing in `--out` of plans of recipes.yaml, from the stage that an earlier command came to. One run at a
-time trains and one detects, as a GPU that processes share in turns is slow for each of them; the other stages of
-several runs go on beside them, on the CPU. Copy the files to docs/results/runs and pool them:
+time trains and two detect, as a GPU that processes share in turns is slow for each of them; the other stages of several
+runs go on beside them, on the CPU. Copy the files to docs/results/runs and pool them:
 `python -m benchmarks.cross_validation`. Recipes that only change what comes after the training train again here, which
 DVC avoids.
 """
@@ -17,7 +17,6 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +25,8 @@ from benchmarks.repository import LOCAL, ROOT, Changes, environment, set_params
 from seepseg.base.command import run_stage
 from seepseg.base.errors import InputError
 
-ON_GPU = ("train", "detect")
-STAGES = ("split", "class_balance", *ON_GPU, "classify", "evaluate")
+STAGES = ("split", "class_balance", "train", "detect", "classify", "evaluate")
+AT_A_TIME = {"train": 1, "detect": 2}
 WORKSPACES = LOCAL / "without_dvc"
 
 
@@ -44,7 +43,7 @@ def main() -> None:
     arguments = parser.parse_args()
     ends = time.monotonic() + 60 * arguments.minutes
     arguments.out.mkdir(parents=True, exist_ok=True)
-    one_at_a_time = {stage: threading.Lock() for stage in ON_GPU}
+    turns = {stage: threading.Semaphore(AT_A_TIME.get(stage, arguments.runs)) for stage in STAGES}
 
     def execute(run: Run) -> None:
         result = arguments.out / record_name(run)
@@ -54,7 +53,7 @@ def main() -> None:
         folder = prepare(run, arguments.commit, arguments.packed.resolve(), arguments.threads)
         seconds = 0.0
         for stage in STAGES:
-            with one_at_a_time.get(stage, nullcontext()):
+            with turns[stage]:
                 if stage == "train" and time.monotonic() > ends:
                     print(f"{run.name}: no time left", flush=True)
                     return

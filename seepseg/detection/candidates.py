@@ -14,28 +14,25 @@ CONNECTIVITY: Literal[8] = 8  # of the pixels of a slick
 
 def average(probs: Sequence[SceneProbs]) -> npt.NDArray[np.float32]:
     """Probability of any class by several networks, float32 (H, W): the mean of their log odds, as a probability."""
+    scene, first = probs[0].scene, probs[0].foreground
     if len(probs) == 1:
-        return probs[0].foreground
-    mean = np.mean([log_odds(each.foreground) for each in probs], axis=0)
+        return first
+    # By tile, as a scene may be empty for the most part.
+    mean = np.mean([log_odds(scene.cut(each.foreground)) for each in probs], axis=0)
     # What no network has seen stays 0.
-    foreground: npt.NDArray[np.float32] = np.where(probs[0].foreground > 0, 1 / (1 + np.exp(-mean)), 0)
-    return foreground.astype(np.float32)
+    foreground = np.where(scene.cut(first) > 0, 1 / (1 + np.exp(-mean)), 0)
+    return scene.stitch(foreground.astype(np.float32))
 
 
-def most_probable_classes(probs: Sequence[SceneProbs], foreground: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
-    """The class of each pixel, uint8 (H, W), 1..K; whether it is a slick at all is another question.
+def most_probable_classes(probs: Sequence[SceneProbs]) -> npt.NDArray[np.uint8]:
+    """The class of each pixel, uint8 (H, W), 1..K, to which the networks together give most.
 
-    Args:
-        probs: of each network.
-        foreground: float32 (H, W), the probability of any class by all of them, see `average`.
+    Whether it is a slick at all is another question.
     """
-    scene = probs[0].scene
-    if len(probs) == 1:
-        shares = probs[0].class_probs.astype(np.float32)  # (N, K, h, w)
-    else:
-        total = np.sum([each.class_probs for each in probs], axis=0, dtype=np.float32)
-        shares = total * (scene.cut(foreground)[:, None] / np.maximum(total.sum(axis=1, keepdims=True), 1e-6))
-    return scene.stitch((shares.argmax(axis=1) + 1).astype(np.uint8))
+    total = probs[0].class_probs.astype(np.float32)  # (N, K, h, w)
+    for each in probs[1:]:
+        total += each.class_probs
+    return probs[0].scene.stitch((total.argmax(axis=1) + 1).astype(np.uint8))
 
 
 def find_candidates(foreground: npt.NDArray[np.float32], threshold: float, min_area: int) -> tuple[Labels, int]:

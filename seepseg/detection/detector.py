@@ -154,7 +154,7 @@ class Detector:
             scene=scene,
             image=image,
             foreground=foreground,
-            classes=most_probable_classes(of_networks, foreground),
+            classes=most_probable_classes(of_networks),
             labels=labels,
             n=n,
             probs=probs,

@@ -8,7 +8,10 @@ takes all that is there, by name. Bearing, the number of neighbours and the dist
 ships, and to no-data were measured too; on scenes held out, classes were no better with them.
 """
 
-from collections.abc import Mapping, Sequence
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -22,11 +25,14 @@ from seepseg.detection.tta import SceneProbs
 from seepseg.evaluation.objects import Labels
 
 Floats = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
 
 # Scales of the sea around a slick, as standard deviations of Gaussians in pixels.
 NEAR, AROUND, WIDE = 8.0, 30.0, 100.0
 CROWD, REGION = 60.0, 150.0  # of the share of the surface that slicks cover
 COARSE_FROM = 16.0  # blurs of at least this are computed on means of blocks of pixels
+TRUNCATED = 4  # standard deviations after which a Gaussian ends
+BLOCK = 256  # pixels; blurs are not computed in blocks where nobody looks at them
 
 TINY = 1e-4  # a class that a network rules out may still be the right one
 ABOVE = (0.5, 0.7, 0.85, 0.95, 0.98)  # of the shares of a slick above these probabilities
@@ -133,15 +139,16 @@ def _surroundings(
     number: npt.NDArray[np.int32],
     n: int,
 ) -> dict[str, npt.NDArray[np.float64]]:
-    valid = image != NODATA
-    sea = valid & (labels == 0)
+    valid, on_slick = image != NODATA, labels > 0
+    sea = valid & ~on_slick
     intensity = image.astype(np.float32)
-    smooth = _blur(intensity, valid, 1.5)
-    near, around, wide = (_blur(intensity, sea, scale) for scale in (NEAR, AROUND, WIDE))
+    of_image, of_sea = MaskedMean(valid), MaskedMean(sea)
+    smooth, near = of_image(intensity, 1.5, on_slick), of_sea(intensity, NEAR, on_slick)
+    around, wide = of_sea(intensity, AROUND), of_sea(intensity, WIDE)
     beyond = intensity - around
-    sea_std = np.sqrt(_blur(beyond**2, sea, AROUND))
-    texture = np.sqrt(_blur((_blur(intensity, valid, 4.0) - around) ** 2, sea, AROUND))
-    edge = ndimage.gaussian_gradient_magnitude(np.where(valid, intensity, around), 1.5)
+    sea_std = np.sqrt(of_sea(beyond**2, AROUND))
+    texture = np.sqrt(of_sea((of_image(intensity, 4.0, sea) - around) ** 2, AROUND))
+    edge = _steepness(np.where(valid, intensity, around), 1.5, on_slick)
 
     def mean(values: Floats) -> npt.NDArray[np.float64]:
         result: npt.NDArray[np.float64] = np.bincount(number, weights=values, minlength=n) / area
@@ -154,7 +161,7 @@ def _surroundings(
     first = np.concatenate([[0], area.cumsum()[:-1]])
     contrast_low = contrast[order][first + area // 10]  # the 10th percentile of each slick
     mean_contrast, mean_sea_std = mean(contrast), mean(sea_std[at])
-    slicks = (labels > 0).astype(np.float32)
+    slicks = on_slick.astype(np.float32)
     return {
         # Of the smoothed image.
         "intensity": mean(smooth[at]),
@@ -172,28 +179,65 @@ def _surroundings(
         "sea_std": mean_sea_std,
         "sea_texture": mean(texture[at]),
         # Shares of the surface around that slicks cover.
-        "cover_near": mean(_blur(slicks, None, CROWD)[at]),
-        "cover_wide": mean(_blur(slicks, None, REGION)[at]),
+        "cover_near": mean(_gaussian(slicks, CROWD)[at]),
+        "cover_wide": mean(_gaussian(slicks, REGION)[at]),
     }
 
 
-def _blur(values: Floats, mask: npt.NDArray[np.bool_] | None, scale: float) -> Floats:
-    """Gaussian mean over the masked pixels around each pixel; without a mask, what lies outside counts as 0."""
-    if mask is None:
-        return _gaussian(values, scale)
-    total, weight = _gaussian(np.where(mask, values, np.float32(0)), scale), _gaussian(mask.astype(np.float32), scale)
-    result: Floats = total / weight.clip(min=1e-3)
-    return result
+class MaskedMean:
+    """Gaussian means over the masked pixels around each pixel.
+
+    Args:
+        mask: bool (H, W).
+    """
+
+    def __init__(self, mask: Mask) -> None:
+        self.mask = mask
+        self._weights: dict[float, Floats] = {}  # by scale
+
+    def __call__(self, values: Floats, scale: float, wanted: Mask | None = None) -> Floats:
+        """Compute the means.
+
+        Args:
+            values: float32 (H, W).
+            scale: standard deviation in pixels.
+            wanted: bool (H, W), the pixels that are asked for, the same for each scale; all of them by default.
+        """
+        if scale not in self._weights:
+            self._weights[scale] = _gaussian(self.mask.astype(np.float32), scale, wanted).clip(min=1e-3)
+        mean: Floats = _gaussian(np.where(self.mask, values, np.float32(0)), scale, wanted) / self._weights[scale]
+        return mean
 
 
-def _gaussian(values: Floats, scale: float) -> Floats:
+def _gaussian(values: Floats, scale: float, wanted: Mask | None = None) -> Floats:
     """Gaussian filter; a wide one of block means, which takes a small part of the time and differs little."""
     if scale < COARSE_FROM:
-        blurred: Floats = ndimage.gaussian_filter(values, scale, mode="constant")
-        return blurred
+        blurs = partial(ndimage.gaussian_filter, sigma=scale, mode="constant", truncate=TRUNCATED)
+        return _in_blocks(blurs, values, scale, wanted)
     block = 8 if scale >= 4 * COARSE_FROM else 4
     height, width = values.shape
     padded = np.pad(values, ((0, -height % block), (0, -width % block)))
     means = padded.reshape(padded.shape[0] // block, block, padded.shape[1] // block, block).mean(axis=(1, 3))
-    coarse: Floats = ndimage.gaussian_filter(means, scale / block, mode="constant")
+    coarse: Floats = ndimage.gaussian_filter(means, scale / block, mode="constant", truncate=TRUNCATED)
     return np.repeat(np.repeat(coarse, block, axis=0), block, axis=1)[:height, :width]
+
+
+def _steepness(values: Floats, scale: float, wanted: Mask) -> Floats:
+    """Length of the gradient of the smoothed values."""
+    lengths = partial(ndimage.gaussian_gradient_magnitude, sigma=scale, truncate=TRUNCATED)
+    return _in_blocks(lengths, values, scale, wanted)
+
+
+def _in_blocks(filtered: Callable[[Floats], Floats], values: Floats, scale: float, wanted: Mask | None) -> Floats:
+    """What a Gaussian filter gives, in the blocks that have wanted pixels; 0 elsewhere."""
+    if wanted is None:
+        return filtered(values)
+    reach = math.ceil(TRUNCATED * scale)
+    result = np.zeros_like(values)
+    for top, left in itertools.product(range(0, values.shape[0], BLOCK), range(0, values.shape[1], BLOCK)):
+        block = slice(top, top + BLOCK), slice(left, left + BLOCK)
+        if wanted[block].any():
+            first_row, first_column = max(top - reach, 0), max(left - reach, 0)
+            around = values[first_row : top + BLOCK + reach, first_column : left + BLOCK + reach]
+            result[block] = filtered(around)[top - first_row :, left - first_column :][:BLOCK, :BLOCK]
+    return result

@@ -41,13 +41,16 @@ def test_networks_are_averaged_by_their_log_odds():
     unseen = probs_of(np.zeros((2, 2)))
     assert not average([unseen, unseen]).any()
     assert average([one]) is one.foreground
+    apart = Scene("s", np.arange(2), np.zeros(2, int), np.array([0, 4]), (2, 2))
+    first, second = (SceneProbs(apart, p * apart.stitch(np.ones((2, 2, 2), np.float32)), None) for p in (0.9, 0.5))
+    np.testing.assert_allclose(average([first, second]), [[0.75, 0.75, 0, 0, 0.75, 0.75]] * 2, atol=1e-6)
 
 
 def test_the_most_probable_class_is_that_of_the_networks_together():
     first, second = np.array([[0.8, 0.3, 0.1, 0.0]] * 2), np.array([[0.1, 0.2, 0.6, 0.5]] * 2)
     one = probs_of(np.full((2, 4), 0.9), first, second, tiles=2)
-    assert most_probable_classes([one], one.foreground).tolist() == [[1, 1, 2, 2]] * 2
+    assert most_probable_classes([one]).tolist() == [[1, 1, 2, 2]] * 2
     # Sums of 0.8 and 0.6, of 0.3 and 0.7, of 0.1 and 1.1, of 0.0 and 1.0.
     other = probs_of(np.full((2, 4), 0.5), np.zeros((2, 4)), np.full((2, 4), 0.5), tiles=2)
-    classes = most_probable_classes([one, other], average([one, other]))
+    classes = most_probable_classes([one, other])
     assert classes.dtype == np.uint8 and classes.tolist() == [[1, 2, 2, 2]] * 2

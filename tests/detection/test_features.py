@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from seepseg.data.scenes import Scene
+from seepseg.detection import features
 from seepseg.detection.candidates import find_candidates
 from seepseg.detection.features import image_features, slick_features
 from seepseg.detection.slick_table import feature_columns
@@ -68,6 +69,17 @@ def test_cover_says_how_many_slicks_are_around():
     crowd = measured(*scene((80, 100, 10, 40), (60, 100, 10, 40), (100, 100, 10, 40), (120, 100, 10, 40))).iloc[1]
     assert crowd["cover_near"] > 2 * alone["cover_near"]
     assert crowd["cover_wide"] > 2 * alone["cover_wide"]
+
+
+@pytest.mark.parametrize("block", [16, 37])
+def test_blocks_where_nobody_looks_change_nothing(block, monkeypatch):
+    image, mask = scene((0, 0, 5, 40), (80, 100, 20, 60), (150, 290, 50, 10))
+    image[100:, 170:] = 0
+    mask[100:, 170:] = False
+    monkeypatch.setattr(features, "BLOCK", 1000)
+    expected = measured(image, mask)
+    monkeypatch.setattr(features, "BLOCK", block)
+    pd.testing.assert_frame_equal(measured(image, mask), expected, check_exact=True)
 
 
 def test_no_data_is_not_part_of_the_sea():
