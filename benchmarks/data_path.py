@@ -34,7 +34,7 @@ from seepseg.base.files import atomic_path, write_csv, write_json
 from seepseg.base.npy_stream import NpyStream
 from seepseg.base.params import load_params
 from seepseg.data.packed import IMAGES, MANIFEST, TARGETS
-from seepseg.io.raw_data import DataParams, check_grid
+from seepseg.io.raw_data import DataParams
 from seepseg.io.report import Report
 from seepseg.io.tile_files import find_tiles
 from seepseg.synthetic.scenes import make_scene
@@ -191,7 +191,6 @@ def _ingest(root: Path, params: DataParams, folder: Path) -> int:
     report = Report()
     pattern = re.compile(params.name_pattern)
     tiles = find_tiles(root / params.images, root / params.targets, pattern, report)
-    check_grid(tiles, params.grid_columns, report)
     with atomic_path(folder / IMAGES) as images, atomic_path(folder / TARGETS) as targets:
         with NpyStream.open(images, "<u2") as image_stream, NpyStream.open(targets, "u1") as target_stream:
             packer = Packer(params, image_stream, target_stream)

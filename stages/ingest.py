@@ -3,6 +3,7 @@
 Reads:  the folders of images and targets that the params name, each file once.
 Writes: data/packed/images.npy, data/packed/targets.npy, data/packed/manifest.csv (see `seepseg.data.packed`),
         sorted by scene and position, and metrics/ingest.json; all four or, after an error, none.
+        ingest_report.txt, if the report is too long to show.
 Params: data.
 """
 
@@ -20,15 +21,19 @@ from seepseg.base.errors import InputError
 from seepseg.base.files import atomic_path, write_csv, write_json
 from seepseg.base.npy_stream import NpyStream
 from seepseg.base.params import load_params
-from seepseg.data.packed import IMAGES, MANIFEST, MANIFEST_TYPES, PIXELS, TARGETS
-from seepseg.io.raw_data import DataParams, check_grid
-from seepseg.io.report import Report
-from seepseg.io.tile_checks import Intensity, TileContent, TileReader
-from seepseg.io.tile_files import Tile, find_tiles, grid_cell, grid_columns_of
+from seepseg.data.packed import IMAGES, MANIFEST, MANIFEST_TYPES, PIXELS, SCALING, TARGETS
+from seepseg.io.edges import EdgeCheck
+from seepseg.io.grid import Place, place_tiles
+from seepseg.io.intensity import Intensity
+from seepseg.io.raw_data import DataParams
+from seepseg.io.report import Report, present_report
+from seepseg.io.tile_checks import TileContent, TileReader
+from seepseg.io.tile_files import Tile, find_tiles
 
 PARAMS = "params.yaml"
 PACKED = "data/packed"
 METRICS = "metrics/ingest.json"
+REPORT = "ingest_report.txt"
 
 
 def main(root: Path = Path()) -> None:
@@ -37,8 +42,8 @@ def main(root: Path = Path()) -> None:
     report = Report()
     raw, packed = root / params.root, root / PACKED
     pattern = re.compile(params.name_pattern)
-    tiles = find_tiles(raw / params.images, raw / params.targets, pattern, report)
-    check_grid(tiles, params.grid_columns, report)
+    target_pattern = re.compile(params.target_pattern) if params.target_pattern else None
+    tiles = find_tiles(raw / params.images, raw / params.targets, pattern, report, target_pattern)
     with ExitStack() as stack:
         images, targets, manifest, metrics = (
             stack.enter_context(atomic_path(path))
@@ -48,11 +53,11 @@ def main(root: Path = Path()) -> None:
             packer = Packer(params, image_stream, target_stream)
             packer.pack(tiles, report)
         if report.has_errors:
-            raise InputError(f"{raw} can't be used, nothing was written\n{report}")
+            raise InputError(f"{raw} can't be used, nothing was written\n{present_report(report, root / REPORT)}")
         write_csv(manifest, packer.manifest())
         write_json(metrics, {"ingest": packer.summary(report)})
-    if report.offenders:
-        print(report, file=sys.stderr)
+    if text := present_report(report, root / REPORT):
+        print(text, file=sys.stderr)
     print(f"{len(packer.rows)} tiles of {params.root} packed into {PACKED}")
 
 
@@ -63,7 +68,8 @@ class Packer:
         self.params = params
         self.images = images
         self.targets = targets
-        self.rows: list[tuple[Any, ...]] = []  # of the manifest, one per packed tile
+        self.rows: list[tuple[Any, ...]] = []  # of the manifest, one per packed tile, without row and column
+        self.cells: list[Place] = []  # row and column, one per tile
         self.scenes: set[str] = set()
         self.shape: tuple[int, ...] = ()
         self.intensity = Intensity()
@@ -72,12 +78,17 @@ class Packer:
 
     def pack(self, tiles: list[Tile], report: Report) -> None:
         """Read and check all tiles; from the first error on nothing is written any more, only checked."""
-        reader = TileReader(len(self.params.class_names) + 1, report)
+        params = self.params
+        reader = TileReader(len(params.classes) + 1, report, params.parsed_mask_values, params.scaling)
+        edges = EdgeCheck(tiles)
         progress = tqdm(reader.read(tiles), total=len(tiles), unit="tile", disable=None)  # None: only on a terminal
         for tile, content in zip(tiles, progress, strict=True):
-            if content and not report.has_errors:
+            if content:
+                edges.see(tile, content.image)
+            if content and not reader.has_faults:
                 self._append(tile, content, len(tiles))
-        reader.check_sizes()
+        self.cells = place_tiles(tiles, reader.finish(), self.params.grid_columns, report)
+        edges.note(report)
 
     def _append(self, tile: Tile, content: TileContent, count: int) -> None:
         if not self.rows:
@@ -93,13 +104,12 @@ class Packer:
         self.slick_on_nodata_pixels += content.slick_on_nodata
 
     def _row(self, tile: Tile, content: TileContent) -> tuple[Any, ...]:
-        """The values of one tile, in the order of the manifest's columns."""
+        """The values of one tile, in the order of the manifest's columns, without row and column."""
         intensity = content.intensity
         return (
             tile.name,
             tile.scene,
             tile.position,
-            *grid_cell(tile.position, grid_columns_of(tile.scene, self.params.grid_columns)),
             1 - intensity.valid / content.image.size,
             intensity.mean,
             intensity.std,
@@ -110,8 +120,12 @@ class Packer:
 
     def manifest(self) -> pd.DataFrame:
         """The table of packed tiles, see `seepseg.data.packed.read_manifest`."""
-        counts = [PIXELS + name for name in (BACKGROUND, *self.params.class_names)]
-        return pd.DataFrame(self.rows, columns=[*MANIFEST_TYPES, *counts]).astype(MANIFEST_TYPES)
+        counts = [PIXELS + name for name in (BACKGROUND, *self.params.classes)]
+        columns = [*MANIFEST_TYPES, *counts]
+        table = pd.DataFrame(self.rows, columns=[name for name in columns if name not in ("row", "col")])
+        table["row"], table["col"] = zip(*self.cells, strict=True)
+        scaling = dict(zip(SCALING, map(repr, self.params.scaling), strict=False))
+        return table[columns].astype(MANIFEST_TYPES).assign(**scaling)
 
     def summary(self, report: Report) -> dict[str, Any]:
         """The metrics: what the whole set looks like."""
@@ -126,6 +140,7 @@ class Packer:
             "foreground_fraction": 1 - self.background_pixels / valid if valid else None,
             "intensity_mean": self.intensity.mean,
             "intensity_std": self.intensity.std,
+            **dict(zip(SCALING, self.params.scaling, strict=False)),
             "warnings": {
                 **report.warning_counts(),
                 "slick_on_nodata_pixels": self.slick_on_nodata_pixels,

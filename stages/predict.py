@@ -25,20 +25,24 @@ from seepseg.base.files import write_csv
 from seepseg.base.folders import new_folder
 from seepseg.base.npy_stream import NpyStream
 from seepseg.base.params import load_params
+from seepseg.base.scaling import Scaling
 from seepseg.data.packed import MANIFEST_TYPES
 from seepseg.data.scenes import find_scenes
 from seepseg.detection.detector import COLUMNS, Detector
 from seepseg.detection.model_file import load_model
 from seepseg.detection.proposal import DetectParams
-from seepseg.io.raw_data import DataParams, check_grid
-from seepseg.io.report import Report
+from seepseg.io.edges import EdgeCheck
+from seepseg.io.grid import Place, place_tiles
+from seepseg.io.image_checks import ImageReader
+from seepseg.io.raw_data import DataParams
+from seepseg.io.report import Report, present_report
 from seepseg.io.tiff import write_tiff
-from seepseg.io.tile_checks import ImageReader
-from seepseg.io.tile_files import Tile, find_images, grid_cell, grid_columns_of
+from seepseg.io.tile_files import Tile, find_images
 
 PARAMS = Path("params.yaml")
 MODEL = Path("models/model.safetensors")
 SLICKS = "slicks.csv"
+REPORT = Path("predict_report.txt")
 
 
 def main() -> None:
@@ -74,51 +78,55 @@ def predict(images: Path, out: Path, model: Path, params: Path = PARAMS) -> None
         TemporaryDirectory(dir=folder, prefix=".") as scratch,
         explain_full_memory(device, f"lower detect.batch_size, {detect.batch_size} tiles"),
     ):
-        tiles, pixels = _read(images, data, Path(scratch, "images.npy"))
-        manifest = _manifest(tiles, data)
-        for scene in find_scenes(manifest, np.arange(len(tiles)), pixels.shape[1:]):
+        manifest, pixels = _read(images, data, loaded.meta.networks.scaling, Path(scratch, "images.npy"))
+        for scene in find_scenes(manifest, np.arange(len(manifest)), pixels.shape[1:]):
             pred, slicks = detector.detect(scene, pixels[scene.indices])
             for index, mask in zip(scene.indices.tolist(), scene.cut(pred), strict=True):
-                write_tiff(folder / f"{tiles[index].name}.tif", mask)
+                path = folder / f"{manifest['tile'][index]}.tif"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_tiff(path, mask)
             tables.append(slicks)
             print(f"{scene.name}: {len(slicks)} slicks on {len(scene.indices)} tiles", flush=True)
         write_csv(folder / SLICKS, pd.concat(tables, ignore_index=True)[list(COLUMNS)])
 
 
-def _read(folder: Path, data: DataParams, packed: Path) -> tuple[list[Tile], npt.NDArray[np.uint16]]:
+def _read(
+    folder: Path, data: DataParams, scaling: Scaling, packed: Path
+) -> tuple[pd.DataFrame, npt.NDArray[np.uint16]]:
     """Check all images of a folder, and pack them into a file, so that each is read once and all are known to be sound.
 
     Returns:
-        The tiles, and uint16 (N, H, W), mapped from that file.
+        Scene and place of each tile, as far as `find_scenes` needs them, and uint16 (N, H, W), mapped from that file.
 
     Raises:
         InputError: anything is wrong with any of them.
     """
     report = Report()
     tiles = find_images(folder, re.compile(data.name_pattern), report)
-    check_grid(tiles, data.grid_columns, report)
-    reader = ImageReader(report)
+    if scaling != data.scaling:
+        print(f"data.scaling is {data.scaling}, but the model's is used, {scaling}", file=sys.stderr)
+    reader, edges = ImageReader(report, scaling), EdgeCheck(tiles)
     with NpyStream.open(packed, "<u2") as stream:
         for number, tile in enumerate(tiles):
             found = reader.read_image(tile)
-            if found and not report.has_errors:
+            if found:
+                edges.see(tile, found[0])
+            if found and not reader.has_faults:
                 if number == 0:
                     stream.write_header(len(tiles), found[0].shape)
                 stream.append(found[0])
-    reader.check_sizes()
+    cells = place_tiles(tiles, reader.finish(), data.grid_columns, report)
+    edges.note(report)
+    text = present_report(report, REPORT)
     if report.has_errors:
-        raise InputError(f"{folder} can't be used, nothing was written\n{report}")
-    if report.offenders:
-        print(report, file=sys.stderr)
+        raise InputError(f"{folder} can't be used, nothing was written\n{text}")
+    if text:
+        print(text, file=sys.stderr)
     pixels: npt.NDArray[np.uint16] = np.load(packed, mmap_mode="r", allow_pickle=False)
-    return tiles, pixels
+    return _manifest(tiles, cells), pixels
 
 
-def _manifest(tiles: list[Tile], data: DataParams) -> pd.DataFrame:
-    """Scene and place of each tile, as far as `find_scenes` needs them."""
-    rows = [
-        (tile.name, tile.scene, *grid_cell(tile.position, grid_columns_of(tile.scene, data.grid_columns)))
-        for tile in tiles
-    ]
+def _manifest(tiles: list[Tile], cells: list[Place]) -> pd.DataFrame:
+    rows = [(tile.name, tile.scene, *cell) for tile, cell in zip(tiles, cells, strict=True)]
     types = {name: MANIFEST_TYPES[name] for name in ("tile", "scene", "row", "col")}
     return pd.DataFrame(rows, columns=list(types)).astype(types)

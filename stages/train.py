@@ -116,6 +116,7 @@ def _train_all(root: Path, settings: Settings, packed: Packed, folds: list[Fold]
             class_names=packed.class_names,
             input=settings.input,
             data_fingerprint=hashlib.sha256((root / PACKED / MANIFEST).read_bytes()).hexdigest(),
+            scaling=packed.scaling,
         )
         save_networks(root / NETWORKS, states, meta)
         trainer.history.write(*curves)

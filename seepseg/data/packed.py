@@ -36,6 +36,10 @@ MANIFEST_TYPES = {
 }
 
 
+# Only of images that were scaled: which numbers became 1 and 65535, as text, for a table is written with few digits.
+SCALING = ("value_of_1", "value_of_65535")
+
+
 @dataclass(frozen=True)
 class Packed:
     """The tiles of a data set; index i of each array and row i of the manifest are the same tile.
@@ -54,6 +58,11 @@ class Packed:
     def class_names(self) -> list[str]:
         """Names of the K classes, in the order of their target values, without background."""
         return class_names(self.manifest)
+
+    @property
+    def scaling(self) -> list[float]:
+        """The numbers that became 1 and 65535; empty where numbers were packed as they are."""
+        return [float(self.manifest[name].iloc[0]) for name in SCALING if name in self.manifest]
 
 
 def open_packed(folder: Path) -> Packed:
@@ -89,7 +98,7 @@ def read_manifest(path: Path) -> pd.DataFrame:
         One row per tile, in array order: `tile` and `scene` (str), `position` (int64 index in the scene's
         grid), `row` and `col` (Int64, missing where the grid's width is unknown), `nodata_fraction`, `mean`,
         `std`, `min`, `max` (intensity over valid pixels, missing where there are none), and the counts of
-        valid pixels `pixels_background`, `pixels_<class name>`, ... (int64).
+        valid pixels `pixels_background`, `pixels_<class name>`, ... (int64); of scaled images also `SCALING`.
 
     Raises:
         InputError: the file is missing or no such table.
@@ -98,7 +107,8 @@ def read_manifest(path: Path) -> pd.DataFrame:
         raise InputError(f"{path} is missing: {REMEDY}")
     try:
         # Only an empty field is missing: a scene may be called NA.
-        manifest = pd.read_csv(path, dtype=MANIFEST_TYPES, keep_default_na=False, na_values=[""])
+        types = {**MANIFEST_TYPES, **dict.fromkeys(SCALING, "str")}
+        manifest = pd.read_csv(path, dtype=types, keep_default_na=False, na_values=[""])
     except ValueError as error:  # pandas' parser errors are ValueErrors, too
         raise InputError(f"{path}: expected a table of tiles, found {error}; {REMEDY}") from None
     expected = [*MANIFEST_TYPES, PIXELS + BACKGROUND]

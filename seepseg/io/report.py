@@ -1,120 +1,62 @@
-"""The kinds of faults that raw tiles can have, and the report that collects them.
+"""The report of what is wrong with raw tiles.
 
 Faults are collected, not raised: one `Report` names every offender of every kind, so that a raw data set is mended in
 one round instead of one file at a time.
 """
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
-MAX_PIXELS = 2**26  # of one tile, 8192 x 8192: a header that claims more is taken for damaged
+from seepseg.base.files import write_bytes
+from seepseg.io.faults import WARNINGS, FaultKind
+
+# What a report shows of many offenders, items found at one of them, and characters of a text.
+SHOWN_OFFENDERS = 10
+SHOWN_ITEMS = 5
+SHOWN_CHARACTERS = 200
 
 
-@dataclass(frozen=True)
-class FaultKind:
-    """A kind of fault.
+class Offender(NamedTuple):
+    """A file, folder or scene that has a fault.
 
     Attributes:
-        title: heads the list of offenders.
-        expected: what was expected of each of them.
-        remedy: what to do.
-        metric: under which name a warning is counted; an error has none.
+        where: its path or name.
+        found: what is there instead of what was expected, one item or several; empty where its being there says all.
     """
 
-    title: str
-    expected: str
-    remedy: str
-    metric: str = ""
+    where: str
+    found: tuple[str, ...]
 
+    def line(self, items: int | None = None, width: int | None = None) -> str:
+        """One line of a report.
 
-# Of any images, also of those to predict on: what to do must be true without targets and without training.
-IMAGE_FOLDER = FaultKind(
-    "folders that can't be used", "a folder that holds one TIFF file per tile", "name a folder with such files"
-)
-BAD_NAME = FaultKind("wrong names", "", "rename the files, move them elsewhere, or change data.name_pattern")
-NOT_A_FILE = FaultKind("tiles that are not files", "a file", "remove them or put the files in their place")
-TWO_NAMES = FaultKind("several files for one tile", "one file per scene and tile", "keep one of them")
-UNREADABLE = FaultKind("unreadable files", "a file that may be read", "check permissions and the disk")
-NOT_TIFF = FaultKind("files that are not TIFF", "a TIFF file, whatever its name says", "convert them to TIFF")
-DAMAGED = FaultKind("truncated or damaged files", "a whole TIFF file", "copy them again from their source")
-TOO_LARGE = FaultKind(
-    "files that claim too many pixels",
-    f"1 to {MAX_PIXELS:,} pixels",
-    "copy them again from their source if damaged, or cut them into tiles",
-)
-WRONG_LAYERS = FaultKind(
-    "several pages or channels",
-    "one page of one channel",
-    "write the one band that counts, without overviews, alpha channel or thumbnail",
-)
-WRONG_IMAGE_TYPE = FaultKind("wrong type of image", "uint16", "write images as 16-bit unsigned integers")
-WRONG_SIZE = FaultKind("wrong sizes", "", "cut all tiles to one size")
-NODATA_IMAGE = FaultKind(
-    "images without data", "a valid pixel, one above 0", "leave them out, there is nothing to see", "nodata_images"
-)
-CONSTANT_IMAGE = FaultKind(
-    "constant images", "more than one intensity among the valid pixels", "check the export", "constant_images"
-)
-NO_COLUMNS = FaultKind(
-    "scenes of unknown width",
-    "a start of the scene's name in data.grid_columns (in quotes: YAML takes 0455 for an octal number)",
-    "add it with its number of columns; without it nobody knows which tiles are neighbours",
-    "scenes_without_columns",
-)
-NUMBERED_ZERO = FaultKind(
-    "tiles with number 0",
-    "numbers from 1, row by row",
-    "number the scene's tiles from 1; from 0, the last column is taken for the first of the next row",
-    "tiles_numbered_zero",
-)
-
-# Of a raw data set alone.
-RAW_FOLDER = replace(
-    IMAGE_FOLDER,
-    remedy="set data.root, data.images and data.targets in params.yaml; `dvc repro sample` writes the sample data",
-)
-NO_TARGET = FaultKind(
-    "images without a target",
-    "a file of the same scene and tile in the folder data.targets",
-    "add the targets or remove the images; a tile without slicks needs a target of zeros",
-)
-NO_IMAGE = FaultKind(
-    "targets without an image",
-    "a file of the same scene and tile in the folder data.images",
-    "add the images or remove the targets",
-)
-WRONG_TARGET_TYPE = FaultKind("wrong type of target", "uint8", "write targets as 8-bit unsigned integers")
-WRONG_VALUES = FaultKind(
-    "wrong values in targets",
-    "",
-    "map the values to classes, or name all classes in data.class_names; 255 is often what an image editor makes of 1",
-)
-DUPLICATE_IMAGE = FaultKind(
-    "duplicate images",
-    "pixels that no other tile has",
-    "keep one: copies leak between splits",
-    "duplicate_images",
-)
-SLICK_ON_NODATA = FaultKind(
-    "slicks on no-data",
-    "background where the image is 0",
-    "check whether target and image belong together; these pixels are not used",
-    "slick_on_nodata_tiles",
-)
-WARNINGS = (NODATA_IMAGE, CONSTANT_IMAGE, DUPLICATE_IMAGE, SLICK_ON_NODATA, NO_COLUMNS, NUMBERED_ZERO)
+        Args:
+            items: how many of several items to tell; None for all.
+            width: how many characters to tell of each text; None for all.
+        """
+        where = self.where if width is None or len(self.where) <= width else f"...{self.where[-width:]}"
+        if not self.found:
+            return where
+        told = self.found[:items]
+        texts = [text if width is None or len(text) <= width else f"{text[:width]}..." for text in told]
+        others = len(self.found) - len(told)
+        return f"{where}: found {', '.join(texts)}" + (f" and {others:,} other{'s' * (others > 1)}" if others else "")
 
 
 @dataclass
 class Report:
     """Everything wrong with a raw data set or a folder of images, by kind, in the order of discovery."""
 
-    offenders: dict[FaultKind, list[str]] = field(default_factory=dict)
+    offenders: dict[FaultKind, list[Offender]] = field(default_factory=dict)
 
-    def add(self, kind: FaultKind, where: Path | str, found: str = "") -> None:
-        """Note one offender; `found` says what is there instead of what was expected."""
+    def add(self, kind: FaultKind, where: Path | str, found: str | Sequence[str] = ()) -> None:
+        """Note one offender; `found` says what is there instead of what was expected, in one item or several."""
         text = str(where)
         text = text if text.isprintable() else ascii(text)  # a line break in a name must not forge a line
-        self.offenders.setdefault(kind, []).append(f"{text}: found {found}" if found else text)
+        items = ((found,) if found else ()) if isinstance(found, str) else tuple(found)
+        self.offenders.setdefault(kind, []).append(Offender(text, items))
 
     @property
     def has_errors(self) -> bool:
@@ -123,13 +65,45 @@ class Report:
 
     def warning_counts(self) -> dict[str, int]:
         """Number of offenders of every kind of warning, also of those that did not occur."""
-        return {kind.metric: len(self.offenders.get(kind, [])) for kind in WARNINGS}
+        counts = dict.fromkeys((kind.metric for kind in WARNINGS), 0)
+        for kind, offenders in self.offenders.items():
+            if kind.metric:
+                counts[kind.metric] += len(offenders)
+        return counts
 
     def __str__(self) -> str:
-        """Every kind with its count, what was expected, what to do, every offender: errors, then warnings."""
+        """Every kind with its count, what was expected, what to do and the first of its offenders: errors first."""
+        return self._text(SHOWN_OFFENDERS, SHOWN_ITEMS, SHOWN_CHARACTERS)
+
+    def in_full(self) -> str:
+        """As the text of the report, with every offender and all that was found there."""
+        return self._text(None, None, None)
+
+    def _text(self, offenders: int | None, items: int | None, width: int | None) -> str:
         blocks = []
-        for kind, offenders in sorted(self.offenders.items(), key=lambda item: bool(item[0].metric)):
-            head = [f"{'warning' if kind.metric else 'error'}: {kind.title}: {len(offenders)}"]
-            head += [f"  expected: {kind.expected}", f"  what to do: {kind.remedy}"]
-            blocks.append("\n".join(head + [f"    {line}" for line in offenders]))
+        for kind, found in sorted(self.offenders.items(), key=lambda item: bool(item[0].metric)):
+            lines = [f"{'warning' if kind.metric else 'error'}: {kind.title}: {len(found)}"]
+            lines += [f"  expected: {kind.expected}", f"  what to do: {kind.remedy}"]
+            told = found[:offenders]
+            lines += [f"    {offender.line(items, width)}" for offender in told]
+            lines += [f"    and {len(found) - len(told):,} more"] if len(told) < len(found) else []
+            blocks.append("\n".join(lines))
         return "\n".join(blocks)
+
+
+def present_report(report: Report, file: Path) -> str:
+    """Give the text of a report to show; where it leaves something out, write the whole into a file and name that.
+
+    Args:
+        report: what to tell.
+        file: gets the whole report if that is longer; an old file goes, so that it tells of no other run.
+    """
+    text, whole = str(report), report.in_full()
+    try:
+        if text == whole:
+            file.unlink(missing_ok=True)
+            return text
+        write_bytes(file, f"{whole}\n".encode())
+    except OSError as error:  # the faults matter more than the place for their list
+        return f"{text}\nthe whole report could not be written to {file}: {error.strerror}"
+    return f"{text}\nthe whole report is in {file}"

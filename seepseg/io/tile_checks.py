@@ -2,72 +2,49 @@
 
 import hashlib
 import math
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePath
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from seepseg.base.conventions import NODATA
-from seepseg.io.report import (
-    CONSTANT_IMAGE,
+from seepseg.base.scaling import Scaling
+from seepseg.io.faults import (
+    COLOUR_TARGET,
     DUPLICATE_IMAGE,
-    NODATA_IMAGE,
+    LOSSY_IMAGE,
+    LOSSY_TARGET,
+    NODATA_TARGET,
+    NOTHING_STORED,
+    PARTLY_STORED,
     SLICK_ON_NODATA,
-    WRONG_IMAGE_TYPE,
-    WRONG_SIZE,
-    WRONG_TARGET_TYPE,
-    WRONG_VALUES,
-    FaultKind,
-    Report,
+    SWAPPED,
+    WRONG_LAYERS,
 )
-from seepseg.io.tiff import Pixels, format_shape, read_tiff
+from seepseg.io.image_checks import ImageContent, ImageReader
+from seepseg.io.image_values import stored_value
+from seepseg.io.intensity import Intensity
+from seepseg.io.mask_values import (
+    MARKED,
+    MAX_VALUES,
+    MaskValues,
+    TargetValues,
+    colour_text,
+    to_classes,
+    without_opacity,
+)
+from seepseg.io.pixels import format_shape
+from seepseg.io.raster import Raster
+from seepseg.io.report import Report
+from seepseg.io.target_set import TargetSet
 from seepseg.io.tile_files import Tile
 
 Counts = npt.NDArray[np.int64]
 
-
-@dataclass(frozen=True, slots=True)
-class Intensity:
-    """Exact sums over the valid pixels of an image: integers, so that no order of adding can change a bit.
-
-    Attributes:
-        valid: number of valid pixels.
-        total: sum of their intensities.
-        squares: sum of the squares of their intensities.
-        low: smallest of their intensities; None without valid pixels.
-        high: largest of their intensities; None without valid pixels.
-    """
-
-    valid: int = 0
-    total: int = 0
-    squares: int = 0
-    low: int | None = None
-    high: int | None = None
-
-    @property
-    def mean(self) -> float | None:
-        """Mean over the valid pixels; None without any."""
-        return self.total / self.valid if self.valid else None
-
-    @property
-    def std(self) -> float | None:
-        """Standard deviation over the valid pixels, sqrt(n·Σx² - (Σx)²) / n; None without any."""
-        if not self.valid:
-            return None
-        return math.sqrt(self.valid * self.squares - self.total**2) / self.valid
-
-    def __add__(self, other: "Intensity") -> "Intensity":
-        """The valid pixels of both."""
-        return Intensity(
-            self.valid + other.valid,
-            self.total + other.total,
-            self.squares + other.squares,
-            min((low for low in (self.low, other.low) if low is not None), default=None),
-            max((high for high in (self.high, other.high) if high is not None), default=None),
-        )
+LISTED_VALUES = 256  # of a target; more are told as a range
 
 
 def count_values(target: npt.NDArray[np.uint8], num_classes: int) -> Counts:
@@ -84,20 +61,6 @@ def count_values(target: npt.NDArray[np.uint8], num_classes: int) -> Counts:
     counts: Counts = np.bincount(slick, minlength=num_classes)
     counts[0] = target.size - slick.size
     return counts
-
-
-def measure(image: npt.NDArray[np.uint16]) -> Intensity:
-    """Sum up the valid pixels of an image.
-
-    Args:
-        image: uint16 (H, W), not empty; `NODATA` pixels are left out.
-    """
-    valid = image[image != NODATA]
-    if not valid.size:
-        return Intensity()
-    squares = np.square(valid, dtype=np.uint32)  # at most 65535^2, which is below 2^32
-    total, of_squares = (int(values.sum(dtype=np.uint64)) for values in (valid, squares))
-    return Intensity(valid.size, total, of_squares, int(valid.min()), int(valid.max()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,81 +82,91 @@ class TileContent:
     slick_on_nodata: int
 
 
-class ImageReader:
-    """Reads images, and notes in a report what is wrong with their content."""
+@dataclass(frozen=True, slots=True)
+class TargetContent:
+    """What was read of a target.
 
-    def __init__(self, report: Report) -> None:
-        """Start without having seen an image.
+    Attributes:
+        raster: as it is in the file.
+        values: the classes, or the values that have none.
+        counts: pixels by class; None without classes.
+    """
 
-        Args:
-            report: takes the faults.
-        """
-        self.report = report
-        self._shapes: dict[str, tuple[int, ...]] = {}
-
-    def read_image(self, tile: Tile) -> tuple[npt.NDArray[np.uint16], Intensity] | None:
-        """Read and check the image of a tile.
-
-        Returns:
-            uint16 (H, W), and the sums over its valid pixels; None where there is no sound image.
-        """
-        if not tile.image or (image := self._read_pixels(tile.image, np.uint16, WRONG_IMAGE_TYPE)) is None:
-            return None
-        intensity = measure(image)
-        if not intensity.valid:
-            self.report.add(NODATA_IMAGE, tile.image)
-        elif intensity.low == intensity.high:
-            self.report.add(CONSTANT_IMAGE, tile.image, f"only {intensity.low}")
-        return image, intensity
-
-    def check_sizes(self) -> None:
-        """Note the files whose size is not the most common one; to be called after the last of them."""
-        sizes = Counter(self._shapes.values())
-        if len(sizes) < 2:
-            return
-        common, count = sizes.most_common(1)[0]
-        expected = f"{format_shape(common)} pixels, the size of {count} of {sizes.total()} files"
-        for path, shape in self._shapes.items():
-            if shape != common:
-                self.report.add(replace(WRONG_SIZE, expected=expected), path, format_shape(shape))
-
-    def _read_pixels(self, path: str, dtype: npt.DTypeLike, wrong_type: FaultKind) -> Pixels | None:
-        pixels = read_tiff(path, dtype, wrong_type)
-        if isinstance(pixels, np.ndarray):
-            self._shapes[path] = pixels.shape
-            return pixels
-        for kind, found in pixels:
-            self.report.add(kind, path, found)
-        return None
+    raster: Raster
+    values: TargetValues
+    counts: Counts | None
 
 
 class TileReader(ImageReader):
     """Reads tiles to train on, images with their targets, and notes in a report what is wrong with their content."""
 
-    def __init__(self, num_classes: int, report: Report) -> None:
+    to_train_on = True
+
+    def __init__(
+        self,
+        num_classes: int,
+        report: Report,
+        mask_values: MaskValues | None = None,
+        scaling: Scaling | None = None,
+    ) -> None:
         """Start without having seen a tile.
 
         Args:
-            num_classes: K + 1; target values are 0..K.
+            num_classes: K + 1; classes are 0..K.
             report: takes the faults.
+            mask_values: what the values of targets mean; None where they are the classes.
+            scaling: how numbers of images become the packed ones.
         """
-        super().__init__(report)
+        super().__init__(report, scaling)
         self.num_classes = num_classes
+        self.mask_values = mask_values
+        self._targets = TargetSet(num_classes, mask_values)
+        self._swapped: list[str] = []
+        self._pairs = 0
         self._first_with: dict[tuple[tuple[int, ...], bytes], str] = {}
+
+    @property
+    def has_faults(self) -> bool:
+        """Whether there are errors, also of those that `finish` notes only when all files are known."""
+        return super().has_faults or self._targets.has_faults or bool(self._swapped)
 
     def read(self, tiles: Sequence[Tile]) -> Iterator[TileContent | None]:
         """Read and check tiles, in their order; None where the files of one don't make a sound pair."""
         for tile in tiles:
             yield self._read_tile(tile)
 
+    def finish(self) -> tuple[int, ...]:
+        """As for images alone, and what only all targets show."""
+        if 2 * len(self._swapped) > self._pairs:
+            kind = replace(SWAPPED, remedy="exchange data.images and data.targets in params.yaml")
+            found = "few small numbers in the images and many different ones in the targets"
+            self.report.add(kind, f"{len(self._swapped):,} of {self._pairs:,} tiles", found)
+        else:
+            for name in self._swapped:
+                self.report.add(SWAPPED, name)
+        self._targets.judge(self.report)
+        return super().finish()
+
     def _read_tile(self, tile: Tile) -> TileContent | None:
-        image = self.read_image(tile)
+        image = self._load_image(tile.image) if tile.image else None
+        target = self._load_target(tile.target) if tile.target else None
+        if image and target:
+            self._pairs += 1
+            if self._look_swapped(image, target):
+                self._swapped.append(tile.name)
+                return None
         if image and tile.image:
-            self._note_copy(tile.image, *image)
-        target = self._read_target(tile.target) if tile.target else None
-        if image is None or target is None or image[0].shape != target[0].shape:
+            self._note_image(tile.image, image)
+            if image.packed:
+                self._note_copy(tile.image, image.packed.pixels, image.intensity)
+        is_sound = bool(target and tile.target and self._note_target(tile.target, target))
+        return self._pair(tile, image, target) if is_sound and image and target else None
+
+    def _pair(self, tile: Tile, image: ImageContent, target: TargetContent) -> TileContent | None:
+        values, counts = target.values.classes, target.counts
+        if image.packed is None or values is None or counts is None or image.packed.pixels.shape != values.shape:
             return None
-        (pixels, intensity), (values, counts) = image, target
+        pixels, intensity = image.packed.pixels, image.intensity
         class_pixels, slick_on_nodata = counts, 0
         if intensity.valid < pixels.size:
             class_pixels = np.bincount(values[pixels != NODATA], minlength=self.num_classes)
@@ -202,18 +175,70 @@ class TileReader(ImageReader):
             self.report.add(SLICK_ON_NODATA, tile.target, f"{slick_on_nodata} px")
         return TileContent(pixels, values, intensity, class_pixels, slick_on_nodata)
 
-    def _read_target(self, path: str) -> tuple[npt.NDArray[np.uint8], Counts] | None:
-        """A target with its pixel counts by value."""
-        target = self._read_pixels(path, np.uint8, WRONG_TARGET_TYPE)
-        if target is None:
+    def _load_target(self, path: str) -> TargetContent | None:
+        raster = self._read(path)
+        if raster is None:
             return None
-        counts = count_values(target, self.num_classes)
-        if len(counts) <= self.num_classes:
-            return target, counts
-        wrong = [value for value in counts.nonzero()[0] if value >= self.num_classes]
-        kind = replace(WRONG_VALUES, expected=f"0 for background, 1 to {self.num_classes - 1} for classes")
-        self.report.add(kind, path, ", ".join(f"{value} ({counts[value]} px)" for value in wrong))
-        return None
+        pixels = without_opacity(raster.pixels)
+        if pixels.ndim != 2 and not (pixels.shape[2] in (3, 4) and pixels.dtype == np.uint8):
+            self.report.add(WRONG_LAYERS, path, f"pixels of shape {format_shape(pixels.shape)}")
+            return None
+        self._shapes[path] = pixels.shape[:2]
+        values = to_classes(pixels, self.num_classes, self.mask_values)
+        counts = None if values.classes is None else count_values(values.classes, self.num_classes)
+        return TargetContent(raster, values, counts)
+
+    def _look_swapped(self, image: ImageContent, target: TargetContent) -> bool:
+        """Whether the image looks like a mask, and the target like an image."""
+        if len(target.values.values) <= 2 * self.num_classes or target.values.in_colours:
+            return False
+        if image.values is None:
+            return True
+        return image.values.high < self.num_classes or image.values.low == image.values.high == MARKED
+
+    def _note_target(self, path: str, target: TargetContent) -> bool:
+        """Note what is odd about a target that could be read; say whether it can be used."""
+        warnings = target.raster.warnings
+        kinds = [kind for kind, _ in warnings]
+        for kind, found in warnings:
+            if kind == LOSSY_IMAGE:
+                self.report.add(LOSSY_TARGET, path, found)
+            elif kind == NOTHING_STORED:
+                self._targets.add_not_stored(path, found)
+            else:
+                self.report.add(kind, path, found)
+        if NOTHING_STORED not in kinds and PARTLY_STORED not in kinds:
+            self._targets.add_wholly_stored()
+        if LOSSY_IMAGE in kinds:  # whatever values it has are no longer those that were written
+            return False
+        if found := self._declared_nodata(target):
+            self.report.add(NODATA_TARGET, path, found)
+            return False
+        values, counts = target.values, target.counts
+        if counts is not None:
+            self._targets.add(path, counts.nonzero()[0].tolist(), values.marked)
+            return True
+        if values.in_colours and not self.mask_values:
+            self.report.add(COLOUR_TARGET, path, _listed(values.values, colour_text))
+            return False
+        wrong = {value: count for value, count in values.values.items() if not self._has_class(value)}
+        tell = colour_text if values.in_colours else _number_text
+        self._targets.add_wrong(path, values.values, _listed(wrong, tell))
+        return False
+
+    def _has_class(self, value: float) -> bool:
+        if self.mask_values:
+            return self.mask_values.class_of(value) is not None
+        return float(value).is_integer() and 0 <= value < self.num_classes
+
+    def _declared_nodata(self, target: TargetContent) -> str:
+        """What to tell of pixels with a value that the file declares as no-data and nobody has given a meaning."""
+        pixels = target.raster.pixels
+        declared = stored_value(target.raster.nodata, pixels.dtype)
+        if not declared or pixels.ndim != 2 or (self.mask_values and self._has_class(declared)):
+            return ""
+        count = np.count_nonzero(np.isnan(pixels) if math.isnan(declared) else pixels == declared)
+        return f"{_number_text(declared)} in {count:,} px" if count else ""
 
     def _note_copy(self, path: str, image: npt.NDArray[np.uint16], intensity: Intensity) -> None:
         """Note an image with the pixels of an earlier one; those without data all look alike and are listed anyway."""
@@ -222,3 +247,15 @@ class TileReader(ImageReader):
             first = self._first_with.setdefault((image.shape, digest), path)
             if first != path:
                 self.report.add(DUPLICATE_IMAGE, path, f"the pixels of {PurePath(first).name}")
+
+
+def _number_text(value: float) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _listed(values: dict[float, int], tell: Callable[[Any], str]) -> list[str]:
+    """Values with their numbers of pixels, each an item; many of them in one."""
+    if len(values) > LISTED_VALUES:
+        at_least = "at least " if len(values) >= MAX_VALUES else ""
+        return [f"{at_least}{len(values):,} values from {tell(min(values))} to {tell(max(values))}"]
+    return [f"{tell(value)} ({count} px)" for value, count in sorted(values.items())]

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from dataclasses import field
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,7 @@ from annotated_types import Ge
 from torch import Tensor
 
 from seepseg.base.params import param_block
+from seepseg.base.scaling import Scaling
 from seepseg.base.tensor_file import Kind, write_tensors
 from seepseg.data.channels import InputParams
 from seepseg.models import ModelParams
@@ -27,6 +29,7 @@ class NetworksMeta:
         class_names: names of the K classes, in the order of their target values, without background.
         input: what the networks are given of a tile.
         data_fingerprint: says which data they were trained on.
+        scaling: how numbers of images became the packed ones.
     """
 
     model: ModelParams
@@ -34,6 +37,7 @@ class NetworksMeta:
     class_names: list[str]
     input: InputParams
     data_fingerprint: str
+    scaling: Scaling = field(default_factory=list)
 
 
 def save_networks(path: Path, states: Sequence[Mapping[str, Tensor]], meta: NetworksMeta) -> None:

@@ -15,6 +15,7 @@ import yaml
 
 from seepseg.base.errors import InputError
 from seepseg.data.packed import open_packed
+from seepseg.io.faults import WARNINGS
 from stages import ingest
 
 ROOT = Path(__file__).parents[2]
@@ -107,14 +108,15 @@ def test_the_metrics_sum_up_the_set(folder, capsys):
             "foreground_fraction": 0.4375,  # 7 of 16 valid pixels
             "intensity_mean": 11.5,  # (12 * 7 + 100) / 16
             "intensity_std": 9.591663,  # sqrt((12 * 49 + 3000) / 16 - 11.5^2) = sqrt(92)
-            "warnings": {
+            "warnings": dict.fromkeys((kind.metric for kind in WARNINGS), 0)
+            | {
                 "constant_images": 2,
                 "duplicate_images": 1,
+                "eight_bit_sets": 1,
                 "nodata_images": 1,
                 "scenes_without_columns": 1,
                 "slick_on_nodata_pixels": 1,
                 "slick_on_nodata_tiles": 1,
-                "tiles_numbered_zero": 0,
             },
         }
     }
@@ -241,3 +243,33 @@ def test_a_wrong_parameter_is_one_clear_line(folder, changes, message):
     assert f"params.yaml: {message}" in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
     assert content(folder) == {}
+
+
+def test_rows_and_columns_of_pixels_are_those_of_tiles_in_the_manifest(folder):
+    for kind in ("images", "masks"):
+        for name, place in {"bay1-9": "2_3", "bay1-10": "4_0", "bay2-5": "0_3", "sea1-1": "0_0"}.items():
+            scene = name.partition("-")[0]
+            (folder / f"raw/{kind}/{name}.tif").rename(folder / f"raw/{kind}/{scene}_{place}.tif")
+    write_params(folder, name_pattern=r"(?P<scene>\w+)_(?P<row>\d+)_(?P<col>\d+)\.tif")
+    ingest.main(folder)
+    manifest = pd.read_csv(folder / "data/packed/manifest.csv", dtype=str)
+    assert manifest[["tile", "position", "row", "col"]].to_numpy().tolist() == [
+        ["bay1_2_3", "1", "1", "1"],
+        ["bay1_4_0", "2", "2", "0"],
+        ["bay2_0_3", "1", "0", "1"],
+        ["sea1_0_0", "1", "0", "0"],
+    ]
+
+
+def test_a_long_report_is_in_a_file(folder, capsys):
+    for number in range(12):
+        (folder / f"raw/images/Thumbs {number}.tif.aux.xml").write_bytes(b"")
+    ingest.main(folder)
+    printed = capsys.readouterr().err
+    assert "Thumbs 9" not in printed and "    and 2 more\n" in printed
+    assert f"the whole report is in {folder / ingest.REPORT}\n" in printed
+    assert "Thumbs 9" in (folder / ingest.REPORT).read_text()
+    for path in (folder / "raw/images").glob("Thumbs*"):
+        path.unlink()
+    ingest.main(folder)
+    assert not (folder / ingest.REPORT).exists()

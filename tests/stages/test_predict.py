@@ -18,7 +18,7 @@ from conftest import ROOT, Workspace
 from seepseg.base.errors import InputError
 from seepseg.detection.detector import COLUMNS
 from seepseg.detection.model_file import load_model, save_model
-from seepseg.io import tile_checks
+from seepseg.io import image_checks
 from stages.predict import predict
 
 pytestmark = pytest.mark.e2e
@@ -81,6 +81,22 @@ def test_it_gives_what_evaluate_gives_for_the_test_scenes(finished, taken):
     )
 
 
+def test_images_in_subfolders_give_masks_in_subfolders(taken):
+    run(taken)
+    masks = {path.stem: path.read_bytes() for path in (taken.folder / "out").glob("*.tif")}
+    shutil.rmtree(taken.folder / "out")
+    for path in list((taken.folder / "new images").iterdir()):
+        scene, number = path.stem.split(".")
+        (path.parent / scene).mkdir(exist_ok=True)
+        path.rename(path.parent / scene / f"{number}.TIF")
+    taken.set("data", name_pattern=r"(?P<scene>\d+)/(?P<tile>\d+)\.tif")
+    run(taken)
+    found = {path.relative_to(taken.folder / "out") for path in (taken.folder / "out").rglob("*.tif")}
+    assert {path.as_posix() for path in found} == {f"{name.replace('.', '/')}.tif" for name in masks}
+    for name, mask in masks.items():
+        assert (taken.folder / f"out/{name.replace('.', '/')}.tif").read_bytes() == mask
+
+
 @pytest.mark.parametrize("class_from", ["classifier", "mean_probability", "pixel"])
 def test_the_table_tells_of_each_slick_in_the_pictures(taken, class_from):
     change_model(taken.folder / "theirs.safetensors", 0.15, class_from=class_from, **EVERYTHING)
@@ -108,13 +124,13 @@ def test_classes_are_those_of_the_model(taken):
 
 
 def test_each_image_is_read_once(taken, monkeypatch):
-    read, original = Counter(), tile_checks.read_tiff
+    read, original = Counter(), image_checks.read_raster
 
     def counted(path, *arguments):
         read[Path(path).name] += 1
         return original(path, *arguments)
 
-    monkeypatch.setattr(tile_checks, "read_tiff", counted)
+    monkeypatch.setattr(image_checks, "read_raster", counted)
     run(taken)
     assert read == {path.name: 1 for path in (taken.folder / "new images").iterdir()}
 
@@ -138,7 +154,7 @@ def write(pixels):
         (lambda folder: shutil.rmtree(folder / "new images"), r"(?s)new images can't be used, .*No such file"),
         (
             lambda folder: [path.unlink() for path in (folder / "new images").iterdir()],
-            r"(?s)new images can't be used, .*an empty folder",
+            r"(?s)new images can't be used, .*no tiles in it",
         ),
         (lambda folder: (folder / "theirs.safetensors").unlink(), r"theirs\.safetensors is missing"),
         (

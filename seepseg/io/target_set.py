@@ -1,0 +1,154 @@
+"""What the targets of a set look like as a whole: a fault that all of them share is said once."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from seepseg.io.faults import NO_BACKGROUND, NOTHING_STORED, TARGET_NOT_STORED, TWO_MARKS, WRONG_VALUES
+from seepseg.io.mask_values import MARKED, MaskValues
+from seepseg.io.report import Report
+
+MASK_VALUES = 256  # more are hardly those of a mask, however it was treated
+REMEMBERED_VALUES = 10_000  # of all targets with wrong ones; masks of floats may have millions
+
+
+@dataclass
+class TargetSet:
+    """What is known of the targets that could be read.
+
+    Attributes:
+        num_classes: K + 1.
+        mapping: data.mask_values; None without.
+    """
+
+    num_classes: int
+    mapping: MaskValues | None
+    _wrong: list[tuple[str, list[str]]] = field(default_factory=list)
+    _not_stored: list[tuple[str, str]] = field(default_factory=list)
+    _values: set[float] = field(default_factory=set)
+    _sound: int = 0
+    _wholly_stored: bool = False
+    _background: bool = False
+    _with_one: str = ""
+    _with_mark: str = ""
+
+    @property
+    def has_faults(self) -> bool:
+        """Whether there are values without a class."""
+        return bool(self._wrong)
+
+    def add(self, path: str, classes: Iterable[int], marked: bool) -> None:
+        """Note a sound target.
+
+        Args:
+            path: its file.
+            classes: the classes in it.
+            marked: whether `MARKED` was taken for the only class.
+        """
+        found = set(classes)
+        self._sound += 1
+        self._background |= 0 in found
+        if 1 in found:
+            self._with_mark, self._with_one = (path, self._with_one) if marked else (self._with_mark, path)
+        self._values |= found
+
+    def add_wrong(self, path: str, values: Iterable[float], found: list[str]) -> None:
+        """Note a target with values that have no class: all values in it, and what is to be told of the wrong ones."""
+        self._wrong.append((path, found))
+        if len(self._values) < REMEMBERED_VALUES:
+            self._values.update(values)
+
+    def add_not_stored(self, path: str, found: str) -> None:
+        """Note a target whose file stores no pixel."""
+        self._not_stored.append((path, found))
+
+    def add_wholly_stored(self) -> None:
+        """Note a target whose file stores all pixels: its writer does not leave out empty parts."""
+        self._wholly_stored = True
+
+    def judge(self, report: Report) -> None:
+        """Note what all targets together look like."""
+        for path, found in self._not_stored:
+            report.add(TARGET_NOT_STORED if self._wholly_stored else NOTHING_STORED, path, found)
+        count = self._sound + len(self._wrong)
+        if self._wrong:
+            expected, remedy = (
+                ("the values in data.mask_values", "add these to the entries of background or of a class there")
+                if self.mapping
+                else (
+                    f"0 for background, 1 to {self.num_classes - 1} for classes",
+                    explain_values(sorted(self._values), self.num_classes),
+                )
+            )
+            kind = replace(WRONG_VALUES, expected=expected, remedy=remedy)
+            for path, wrong in self._wrong:
+                report.add(kind, path, wrong)
+        elif self._sound and not self._background:
+            remedy = f"if 1 is background, set data.mask_values={_listed(range(1, self.num_classes + 1))}"
+            if self.mapping:
+                remedy = "check data.mask_values: its first entry is background"
+            kind = replace(NO_BACKGROUND, remedy=remedy)
+            report.add(kind, f"all {count:,} targets", f"classes {_listed(sorted(self._values))} alone")
+        if self._with_one and self._with_mark:
+            report.add(TWO_MARKS, self._with_mark, f"{MARKED}, but 1 in {self._with_one}")
+
+
+def explain_values(values: list[float], num_classes: int) -> str:
+    """What wrong values look like, and what to do about them.
+
+    Args:
+        values: all that occur in targets, ascending.
+        num_classes: K + 1.
+    """
+    wrong = {value for value in values if not (0 <= value < num_classes and float(value).is_integer())}
+    if wrong == {MARKED}:
+        return _explain_mark(values, num_classes)
+    if 0 not in values and values[0] == 1 and values[-1] == num_classes:
+        return f"if 1 is background, set data.mask_values={_listed(range(1, num_classes + 1))}"
+    if steps := stretched_values(values, num_classes - 1):
+        return f"they look stretched, as for display: set data.mask_values={_listed(steps)}"
+    few = 2 if num_classes == 2 else 3 * num_classes
+    if len(values) > few or not all(float(value).is_integer() for value in values):
+        looks = "images: check data.targets. Or they were" if len(values) > MASK_VALUES else "masks that were"
+        return (
+            f"they look like {looks} scaled or turned with interpolation, or compressed with loss: make them anew, by "
+            "nearest neighbour, without loss"
+        )
+    return (
+        "say what the values mean: background, then each class, as in data.mask_values=[0,10,20]; or name all classes "
+        "in data.class_names"
+    )
+
+
+def _explain_mark(values: list[float], num_classes: int) -> str:
+    """As `explain_values`, where `MARKED` alone is wrong."""
+    if set(values) <= {0, MARKED}:
+        return "255 is often an editor's mark of the only class: set data.mask_values=[0,slick:255], which names it"
+    meaning = _listed([[0, MARKED], *range(1, num_classes)])
+    return f"255 is often no data, or an editor's mark of class 1; if it is background, set data.mask_values={meaning}"
+
+
+def _listed(items: Iterable[float | list[int]]) -> str:
+    """Values as -S takes them."""
+    return str(list(items)).replace(" ", "")
+
+
+def stretched_values(values: list[float], classes: int) -> list[int]:
+    """The values of all classes, if those that were found look like class numbers times a factor.
+
+    Args:
+        values: that were found, ascending.
+        classes: how many there are.
+
+    Returns:
+        The values of background and of classes 1, 2, ...; empty where they don't look so.
+    """
+    if any(value % 1 or value < 0 for value in values):
+        return []
+    found = {int(value) for value in values if value}
+    if classes == 1 and len(found) == 1:
+        return [0, *found]
+    step = math.gcd(*found)
+    candidates = [[number * step for number in range(classes + 1)]]
+    candidates += [[rounded(number * MARKED / classes) for number in range(classes + 1)] for rounded in (round, int)]
+    return next((steps for steps in candidates if len(found) > 1 and found <= set(steps)), [])
