@@ -14,7 +14,7 @@
 #              where it was interrupted. ARGS='--plan ablation' runs other recipes of benchmarks/recipes.yaml
 # make verify  run the pipeline in two fresh clones: do they give the same bytes?
 # make kills   kill trainings at random moments, however DVC runs them, and then every stage: is anything lost?
-# make fuzz   give ingest 20,000 TIFF files that are damaged at random
+# make fuzz   give ingest 20,000 image files that are damaged at random
 # make audit   check the licences of everything that is installed, then ask PyPI for known vulnerabilities
 # make lock    compile requirements.txt anew from pyproject.toml
 # Each sets up .venv first, and reuses it while requirements.txt is unchanged.

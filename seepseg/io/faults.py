@@ -67,6 +67,11 @@ UNSUPPORTED_SAMPLES = FaultKind(
     "integers of 1 to 32 bits, or floating-point numbers of 16, 32 or 64 bits",
     "write them anew with another type, for example with `gdal_translate -ot UInt16 old.tif new.tif`",
 )
+COMPLEX_SAMPLES = FaultKind(
+    "complex images",
+    "real numbers, such as amplitude or intensity",
+    "take the amplitude, for example with `gdal_translate DERIVED_SUBDATASET:AMPLITUDE:old.tif new.tif`",
+)
 DAMAGED = FaultKind("truncated or damaged files", "a whole file", "copy them again from their source")
 TOO_LARGE = FaultKind(
     "files that claim too many pixels",
@@ -208,18 +213,19 @@ COLOUR_TARGET = FaultKind(
     "name the colour of background, then that of each class, in quotes: data.mask_values=['#000000','#ff0000']; or "
     "write class numbers",
 )
-NODATA_TARGET = FaultKind(
-    "targets with no-data",
-    "background or a class for every pixel",
-    "list the value that these files declare as no-data with background, as in data.mask_values=[[0,255],1,2], or "
-    "write 0 there; where nothing was seen, the image must be 0",
-)
+NODATA_TARGET = FaultKind("targets with no-data", "background or a class for every pixel", "")
 SWAPPED = FaultKind(
     "images and targets that look exchanged",
     "images in data.images, annotations in data.targets",
     "exchange the two files of each of these tiles",
 )
 NO_BACKGROUND = FaultKind("sets without background", "pixels that are no slick", "")
+MOSTLY_SLICK = FaultKind(
+    "sets that are mostly slick",
+    "background on most pixels",
+    "check whether background and slick are exchanged; data.mask_values=[255,0] exchanges 0 and 255",
+    "mostly_slick_sets",
+)
 TWO_MARKS = FaultKind(
     "sets with two marks for one class",
     "1 or 255, the same in all targets",
@@ -268,4 +274,5 @@ WARNINGS = (
     CLIPPED_IMAGE,
     EIGHT_BIT_SET,
     WRAPPED_SET,
+    MOSTLY_SLICK,
 )

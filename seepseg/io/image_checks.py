@@ -54,6 +54,7 @@ class ImageReader:
         self.scaling = scaling or []
         self._images = ImageSet(self.scaling, self.to_train_on)
         self._shapes: dict[str, tuple[int, ...]] = {}
+        self._unequal = False  # whether image and target of a tile differ in size
 
     @property
     def has_faults(self) -> bool:
@@ -89,7 +90,9 @@ class ImageReader:
         common, count = sizes.most_common(1)[0]
         expected = f"{format_shape(common)} pixels, the size of {count} of {sizes.total()} files"
         kind = replace(WRONG_SIZE, expected=expected)
-        if all(side <= whole for shape in sizes for side, whole in zip(shape, common, strict=True)):
+        if not self._unequal and all(
+            side <= whole for shape in sizes for side, whole in zip(shape, common, strict=True)
+        ):
             kind = replace(
                 kind, remedy=f"pad what is smaller, as at the edge of a scene, with 0 to {format_shape(common)}"
             )

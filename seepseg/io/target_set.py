@@ -4,7 +4,10 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from seepseg.io.faults import NO_BACKGROUND, NOTHING_STORED, TARGET_NOT_STORED, TWO_MARKS, WRONG_VALUES
+import numpy as np
+import numpy.typing as npt
+
+from seepseg.io.faults import MOSTLY_SLICK, NO_BACKGROUND, NOTHING_STORED, TARGET_NOT_STORED, TWO_MARKS, WRONG_VALUES
 from seepseg.io.mask_values import MARKED, MaskValues
 from seepseg.io.report import Report
 
@@ -27,6 +30,8 @@ class TargetSet:
     _not_stored: list[tuple[str, str]] = field(default_factory=list)
     _values: set[float] = field(default_factory=set)
     _sound: int = 0
+    _pixels: int = 0
+    _slick_pixels: int = 0
     _wholly_stored: bool = False
     _background: bool = False
     _with_one: str = ""
@@ -37,16 +42,18 @@ class TargetSet:
         """Whether there are values without a class."""
         return bool(self._wrong)
 
-    def add(self, path: str, classes: Iterable[int], marked: bool) -> None:
+    def add(self, path: str, counts: npt.NDArray[np.int64], marked: bool) -> None:
         """Note a sound target.
 
         Args:
             path: its file.
-            classes: the classes in it.
+            counts: int64 (K + 1,), its pixels by class.
             marked: whether `MARKED` was taken for the only class.
         """
-        found = set(classes)
+        found = set(counts.nonzero()[0].tolist())
         self._sound += 1
+        self._pixels += int(counts.sum())
+        self._slick_pixels += int(counts[1:].sum())
         self._background |= 0 in found
         if 1 in found:
             self._with_mark, self._with_one = (path, self._with_one) if marked else (self._with_mark, path)
@@ -89,6 +96,9 @@ class TargetSet:
                 remedy = "check data.mask_values: its first entry is background"
             kind = replace(NO_BACKGROUND, remedy=remedy)
             report.add(kind, f"all {count:,} targets", f"classes {_listed(sorted(self._values))} alone")
+        elif 2 * self._slick_pixels > self._pixels:
+            share = 100 * self._slick_pixels // self._pixels
+            report.add(MOSTLY_SLICK, f"all {count:,} targets", f"slicks on {share} % of the pixels")
         if self._with_one and self._with_mark:
             report.add(TWO_MARKS, self._with_mark, f"{MARKED}, but 1 in {self._with_one}")
 
@@ -101,13 +111,15 @@ def explain_values(values: list[float], num_classes: int) -> str:
         num_classes: K + 1.
     """
     wrong = {value for value in values if not (0 <= value < num_classes and float(value).is_integer())}
+    if any(math.isnan(value) for value in wrong):
+        return "write 0 in place of NaN, if nothing is annotated there"
     if wrong == {MARKED}:
         return _explain_mark(values, num_classes)
     if 0 not in values and values[0] == 1 and values[-1] == num_classes:
         return f"if 1 is background, set data.mask_values={_listed(range(1, num_classes + 1))}"
     if steps := stretched_values(values, num_classes - 1):
         return f"they look stretched, as for display: set data.mask_values={_listed(steps)}"
-    few = 2 if num_classes == 2 else 3 * num_classes
+    few = 3 if num_classes == 2 else 3 * num_classes
     if len(values) > few or not all(float(value).is_integer() for value in values):
         looks = "images: check data.targets. Or they were" if len(values) > MASK_VALUES else "masks that were"
         return (

@@ -12,6 +12,7 @@ import tifffile
 
 from seepseg.io.codestreams import CODESTREAMS, decode_codestreams
 from seepseg.io.faults import (
+    COMPLEX_SAMPLES,
     DAMAGED,
     HIDDEN_PIXELS,
     LOSSY_IMAGE,
@@ -33,6 +34,7 @@ TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 UNCOMPRESSED, CCITT, LZW, DEFLATE, PACKBITS, LZMA, ZSTD = 1, {2, 3, 4}, 5, {8, 32946}, 32773, 34925, {50000, 34926}
 # What is decoded into room for the pixels that the header claims and no more, however much a file has packed.
 BOUNDED = {UNCOMPRESSED, *CCITT, LZW, *DEFLATE, PACKBITS, LZMA, *ZSTD, *CODESTREAMS}
+PREDICTABLE = {LZW, *DEFLATE, LZMA, *ZSTD}  # what the tag Predictor belongs to: elsewhere it says nothing
 PREDICTORS = {"b": (1,), "u": (1, 2), "i": (1, 2), "f": (1, 2, 3)}  # values of that tag by kind of samples
 BYTE_COUNTS = (279, 325)  # tags with the stored bytes of strips and tiles
 GDAL_NODATA = 42113  # TIFF tag
@@ -40,6 +42,7 @@ OVERVIEW, MASK = 1, 4  # bits of the TIFF tag NewSubfileType
 WHITE_IS_ZERO = 0  # value of the TIFF tag PhotometricInterpretation
 MAX_CHANNELS = 4  # colours and opacity; more can't be a tile
 MAX_PAGES = 64  # of one file: an image with its overviews and masks has fewer
+COMPLEX = (5, 6)  # values of the TIFF tag SampleFormat, as the following
 SAMPLE_FORMATS = {1: "unsigned integers", 2: "signed integers", 3: "floating-point numbers"}
 
 
@@ -105,6 +108,9 @@ def _hide(pixels: Pixels, hidden: npt.NDArray[np.bool_], nodata: float | None) -
 def _header_faults(page: tifffile.TiffPage, file_size: int) -> Iterator[Fault]:
     """What forbids to read the pixels, told from the header alone: a false claim must not take memory."""
     bits: Any = page.bitspersample
+    if (page.dtype is not None and page.dtype.kind == "c") or page.sampleformat in COMPLEX:
+        yield COMPLEX_SAMPLES, "complex numbers, as single-look complex SAR has"
+        return
     if page.dtype is None or page.dtype.kind not in PREDICTORS or isinstance(bits, tuple):
         yield UNSUPPORTED_SAMPLES, _describe_samples(page)
         return
@@ -122,8 +128,6 @@ def _header_faults(page: tifffile.TiffPage, file_size: int) -> Iterator[Fault]:
 
 
 def _describe_samples(page: tifffile.TiffPage) -> str:
-    if (page.dtype is not None and page.dtype.kind == "c") or page.sampleformat in (5, 6):
-        return "complex numbers, as single-look complex SAR has: take their amplitude"
     bits: Any = page.bitspersample
     kind = SAMPLE_FORMATS.get(page.sampleformat, f"samples of format {page.sampleformat}")
     return f"{kind} of {', '.join(map(str, bits)) if isinstance(bits, tuple) else bits} bits"
@@ -133,11 +137,12 @@ def _compression_fault(page: tifffile.TiffPage, dtype: np.dtype[Any]) -> Fault |
     if page.compression not in BOUNDED:
         known = {scheme.value: scheme.name for scheme in tifffile.COMPRESSION}
         return UNSUPPORTED_COMPRESSION, known.get(page.compression, f"number {page.compression}")
-    if page.compression not in CODESTREAMS:
-        if page.is_subsampled:
-            return UNSUPPORTED_COMPRESSION, "subsampled colours without JPEG"
-        if page.predictor not in PREDICTORS[dtype.kind]:
-            return UNSUPPORTED_COMPRESSION, f"predictor {page.predictor} for {dtype}"
+    if page.compression in CCITT and page.bitspersample != 1:
+        return UNSUPPORTED_COMPRESSION, f"CCITT, which is for one bit, for {dtype}"
+    if page.compression not in CODESTREAMS and page.is_subsampled:
+        return UNSUPPORTED_COMPRESSION, "subsampled colours without JPEG"
+    if page.compression in PREDICTABLE and page.predictor not in PREDICTORS[dtype.kind]:
+        return UNSUPPORTED_COMPRESSION, f"predictor {page.predictor} for {dtype}"
     return None
 
 
@@ -192,6 +197,8 @@ def _decode(page: tifffile.TiffPage, empty: Any) -> tuple[Pixels, list[Fault]]:
         warnings += [(LOSSY_IMAGE, lossy)] if lossy else []
     else:
         page.nodata = empty  # what tifffile takes for strips that are not stored
+        if page.compression not in PREDICTABLE:
+            page.predictor = 1  # or else tifffile would apply it
         try:
             pixels = page.asarray(squeeze=False, maxworkers=1)
         except OSError:

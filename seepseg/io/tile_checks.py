@@ -36,7 +36,7 @@ from seepseg.io.mask_values import (
     to_classes,
     without_opacity,
 )
-from seepseg.io.pixels import format_shape
+from seepseg.io.pixels import Pixels, format_shape
 from seepseg.io.raster import Raster
 from seepseg.io.report import Report
 from seepseg.io.target_set import TargetSet
@@ -163,6 +163,7 @@ class TileReader(ImageReader):
         return self._pair(tile, image, target) if is_sound and image and target else None
 
     def _pair(self, tile: Tile, image: ImageContent, target: TargetContent) -> TileContent | None:
+        self._unequal |= image.raster.pixels.shape[:2] != target.raster.pixels.shape[:2]
         values, counts = target.values.classes, target.counts
         if image.packed is None or values is None or counts is None or image.packed.pixels.shape != values.shape:
             return None
@@ -211,12 +212,12 @@ class TileReader(ImageReader):
             self._targets.add_wholly_stored()
         if LOSSY_IMAGE in kinds:  # whatever values it has are no longer those that were written
             return False
-        if found := self._declared_nodata(target):
-            self.report.add(NODATA_TARGET, path, found)
+        if (nodata := self._undefined_nodata(target)) is not None:
+            self._note_nodata(path, target.raster.pixels, nodata)
             return False
         values, counts = target.values, target.counts
         if counts is not None:
-            self._targets.add(path, counts.nonzero()[0].tolist(), values.marked)
+            self._targets.add(path, counts, values.marked)
             return True
         if values.in_colours and not self.mask_values:
             self.report.add(COLOUR_TARGET, path, _listed(values.values, colour_text))
@@ -231,14 +232,22 @@ class TileReader(ImageReader):
             return self.mask_values.class_of(value) is not None
         return float(value).is_integer() and 0 <= value < self.num_classes
 
-    def _declared_nodata(self, target: TargetContent) -> str:
-        """What to tell of pixels with a value that the file declares as no-data and nobody has given a meaning."""
+    def _undefined_nodata(self, target: TargetContent) -> float | None:
+        """A value of pixels that the file declares as no-data and nobody has given a meaning; None without any."""
         pixels = target.raster.pixels
         declared = stored_value(target.raster.nodata, pixels.dtype)
         if not declared or pixels.ndim != 2 or (self.mask_values and self._has_class(declared)):
-            return ""
-        count = np.count_nonzero(np.isnan(pixels) if math.isnan(declared) else pixels == declared)
-        return f"{_number_text(declared)} in {count:,} px" if count else ""
+            return None
+        return declared if _where(pixels, declared).any() else None
+
+    def _note_nodata(self, path: str, pixels: Pixels, nodata: float) -> None:
+        remedy = "write 0 there; where nothing was seen, the image must be 0"
+        if not math.isnan(nodata) and not self.mask_values:
+            others = [number for number in range(1, self.num_classes) if number != nodata]
+            meaning = str([[0, round(nodata)], *others]).replace(" ", "")
+            remedy = f"if it is background, set data.mask_values={meaning}; or {remedy}"
+        found = f"{_number_text(nodata)} in {np.count_nonzero(_where(pixels, nodata)):,} px"
+        self.report.add(replace(NODATA_TARGET, remedy=remedy), path, found)
 
     def _note_copy(self, path: str, image: npt.NDArray[np.uint16], intensity: Intensity) -> None:
         """Note an image with the pixels of an earlier one; those without data all look alike and are listed anyway."""
@@ -247,6 +256,11 @@ class TileReader(ImageReader):
             first = self._first_with.setdefault((image.shape, digest), path)
             if first != path:
                 self.report.add(DUPLICATE_IMAGE, path, f"the pixels of {PurePath(first).name}")
+
+
+def _where(pixels: Pixels, value: float) -> npt.NDArray[np.bool_]:
+    found: npt.NDArray[np.bool_] = np.isnan(pixels) if math.isnan(value) else pixels == value
+    return found
 
 
 def _number_text(value: float) -> str:

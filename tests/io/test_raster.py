@@ -367,7 +367,6 @@ def test_a_compression_that_cannot_be_read_is_named(path, compression, name):
     [
         ({"t258": 24, "t339": 2}, "signed integers of 24 bits"),
         ({"t258": 40, "t339": 1}, "unsigned integers of 40 bits"),
-        ({"t258": 32, "t339": 6}, "complex numbers, as single-look complex SAR has: take their amplitude"),
         ({"t258": 16, "t339": 9}, "samples of format 9 of 16 bits"),
     ],
 )
@@ -375,6 +374,29 @@ def test_samples_that_cannot_be_read_are_described(path, tags, found):
     tifffile.imwrite(path, IMAGE.astype(np.int16))
     edit_tags(path, **tags)
     assert only_fault(path) == (UNSUPPORTED_SAMPLES, found)
+
+
+PREDICTOR = 317  # TIFF tag
+
+
+def test_complex_numbers_are_to_become_amplitudes(path):
+    tifffile.imwrite(path, IMAGE.astype(np.complex64))
+    kind, found = only_fault(path)
+    assert "complex numbers" in found and "DERIVED_SUBDATASET:AMPLITUDE:old.tif" in kind.remedy
+
+
+def test_a_predictor_counts_where_it_belongs(path):
+    """As in libtiff, to whose codecs for LZW, deflate and the like it belongs."""
+    tifffile.imwrite(path, IMAGE, extratags=[(PREDICTOR, 3, 1, 2, True)])
+    np.testing.assert_array_equal(read_raster(path).pixels, IMAGE)
+    tifffile.imwrite(path, IMAGE, compression="zlib", predictor=2)
+    np.testing.assert_array_equal(read_raster(path).pixels, IMAGE)
+
+
+def test_fax_compression_is_for_one_bit(path):
+    tifffile.imwrite(path, IMAGE)
+    edit_tags(path, t259=4)
+    assert only_fault(path) == (UNSUPPORTED_COMPRESSION, "CCITT, which is for one bit, for uint16")
 
 
 @pytest.mark.parametrize(

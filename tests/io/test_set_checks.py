@@ -1,5 +1,7 @@
 """What raw tiles look like as a whole: said once, with the remedy."""
 
+import math
+
 import numpy as np
 import pytest
 import tifffile
@@ -78,7 +80,15 @@ def test_labels_that_start_at_1(tmp_path):
 
 
 def test_one_target_without_background_is_sound(tmp_path):
-    assert check(tmp_path, [image(), image()], [TARGET * 0 + 1, TARGET]) == ""
+    assert check(tmp_path, [image(), image(), image()], [TARGET * 0 + 1, TARGET * 0, TARGET * 0]) == ""
+
+
+def test_background_and_slick_exchanged(tmp_path):
+    slick = TARGET > 0
+    report = check(tmp_path, [image(), image()], [np.where(slick, np.uint8(0), np.uint8(255))] * 2, num_classes=2)
+    assert blocks(report) == ["warning: sets that are mostly slick: 1"]
+    assert "data.mask_values=[255,0] exchanges 0 and 255" in report
+    assert f"all 2 targets: found slicks on {100 * (slick == 0).sum() // slick.size} % of the pixels" in report
 
 
 def test_int16_images_of_decibels_with_a_few_of_uint16(tmp_path):
@@ -187,6 +197,8 @@ def test_stretched_masks_get_their_mapping(tmp_path):
         ([0, 128], 2, "set data.mask_values=[0,128]"),
         ([0, 36, 109, 255], 8, "set data.mask_values=[0,36,73,109,146,182,219,255]"),
         ([0, 64, 128, 191, 255], 2, "with interpolation, or compressed with loss: make them anew, by nearest"),
+        ([0, 254, 255], 2, "as in data.mask_values=[0,10,20]"),
+        ([0, 1, math.nan], 8, "write 0 in place of NaN, if nothing is annotated there"),
         ([0, 0.5, 1], 8, "with interpolation, or compressed with loss"),
         (list(range(0, 60_000, 200)), 8, "they look like images: check data.targets. Or they were scaled or turned"),
         ([0, 9, 11], 8, "as in data.mask_values=[0,10,20]; or name all classes in data.class_names"),
@@ -262,3 +274,8 @@ def test_loss_is_an_error_in_targets_and_a_warning_in_images(tmp_path, monkeypat
     with_warning(monkeypatch, "", LOSSY_IMAGE)
     report = check(tmp_path, [image()], [TARGET + 90])
     assert blocks(report) == ["error: targets with lossy compression: 1", "warning: lossy compression: 1"]
+
+
+def test_a_target_smaller_than_its_image_is_not_to_be_padded(tmp_path):
+    report = check(tmp_path, [image(), image()], [TARGET, TARGET[:9]])
+    assert "what to do: cut all tiles to one size\n" in report

@@ -224,7 +224,7 @@ FAULTS = {
     ),
     "complex image": (
         lambda d: tifffile.imwrite(d.images / name(2), IMAGE.astype(np.complex64)),
-        ["types of pixels that can't be read: 1", f"{name(2)}: found complex numbers, as single-look complex SAR"],
+        ["complex images: 1", f"{name(2)}: found complex numbers, as single-look complex SAR"],
     ),
     "alpha channel": (
         lambda d: tifffile.imwrite(

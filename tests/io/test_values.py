@@ -221,10 +221,11 @@ def test_colours_without_a_meaning_are_told(tmp_path):
 def test_a_value_that_the_file_declares_as_no_data_is_no_class(tmp_path):
     pixels = np.where(TARGET, np.uint8(1), np.uint8(0))
     pixels[0] = 255
-    for num_classes in (2, 8):
+    for num_classes, meaning in ((2, "[[0,255],1]"), (4, "[[0,255],1,2,3]")):
         _, report = read_target(tmp_path, pixels, num_classes, nodata="255")
         assert report.startswith("error: targets with no-data: 1\n")
-        assert "data.mask_values=[[0,255],1,2]" in report and "t.tif: found 255 in 5 px" in report
+        assert f"if it is background, set data.mask_values={meaning}; or write 0 there" in report
+        assert "t.tif: found 255 in 5 px" in report
         assert "editor" not in report
     target, report = read_target(tmp_path, pixels, 2, [[0, 255], 1], nodata="255")
     np.testing.assert_array_equal(target, TARGET > 0)

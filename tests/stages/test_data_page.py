@@ -93,7 +93,14 @@ def test_every_example_is_found():
     assert MASKS.keys() | MERGED | {DECIBELS} <= EXAMPLES.keys()
 
 
-@pytest.mark.parametrize("title", ["Row and column instead of a number", "Row and column in pixels"])
-def test_rows_and_columns_of_names_are_cells(folder, title):
-    manifest = ingest_example(folder, title).manifest
-    assert sorted(zip(manifest["row"], manifest["col"], strict=True)) == [(0, 0), (0, 1), (1, 0)]
+@pytest.mark.parametrize(
+    ("title", "tile"),
+    [
+        ("Row and column instead of a number", "S1A_20210304_0_1"),
+        ("Row and column in pixels", "S1A_20210304-x64-y0"),
+    ],
+)
+def test_rows_and_columns_of_names_are_cells(folder, title, tile):
+    manifest = ingest_example(folder, title).manifest.set_index("tile")
+    assert len(manifest) == 3
+    assert (manifest["row"][tile], manifest["col"][tile]) == (0, 1)
