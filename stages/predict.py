@@ -102,7 +102,10 @@ def _read(
         InputError: anything is wrong with any of them.
     """
     report = Report()
-    tiles = find_images(folder, re.compile(data.name_pattern), report)
+    # Where images and targets lie in one folder, they do so here, too.
+    has_targets = data.target_pattern and Path(data.images) == Path(data.targets)
+    target_pattern = re.compile(data.target_pattern) if has_targets else None
+    tiles = find_images(folder, re.compile(data.name_pattern), report, target_pattern)
     if scaling != data.scaling:
         print(f"data.scaling is {data.scaling}, but the model's is used, {scaling}", file=sys.stderr)
     reader, edges = ImageReader(report, scaling), EdgeCheck(tiles)

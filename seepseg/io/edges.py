@@ -34,17 +34,25 @@ class EdgeCheck:
         Args:
             tiles: all tiles of the set.
         """
+        self._tiles = tiles
+        self._shape: tuple[int, ...] = ()
         pairs = list(_neighbours(tiles))
         self._pairs = pairs[:: math.ceil(len(pairs) / MAX_PAIRS) or 1]
         self._edges: dict[Tile, Edges | None] = {tile: None for pair in self._pairs for tile in pair}
 
     def see(self, tile: Tile, image: Pixels) -> None:
         """Take the image of a tile, uint16 (H, W)."""
+        self._shape = image.shape
         if tile in self._edges:
             self._edges[tile] = (image[0].copy(), image[-1].copy(), image[:, 0].copy(), image[:, -1].copy())
 
     def note(self, report: Report) -> None:
         """Note that scenes continue each other, once all images were seen."""
+        if self._pairs and self._shape and count_pixels(self._tiles, self._shape):
+            one, other = self._pairs[0]
+            found = f"scenes like {one.scene} and {other.scene}, whose numbers and those of their tiles count pixels"
+            report.add(ROWS_AS_SCENES, "the whole set", found)
+            return
         seen = [(a, b) for one, other in self._pairs if (a := self._edges[one]) and (b := self._edges[other])]
         for far, near, text in ((1, 0, "rows"), (3, 2, "columns")):
             # Edges that don't meet have the same trends, of incidence angle or depth, but not the same slicks.
@@ -66,6 +74,19 @@ def _neighbours(tiles: Sequence[Tile]) -> Iterator[tuple[Tile, Tile]]:
     for scenes in groups.values():
         for (_, one), (_, other) in pairwise(sorted(scenes.items())):
             yield from ((one[place], other[place]) for place in one if place in other)
+
+
+def count_pixels(tiles: Sequence[Tile], shape: tuple[int, ...]) -> bool:
+    """Whether the last numbers of scenes and the numbers of tiles are all multiples of a tile's side, and not all 0."""
+    numbers = [(int(match[2]), tile.position) for tile in tiles if (match := LAST_NUMBER.fullmatch(tile.scene))]
+    if len(numbers) < len(tiles) or any(tile.cell for tile in tiles):
+        return False
+    return any(
+        all(scene % first == 0 and tile % second == 0 for scene, tile in numbers)
+        and any(scene for scene, _ in numbers)
+        and any(tile for _, tile in numbers)
+        for first, second in (shape, shape[::-1])
+    )
 
 
 def _correlation(one: Pixels, other: Pixels) -> float:

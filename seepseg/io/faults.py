@@ -28,13 +28,17 @@ class FaultKind:
 IMAGE_FOLDER = FaultKind(
     "folders that can't be used", "a folder that holds an image file per tile", "name a folder with such files"
 )
-BAD_NAME = FaultKind("wrong names", "", "rename the files, move them elsewhere, or change the pattern")
+BAD_NAME = FaultKind(
+    "wrong names",
+    "",
+    "change the pattern in params.yaml, as docs/data.md shows, rename the files or move them elsewhere",
+)
 NOT_A_FILE = FaultKind("tiles that are not files", "a file", "remove them or put the files in their place")
 FOLDER_AMONG_TILES = FaultKind(
     "folders among the tiles",
     "files alone, as the pattern of names has no slash",
     "move the files out of the folders, move the folders elsewhere, or have subfolders gone through by a slash in "
-    r"data.name_pattern, for example '(?P<scene>[^/]+)/(?P<tile>\d+)\.tif'",
+    r"data.name_pattern, for example '(?P<scene>[^/]+)/(?P<tile>\d+)\.(tif|png)'",
 )
 TWO_NAMES = FaultKind(
     "several files for one tile",
@@ -96,6 +100,16 @@ DECLARED_NODATA = FaultKind(
     "0 where there is no data",
     "check that these pixels have no data: they were set to 0, and are not used",
     "declared_nodata_images",
+)
+UNDECLARED_NODATA = FaultKind(
+    "images with a number that hardly is a measurement",
+    "no-data that the file declares, or NaN",
+    "if it is no data, let the files say so, for example with `gdal_edit.py -a_nodata -9999 FILE`: as it is, these "
+    "pixels are taken for the darkest",
+    "undeclared_nodata_images",
+)
+IMAGES_LIKE_MASKS = FaultKind(
+    "sets of images that look like masks", "intensities", "name the folder of the images: these are small whole numbers"
 )
 EIGHT_BIT_SET = FaultKind(
     "sets of 8-bit images",
@@ -210,8 +224,8 @@ NO_IMAGE = FaultKind(
 COLOUR_TARGET = FaultKind(
     "targets in colours",
     "one channel of class numbers, or colours that data.mask_values knows",
-    "name the colour of background, then that of each class, in quotes: data.mask_values=['#000000','#ff0000']; or "
-    "write class numbers",
+    "name the colour of background, then that of each class: -S \"data.mask_values=['#000000','#ff0000']\"; or write "
+    "class numbers",
 )
 NODATA_TARGET = FaultKind("targets with no-data", "background or a class for every pixel", "")
 SWAPPED = FaultKind(
@@ -223,8 +237,22 @@ NO_BACKGROUND = FaultKind("sets without background", "pixels that are no slick",
 MOSTLY_SLICK = FaultKind(
     "sets that are mostly slick",
     "background on most pixels",
-    "check whether background and slick are exchanged; data.mask_values=[255,0] exchanges 0 and 255",
+    "check whether background and slick are exchanged, or classes are counted from another number: data.mask_values "
+    "says what the values mean, background first",
     "mostly_slick_sets",
+)
+INTERPOLATED_TARGETS = FaultKind(
+    "sets of targets that look interpolated",
+    "classes with pixels beside others of their own",
+    "check whether masks were scaled or turned: so rims of other classes come about. Do it by nearest neighbour",
+    "interpolated_sets",
+)
+PALETTE_CLASH = FaultKind(
+    "targets with other palettes",
+    "one colour for each number in all targets",
+    "check whether the numbers mean the same in all targets, as they are taken for classes; if the colours do, name "
+    "these: data.mask_values=['#000000','#ff0000']",
+    "targets_with_other_palettes",
 )
 TWO_MARKS = FaultKind(
     "sets with two marks for one class",
@@ -275,4 +303,7 @@ WARNINGS = (
     EIGHT_BIT_SET,
     WRAPPED_SET,
     MOSTLY_SLICK,
+    INTERPOLATED_TARGETS,
+    PALETTE_CLASH,
+    UNDECLARED_NODATA,
 )

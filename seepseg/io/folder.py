@@ -13,8 +13,9 @@ from seepseg.io.report import Report
 # What systems and GIS programs put beside images. Names that start with a dot are passed over anyway.
 SIDECARS = re.compile(
     r"(eh)?thumbs\.db|desktop\.ini|icon\r|__macosx|@eadir|\$recycle\.bin"
-    r"|.*\.((tiff?|png|jpe?g)\.xml|aux(\.xml)?|rrd|ovr|msk|prj|qml|qmd|lyrx?|clr|vat\.(dbf|cpg)|sr\.lock"
-    r"|(tf|tif|tiff|pg|png|jg|jpg|jpeg)wx?|wld)",
+    r"|.*\.((tiff?|png|jpe?g)\.xml|aux(\.xml)?|rrd|ovr|msk|prj|cpg|hdr|bak|qml|qmd|lyrx?|clr|vat\.(dbf|cpg)|sr\.lock"
+    r"|(tf|tif|tiff|pg|png|jg|jp|jpg|jpeg)wx?|wld)"
+    r"|.*:zone\.identifier|.*~|~\$.*|system volume information|lost\+found",
     re.IGNORECASE,
 )
 A_FOLDER = "a folder"

@@ -8,11 +8,19 @@ import numpy.typing as npt
 
 from seepseg.base.conventions import NODATA
 from seepseg.base.scaling import Scaling
-from seepseg.io.faults import CLIPPED_IMAGE, CONSTANT_IMAGE, DECLARED_NODATA, NODATA_IMAGE, WRONG_LAYERS, WRONG_SIZE
+from seepseg.io.faults import (
+    CLIPPED_IMAGE,
+    CONSTANT_IMAGE,
+    DECLARED_NODATA,
+    NODATA_IMAGE,
+    UNDECLARED_NODATA,
+    WRONG_LAYERS,
+    WRONG_SIZE,
+)
 from seepseg.io.image_set import ImageSet
 from seepseg.io.image_values import PACKED_TYPES, PackedImage, ValueRange, pack_image, stored_value, value_range
 from seepseg.io.intensity import Intensity, measure
-from seepseg.io.pixels import format_shape
+from seepseg.io.pixels import Pixels, format_shape
 from seepseg.io.raster import Raster, read_raster
 from seepseg.io.report import Report
 from seepseg.io.tile_files import Tile
@@ -113,6 +121,7 @@ class ImageReader:
         raster = self._read(path)
         if raster is None:
             return None
+        raster = replace(raster, pixels=_grey(raster.pixels))
         pixels, nodata = raster.pixels, raster.nodata
         if pixels.ndim != 2:
             self.report.add(WRONG_LAYERS, path, f"pixels of shape {format_shape(pixels.shape)}")
@@ -146,6 +155,8 @@ class ImageReader:
             self.report.add(DECLARED_NODATA, path, odd)
         if self.scaling:
             self._note_clipped(path, image.packed, image)
+            if image.values and image.values.fill is not None:
+                self.report.add(UNDECLARED_NODATA, path, f"{image.values.fill:.6g}")
 
     def _note_clipped(self, path: str, packed: PackedImage, image: ImageContent) -> None:
         valid = image.intensity.valid
@@ -155,6 +166,12 @@ class ImageReader:
             kind = replace(CLIPPED_IMAGE, expected=f"numbers from {low:g} to {high:g}, but for 1 % of the pixels")
             share = f"{100 * packed.clipped / valid:.0f} % of the pixels outside"
             self.report.add(kind, path, f"{image.values}, {share}")
+
+
+def _grey(pixels: Pixels) -> Pixels:
+    """One of three equal channels; or all channels as they are."""
+    is_grey = pixels.ndim == 3 and pixels.shape[2] == 3 and not (pixels != pixels[..., :1]).any()
+    return pixels[..., 0] if is_grey else pixels
 
 
 def _looks_wrapped(image: ImageContent) -> bool:

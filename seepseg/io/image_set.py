@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from seepseg.base.scaling import Scaling
-from seepseg.io.faults import EIGHT_BIT_SET, WRAPPED_SET, WRONG_IMAGE_TYPE, WRONG_SCALING, FaultKind
+from seepseg.io.faults import EIGHT_BIT_SET, IMAGES_LIKE_MASKS, WRAPPED_SET, WRONG_IMAGE_TYPE, WRONG_SCALING, FaultKind
 from seepseg.io.image_values import HIGHEST, PACKED_TYPES, ValueRange
 from seepseg.io.report import Report
 
+MASK_LIKE = 16  # numbers below this are of classes
+SOME = 0.1  # of the images
 TOO_MUCH_CLIPPED = 0.5  # of the pixels: the scaling is of another unit
 DO_NOT_CAST = "don't cast them to unsigned integers, which makes large numbers of negative ones"
 
@@ -65,9 +67,11 @@ class ImageSet:
         all_images = f"all {self._count:,} images" if self._count > 1 else "the only image"
         values = self._range(self._of_type)
         if self._varied and values and not self.scaling and not self.has_unsuitable:
-            if values.high <= 255:
+            if values.high < MASK_LIKE:
+                report.add(IMAGES_LIKE_MASKS, all_images, str(values))
+            elif values.high <= 255:
                 report.add(EIGHT_BIT_SET, all_images, str(values))
-            if 2 * self._wrapped > self._varied:
+            if self._wrapped > SOME * self._varied:
                 report.add(WRAPPED_SET, all_images, f"{self._wrapped:,} with numbers near 65,536 and none in between")
         if self._clipped_pixels > TOO_MUCH_CLIPPED * self._valid_pixels:
             low, high = self.scaling

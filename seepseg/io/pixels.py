@@ -24,6 +24,7 @@ class Raster:
     Attributes:
         pixels: (H, W), or (H, W, C) with several channels, of the type in the file, native byte order; bool for
             one bit, uint8 for 2 to 7 bits, uint16 for 9 to 15 bits. Numbers of a palette, not its colours.
+        palette: uint8 (256, 3), the colours of its numbers; None where it has none.
         nodata: the value that the file declares for pixels without data (may be NaN, or a value that the type can't
             hold); None where it declares none.
         warnings: what is odd about the file, though it can be read, each with what was found. Kinds:
@@ -38,6 +39,7 @@ class Raster:
     pixels: Pixels
     nodata: float | None = None
     warnings: tuple[Fault, ...] = ()
+    palette: npt.NDArray[np.uint8] | None = None
 
 
 def size_fault(height: int, width: int, bytes_per_pixel: int, what: str = "") -> Fault | None:

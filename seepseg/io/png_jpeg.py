@@ -49,5 +49,9 @@ def read_png_or_jpeg(file: BinaryIO) -> Raster | list[Fault]:
     except Exception:  # Pillow raises whatever broken bytes lead it to, in words for programmers
         pass
     else:
-        return Raster(pixels, warnings=() if is_png else ((LOSSY_IMAGE, "JPEG"),))
+        palette = None
+        if image.mode == "P" and (colours := image.getpalette()):
+            palette = np.zeros((256, 3), np.uint8)
+            palette[: len(colours) // 3] = np.reshape(colours, (-1, 3))
+        return Raster(pixels, warnings=() if is_png else ((LOSSY_IMAGE, "JPEG"),), palette=palette)
     return [(DAMAGED, f"a {'PNG' if is_png else 'JPEG'} file that can't be decoded")]

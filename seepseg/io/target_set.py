@@ -3,15 +3,34 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from pathlib import PurePath
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from seepseg.io.faults import MOSTLY_SLICK, NO_BACKGROUND, NOTHING_STORED, TARGET_NOT_STORED, TWO_MARKS, WRONG_VALUES
-from seepseg.io.mask_values import MARKED, MaskValues
+from seepseg.io.faults import (
+    INTERPOLATED_TARGETS,
+    MOSTLY_SLICK,
+    NO_BACKGROUND,
+    NOTHING_STORED,
+    PALETTE_CLASH,
+    TARGET_NOT_STORED,
+    TWO_MARKS,
+    WRONG_VALUES,
+)
+from seepseg.io.mask_values import MARKED, MaskValues, TargetValues
 from seepseg.io.report import Report
 
 MASK_VALUES = 256  # more are hardly those of a mask, however it was treated
+LIKE_IMAGES, LIKE_MASKS = "they look like images: check data.targets. Or they", "they look like masks that"
+INTERPOLATED = (
+    "were scaled or turned with interpolation, or compressed with loss: make them anew, by nearest neighbour, without "
+    "loss"
+)
+MANY_MORE = 8  # values than data.mask_values knows: few are forgotten ones
+MAX_MIXED = 50  # targets of several classes that are looked at closely: what is wrong with some is wrong with all
+BETWEEN = 0.02  # of the slick pixels of these
 REMEMBERED_VALUES = 10_000  # of all targets with wrong ones; masks of floats may have millions
 
 
@@ -30,6 +49,11 @@ class TargetSet:
     _not_stored: list[tuple[str, str]] = field(default_factory=list)
     _values: set[float] = field(default_factory=set)
     _sound: int = 0
+    _colours: dict[int, tuple[str, str]] = field(default_factory=dict)
+    _clashes: dict[str, str] = field(default_factory=dict)
+    _mixed: int = 0
+    _mixed_pixels: int = 0
+    _pixels_between: int = 0
     _pixels: int = 0
     _slick_pixels: int = 0
     _wholly_stored: bool = False
@@ -42,13 +66,13 @@ class TargetSet:
         """Whether there are values without a class."""
         return bool(self._wrong)
 
-    def add(self, path: str, counts: npt.NDArray[np.int64], marked: bool) -> None:
+    def add(self, path: str, counts: npt.NDArray[np.int64], values: TargetValues) -> None:
         """Note a sound target.
 
         Args:
             path: its file.
             counts: int64 (K + 1,), its pixels by class.
-            marked: whether `MARKED` was taken for the only class.
+            values: what was found in it.
         """
         found = set(counts.nonzero()[0].tolist())
         self._sound += 1
@@ -56,8 +80,20 @@ class TargetSet:
         self._slick_pixels += int(counts[1:].sum())
         self._background |= 0 in found
         if 1 in found:
-            self._with_mark, self._with_one = (path, self._with_one) if marked else (self._with_mark, path)
+            self._with_mark, self._with_one = (path, self._with_one) if values.marked else (self._with_mark, path)
         self._values |= found
+        if len(found - {0}) > 1 and values.classes is not None and self._mixed < MAX_MIXED:
+            self._mixed += 1
+            self._mixed_pixels += int(counts[1:].sum())
+            self._pixels_between += count_between(values.classes)
+
+    def add_palette(self, path: str, numbers: npt.NDArray[Any], palette: npt.NDArray[np.uint8]) -> None:
+        """Note the colours that the numbers in a target have in its palette, uint8 (256, 3)."""
+        for number in numbers.tolist():
+            colour = "#" + palette[number].tobytes().hex()
+            known, first = self._colours.setdefault(number, (colour, path))
+            if colour != known:
+                self._clashes.setdefault(path, f"{colour} for {number}, which is {known} in {PurePath(first).name}")
 
     def add_wrong(self, path: str, values: Iterable[float], found: list[str]) -> None:
         """Note a target with values that have no class: all values in it, and what is to be told of the wrong ones."""
@@ -80,7 +116,7 @@ class TargetSet:
         count = self._sound + len(self._wrong)
         if self._wrong:
             expected, remedy = (
-                ("the values in data.mask_values", "add these to the entries of background or of a class there")
+                ("the values in data.mask_values", self._explain_mapped())
                 if self.mapping
                 else (
                     f"0 for background, 1 to {self.num_classes - 1} for classes",
@@ -99,8 +135,28 @@ class TargetSet:
         elif 2 * self._slick_pixels > self._pixels:
             share = 100 * self._slick_pixels // self._pixels
             report.add(MOSTLY_SLICK, f"all {count:,} targets", f"slicks on {share} % of the pixels")
+        if self._pixels_between > BETWEEN * self._mixed_pixels:
+            share = 100 * self._pixels_between // self._mixed_pixels
+            found = f"classes between a lower and a higher one, one pixel wide, on {share} % of the slick pixels"
+            report.add(INTERPOLATED_TARGETS, f"{self._mixed:,} targets of several classes", found)
+        for path, found in self._clashes.items():
+            report.add(PALETTE_CLASH, path, found)
         if self._with_one and self._with_mark:
             report.add(TWO_MARKS, self._with_mark, f"{MARKED}, but 1 in {self._with_one}")
+
+    def _explain_mapped(self) -> str:
+        if len(self._values) > len(self.mapping.classes if self.mapping else ()) + MANY_MORE:
+            return f"{LIKE_MASKS} {INTERPOLATED}"
+        return "add these to the entries of background or of a class there"
+
+
+def count_between(classes: npt.NDArray[np.uint8]) -> int:
+    """Count pixels of slicks that lie between a lower and a higher class, as interpolation leaves them."""
+    between = np.zeros(classes.shape, bool)
+    for lines, found in ((classes, between), (classes.T, between.T)):
+        before, here, after = lines[:-2], lines[1:-1], lines[2:]
+        found[1:-1] |= ((before < here) & (here < after)) | ((before > here) & (here > after))
+    return int(np.count_nonzero(between))
 
 
 def explain_values(values: list[float], num_classes: int) -> str:
@@ -121,11 +177,7 @@ def explain_values(values: list[float], num_classes: int) -> str:
         return f"they look stretched, as for display: set data.mask_values={_listed(steps)}"
     few = 3 if num_classes == 2 else 3 * num_classes
     if len(values) > few or not all(float(value).is_integer() for value in values):
-        looks = "images: check data.targets. Or they were" if len(values) > MASK_VALUES else "masks that were"
-        return (
-            f"they look like {looks} scaled or turned with interpolation, or compressed with loss: make them anew, by "
-            "nearest neighbour, without loss"
-        )
+        return f"{LIKE_IMAGES if len(values) > MASK_VALUES else LIKE_MASKS} {INTERPOLATED}"
     return (
         "say what the values mean: background, then each class, as in data.mask_values=[0,10,20]; or name all classes "
         "in data.class_names"

@@ -185,6 +185,8 @@ class TileReader(ImageReader):
             self.report.add(WRONG_LAYERS, path, f"pixels of shape {format_shape(pixels.shape)}")
             return None
         self._shapes[path] = pixels.shape[:2]
+        if raster.palette is not None and self.mask_values and self.mask_values.colours:
+            pixels = raster.palette[pixels]
         values = to_classes(pixels, self.num_classes, self.mask_values)
         counts = None if values.classes is None else count_values(values.classes, self.num_classes)
         return TargetContent(raster, values, counts)
@@ -193,9 +195,12 @@ class TileReader(ImageReader):
         """Whether the image looks like a mask, and the target like an image."""
         if len(target.values.values) <= 2 * self.num_classes or target.values.in_colours:
             return False
-        if image.values is None:
-            return True
-        return image.values.high < self.num_classes or image.values.low == image.values.high == MARKED
+        pixels = image.raster.pixels
+        if image.values is None:  # as an empty mask; a target of 8 bits may be one with soft edges
+            return target.raster.pixels.dtype.itemsize > 1
+        low, high = image.values.low, image.values.high
+        is_few = low >= 0 and (high < self.num_classes or low == high == MARKED)
+        return is_few and (pixels.dtype.kind != "f" or not (pixels % 1).any())
 
     def _note_target(self, path: str, target: TargetContent) -> bool:
         """Note what is odd about a target that could be read; say whether it can be used."""
@@ -217,7 +222,9 @@ class TileReader(ImageReader):
             return False
         values, counts = target.values, target.counts
         if counts is not None:
-            self._targets.add(path, counts, values.marked)
+            self._targets.add(path, counts, values)
+            if target.raster.palette is not None and not (self.mask_values and self.mask_values.colours):
+                self._targets.add_palette(path, np.unique(target.raster.pixels), target.raster.palette)
             return True
         if values.in_colours and not self.mask_values:
             self.report.add(COLOUR_TARGET, path, _listed(values.values, colour_text))

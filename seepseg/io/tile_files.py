@@ -163,9 +163,17 @@ def find_tiles(
     return _pair(image_files, target_files)
 
 
-def find_images(folder: Path, pattern: re.Pattern[str], report: Report) -> list[Tile]:
-    """Find images without targets; as `find_tiles` otherwise."""
-    return _pair(_list_folder(folder, NamePattern(pattern, "data.name_pattern"), report, IMAGE_FOLDER), {})
+def find_images(
+    folder: Path, pattern: re.Pattern[str], report: Report, target_pattern: re.Pattern[str] | None = None
+) -> list[Tile]:
+    """Find images without targets; as `find_tiles` otherwise. What fits `target_pattern` is passed over."""
+    of_images = NamePattern(pattern, "data.name_pattern")
+    if target_pattern is None or target_pattern == pattern:
+        return _pair(_list_folder(folder, of_images, report, IMAGE_FOLDER), {})
+    of_targets = NamePattern(target_pattern, "data.target_pattern")
+    subfolders = of_images.has_folders or of_targets.has_folders
+    entries = scan_folder(folder, report, IMAGE_FOLDER, subfolders=subfolders)
+    return _pair(_sort_out(entries, [of_targets, of_images], report)[1], {})
 
 
 def _list_folder(

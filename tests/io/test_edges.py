@@ -125,3 +125,12 @@ def test_memory_stays_flat():
     for tile in tiles:
         edges.see(tile, np.ones((4, 4), np.uint16))
     assert len(edges._edges) <= 512
+
+
+def test_numbers_that_count_pixels_prove_rows_without_a_look_at_edges():
+    blank = np.ones((SIDE, SIDE), np.uint16)
+    report = check({(f"S1A_900001_{SIDE * row}", SIDE * col): blank for row in range(2) for col in range(2)})
+    assert "scenes like S1A_900001_0 and S1A_900001_64, whose numbers and those of their tiles count pixels" in str(
+        report
+    )
+    assert not check({(f"S1A_{SIDE * row}", 1 + col): blank for row in range(2) for col in range(2)}).offenders

@@ -156,7 +156,7 @@ def test_a_folder_is_said_to_be_one_and_how_to_go_through_it(tmp_path):
         "error: folders among the tiles: 2",
         "  expected: files alone, as the pattern of names has no slash",
         "  what to do: move the files out of the folders, move the folders elsewhere, or have subfolders gone through "
-        r"by a slash in data.name_pattern, for example '(?P<scene>[^/]+)/(?P<tile>\d+)\.tif'",
+        r"by a slash in data.name_pattern, for example '(?P<scene>[^/]+)/(?P<tile>\d+)\.(tif|png)'",
     ]
     assert f"{tmp_path}/i/more" in str(report) and f"{tmp_path}/i/a_2.tif" in str(report)
 
@@ -257,3 +257,10 @@ def test_a_wrong_target_pattern_is_refused(tmp_path, target_pattern, message):
     path.write_text(f"data: {{target_pattern: '{target_pattern}'}}\n")
     with pytest.raises(InputError, match=re.escape(message)):
         load_params(DataParams, "data", path)
+
+
+def test_targets_beside_images_to_predict_on_are_passed_over(tmp_path):
+    put(tmp_path, "a_1.tif", "a_1_mask.tif", "a_2.tif")
+    pattern, report = compile_name_pattern(BY_NUMBER), Report()
+    tiles = find_images(tmp_path, pattern, report, compile_name_pattern(r"(?P<scene>\w+)_(?P<tile>\d+)_mask\.tif"))
+    assert [tile.name for tile in tiles] == ["a_1", "a_2"] and not report.offenders

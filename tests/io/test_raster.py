@@ -534,3 +534,11 @@ def test_a_disk_that_fails_is_not_a_damaged_file(path, monkeypatch):
     monkeypatch.setattr(tifffile.TiffPage, "asarray", fail)
     tifffile.imwrite(path, IMAGE)
     assert only_fault(path) == (UNREADABLE, "Input/output error")
+
+
+def test_the_palette_of_a_png_is_known(tmp_path):
+    image = Image.fromarray(MASK).convert("P")
+    image.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0])
+    image.save(tmp_path / "mask.png")
+    palette = read_raster(tmp_path / "mask.png").palette
+    assert palette.shape == (256, 3) and palette[:3].tolist() == [[0, 0, 0], [255, 0, 0], [0, 255, 0]]

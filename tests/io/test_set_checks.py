@@ -19,7 +19,7 @@ from seepseg.io.tile_files import Tile
 RNG = np.random.default_rng(0)
 SHAPE = (16, 12)
 TARGET = np.zeros(SHAPE, np.uint8)
-TARGET[2, 1:8] = range(1, 8)
+TARGET[range(2, 16, 2), 3] = range(1, 8)  # apart from each other
 
 
 def image(low=200, high=60_000, dtype="uint16"):
@@ -87,7 +87,7 @@ def test_background_and_slick_exchanged(tmp_path):
     slick = TARGET > 0
     report = check(tmp_path, [image(), image()], [np.where(slick, np.uint8(0), np.uint8(255))] * 2, num_classes=2)
     assert blocks(report) == ["warning: sets that are mostly slick: 1"]
-    assert "data.mask_values=[255,0] exchanges 0 and 255" in report
+    assert "data.mask_values says what the values mean, background first" in report
     assert f"all 2 targets: found slicks on {100 * (slick == 0).sum() // slick.size} % of the pixels" in report
 
 
@@ -279,3 +279,45 @@ def test_loss_is_an_error_in_targets_and_a_warning_in_images(tmp_path, monkeypat
 def test_a_target_smaller_than_its_image_is_not_to_be_padded(tmp_path):
     report = check(tmp_path, [image(), image()], [TARGET, TARGET[:9]])
     assert "what to do: cut all tiles to one size\n" in report
+
+
+def test_interpolated_masks_of_class_numbers(tmp_path):
+    slick = np.zeros(SHAPE, np.uint8)
+    slick[4:10, 2:10] = 7
+    soft = np.rint((slick.astype(float) + np.roll(slick, 1, 1)) / 2 + 0.1).astype(np.uint8)  # rims of class 4
+    report = check(tmp_path, [image(), image()], [soft, slick])
+    assert blocks(report) == ["warning: sets of targets that look interpolated: 1"]
+    assert "1 targets of several classes: found classes between a lower and a higher one" in report
+    assert check(tmp_path, [image()], [slick + np.roll(slick, 9, 0) // 7 * (slick == 0)]) == ""
+
+
+@pytest.mark.parametrize("low", [-30, 0.01])
+def test_soft_masks_of_images_with_small_numbers_are_not_exchanged(tmp_path, low):
+    soft = np.arange(TARGET.size, dtype=np.uint8).reshape(SHAPE)
+    report = check(tmp_path, [image(low, low / 2, "float32")], [soft], num_classes=2, scaling=[-40, 5])
+    assert "scaled or turned with interpolation" in report and "exchange" not in report
+
+
+def test_values_that_a_mapping_lacks(tmp_path):
+    soft = np.arange(TARGET.size, dtype=np.uint8).reshape(SHAPE)
+    assert "with interpolation" in check(tmp_path, [image()], [soft], num_classes=2, mask_values=[0, 255])
+    few = np.where(TARGET, np.uint8(9), np.uint8(0))
+    assert "add these to the entries" in check(tmp_path, [image()], [few], num_classes=2, mask_values=[0, 255])
+
+
+def test_masks_in_both_folders(tmp_path):
+    report = check(tmp_path, [TARGET.astype(np.uint16), TARGET.astype(np.uint16) // 2], [TARGET, TARGET])
+    assert "error: sets of images that look like masks: 1" in blocks(report)
+
+
+def test_a_few_wrapped_images(tmp_path):
+    report = check(tmp_path, [image() for _ in range(4)] + [image(62_000, 65_500)], [TARGET * 0] * 5)
+    assert blocks(report) == ["warning: sets of images whose numbers look wrapped: 1"]
+
+
+def test_an_undeclared_fill_value(tmp_path):
+    pixels = image(-30, -10, "float32")
+    pixels[0, 0] = -9999
+    report = check(tmp_path, [pixels], [TARGET], scaling=[-40, 5])
+    assert "warning: images with a number that hardly is a measurement: 1" in blocks(report)
+    assert "gdal_edit.py -a_nodata" in report and "image0.tif: found -9999" in report

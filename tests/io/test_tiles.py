@@ -234,7 +234,7 @@ FAULTS = {
     ),
     "bands one after the other": (
         lambda d: tifffile.imwrite(
-            d.images / name(2), np.stack([IMAGE] * 3), photometric="rgb", planarconfig="separate"
+            d.images / name(2), np.stack([IMAGE, IMAGE, IMAGE + 1]), photometric="rgb", planarconfig="separate"
         ),
         ["several pages or channels: 1", f"{name(2)}: found pixels of shape 6 x 5 x 3"],
     ),
@@ -259,7 +259,7 @@ FAULTS = {
         ["several pages or channels: 1", "one page of one channel", f"{name(2)}: found 2 pages"],
     ),
     "channels": (
-        lambda d: tifffile.imwrite(d.images / name(2), np.dstack([IMAGE] * 3), photometric="rgb"),
+        lambda d: tifffile.imwrite(d.images / name(2), np.dstack([IMAGE, IMAGE, IMAGE + 1]), photometric="rgb"),
         ["several pages or channels: 1", f"{name(2)}: found pixels of shape 6 x 5 x 3"],
     ),
     "size": (
@@ -593,7 +593,7 @@ def test_what_to_do_about_new_images_is_true_without_targets_and_training(tmp_pa
     tifffile.imwrite(folder / name(3), IMAGE * 0 + 7)
     tifffile.imwrite(folder / name(4), IMAGE[:3])
     tifffile.imwrite(folder / name(5), IMAGE.astype(np.float32))
-    tifffile.imwrite(folder / name(6), np.dstack([IMAGE] * 3), photometric="rgb")
+    tifffile.imwrite(folder / name(6), np.dstack([IMAGE, IMAGE, IMAGE + 1]), photometric="rgb")
     tifffile.imwrite(folder / name(7), IMAGE)
     claim_size(folder / name(7), 100_000, 100_000)
     (folder / name(8)).write_bytes(b"II*\0")

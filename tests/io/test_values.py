@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 from pydantic import ValidationError
 
 from seepseg.io.image_checks import ImageReader
@@ -336,3 +337,32 @@ def test_names_in_entries_take_the_place_of_class_names():
 def test_a_scaling_is_two_ascending_numbers(scaling):
     with pytest.raises(ValidationError, match="low below high"):
         DataParams(scaling=scaling)
+
+
+def read_palettes(path, palettes, mask_values=()):
+    """Targets with class 1 in palette PNG files with these colours of 0, 1, ..., and the report."""
+    report, tiles = Report(), []
+    write(path / "i.tif", IMAGE)
+    for number, palette in enumerate(palettes):
+        mask = Image.fromarray((TARGET > 0).astype(np.uint8)).convert("L")
+        mask = Image.frombytes("P", mask.size, mask.tobytes())
+        mask.putpalette(palette)
+        mask.save(path / f"{number}.png")
+        tiles.append(Tile(str(number), "s", number, None, str(path / "i.tif"), str(path / f"{number}.png")))
+    reader = TileReader(3, report, MaskValues.parse(list(mask_values)) if mask_values else None)
+    found = [tile.target for tile in reader.read(tiles)]
+    reader.finish()
+    return found, str(report)
+
+
+def test_palettes_that_differ_are_told_and_their_colours_can_be_taken(tmp_path):
+    palettes = [[0, 0, 0, 255, 0, 0], [0, 0, 0, 0, 255, 0]]
+    (one, other), report = read_palettes(tmp_path, palettes)
+    np.testing.assert_array_equal(one, other)
+    assert "warning: targets with other palettes: 1\n" in report
+    assert "1.png: found #00ff00 for 1, which is #ff0000 in 0.png" in report
+    (red, green), report = read_palettes(tmp_path, palettes, ["#000000", "#ff0000", "#00ff00"])
+    np.testing.assert_array_equal(red, TARGET > 0)
+    np.testing.assert_array_equal(green, 2 * (TARGET > 0))
+    assert "palettes" not in report
+    assert "palettes" not in read_palettes(tmp_path, palettes[:1] * 2)[1]
