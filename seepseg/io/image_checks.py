@@ -189,10 +189,10 @@ def _odd_nodata(image: ImageContent, scaling: Scaling) -> list[str]:
         return []
     found = []
     if packed.declared:
-        value = "NaN or infinity" if declared in (None, NODATA) else f"{declared:g}"
-        if scaling and declared not in (None, NODATA):
-            value += ", NaN or infinity"
-        found.append(f"{value} in {packed.declared:,} px")
+        pixels = image.raster.pixels
+        kinds = [f"{declared:g}"] if declared not in (None, NODATA) and (pixels == declared).any() else []
+        kinds += [] if np.isfinite(pixels).all() else ["NaN or infinity"]
+        found.append(f"{', '.join(kinds)} in {packed.declared:,} px")
     zero_is_inside = bool(scaling) and scaling[0] < 0 < scaling[1]
     if packed.zeros and (declared not in (None, NODATA) or zero_is_inside):
         found.append(f"0 in {packed.zeros:,} px, which were taken for no data, too")

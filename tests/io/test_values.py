@@ -86,7 +86,7 @@ def test_no_data_of_float32_is_declared_with_more_digits_than_it_has(tmp_path):
     lowest = np.finfo(np.float32).min
     packed, report = read_image(tmp_path, np.array([[lowest, -15]], np.float32), "-3.4028234663852886e+38", [-35, 5])
     assert packed.tolist() == [[0, 32_768]]
-    assert "-3.40282e+38, NaN or infinity in 1 px" in report
+    assert "-3.40282e+38 in 1 px" in report
 
 
 @pytest.mark.parametrize("dtype", ["int16", "int32", "float32", "float64"])
