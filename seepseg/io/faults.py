@@ -194,6 +194,14 @@ ROWS_AS_SCENES = FaultKind(
     r"'(?P<scene>.+)_(?P<row>\d+)_(?P<col>\d+)\.tif'",
     "rows_taken_for_scenes",
 )
+ONE_NAME = FaultKind(
+    "scenes of one name in several folders",
+    "another name for each scene",
+    "if they are parts of one scene, as in folders train and val, leave the folder out of its name in "
+    r"data.name_pattern: '[^/]+/(?P<scene>[^/]+)_(?P<tile>\d+)\.tif'; else parts of a scene may be in training and in "
+    "test",
+    "scenes_of_one_name",
+)
 SIDECAR = FaultKind(
     "files of systems and GIS programs",
     "tiles alone",
@@ -292,6 +300,7 @@ WARNINGS = (
     NUMBERED_ZERO,
     OFF_GRID,
     ROWS_AS_SCENES,
+    ONE_NAME,
     SIDECAR,
     LOSSY_IMAGE,
     NOTHING_STORED,

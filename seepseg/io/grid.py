@@ -1,9 +1,9 @@
 """The place of each tile in the grid of its scene, from what file names say."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 
-from seepseg.io.faults import MAX_SCENE_PIXELS, NO_COLUMNS, NUMBERED_ZERO, OFF_GRID, WIDE_SCENE
+from seepseg.io.faults import MAX_SCENE_PIXELS, NO_COLUMNS, NUMBERED_ZERO, OFF_GRID, ONE_NAME, WIDE_SCENE
 from seepseg.io.report import Report
 from seepseg.io.tile_files import Cell, Tile
 
@@ -25,6 +25,7 @@ def place_tiles(
     Returns:
         For each tile row and column from 0, in tiles; None and None where they are unknown.
     """
+    _check_names({tile.scene for tile in tiles}, report)
     cells: list[Place]
     if any(tile.cell is None for tile in tiles):
         _check_numbers(tiles, grid_columns, report)
@@ -106,6 +107,14 @@ def _cells_of_names(tiles: Sequence[Tile], shape: tuple[int, int], report: Repor
             report.add(OFF_GRID, tile.name, f"row {top}, column {left}")
         cells.append(NO_PLACE if rest_down or rest_right else (row, col))
     return cells
+
+
+def _check_names(scenes: Collection[str], report: Report) -> None:
+    """Warn of scenes that differ by their folders alone."""
+    first: dict[str, str] = {}
+    for scene in sorted(scenes):
+        if (other := first.setdefault(scene.rpartition("/")[2], scene)) != scene:
+            report.add(ONE_NAME, scene, f"{other}, too")
 
 
 def _check_numbers(tiles: Sequence[Tile], grid_columns: Mapping[str, int], report: Report) -> None:

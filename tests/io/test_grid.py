@@ -115,3 +115,11 @@ def test_what_numbers_without_a_place_mean_is_a_warning():
     assert place_tiles(tiles, SIDE, {"a": 3}, report) == [(None, None)] * 2
     assert report.warning_counts()["scenes_without_columns"] == 1
     assert report.warning_counts()["tiles_numbered_zero"] == 1
+
+
+def test_scenes_that_differ_by_their_folders_alone_are_told():
+    tiles = [Tile(f"{scene}_1", scene, 1, None, "image", None) for scene in ("train/s1", "train/s2", "val/s1", "s3")]
+    report = Report()
+    place_tiles(tiles, (4, 4), {"": 1}, report)
+    assert report.warning_counts()["scenes_of_one_name"] == 1
+    assert "val/s1: found train/s1, too" in str(report)
