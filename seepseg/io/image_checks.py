@@ -20,7 +20,7 @@ from seepseg.io.faults import (
 from seepseg.io.image_set import ImageSet
 from seepseg.io.image_values import PACKED_TYPES, PackedImage, ValueRange, pack_image, stored_value, value_range
 from seepseg.io.intensity import Intensity, measure
-from seepseg.io.pixels import Pixels, format_shape
+from seepseg.io.pixels import format_shape, one_if_equal
 from seepseg.io.raster import Raster, read_raster
 from seepseg.io.report import Report
 from seepseg.io.tile_files import Tile
@@ -121,7 +121,7 @@ class ImageReader:
         raster = self._read(path)
         if raster is None:
             return None
-        raster = replace(raster, pixels=_grey(raster.pixels))
+        raster = replace(raster, pixels=one_if_equal(raster.pixels))
         pixels, nodata = raster.pixels, raster.nodata
         if pixels.ndim != 2:
             self.report.add(WRONG_LAYERS, path, f"pixels of shape {format_shape(pixels.shape)}")
@@ -168,12 +168,6 @@ class ImageReader:
             self.report.add(kind, path, f"{image.values}, {share}")
 
 
-def _grey(pixels: Pixels) -> Pixels:
-    """One of three equal channels; or all channels as they are."""
-    is_grey = pixels.ndim == 3 and pixels.shape[2] == 3 and not (pixels != pixels[..., :1]).any()
-    return pixels[..., 0] if is_grey else pixels
-
-
 def _looks_wrapped(image: ImageContent) -> bool:
     """Whether numbers are near the highest one, and none is where negative numbers and small ones do not wrap to."""
     if image.packed is None or (image.intensity.mean or 0) < WRAPPED_HIGH:
@@ -187,13 +181,13 @@ def _odd_nodata(image: ImageContent, scaling: Scaling) -> list[str]:
     packed, declared = image.packed, stored_value(image.raster.nodata, image.raster.pixels.dtype)
     if packed is None:
         return []
-    found = []
+    found, is_other = [], declared not in (None, NODATA)
     if packed.declared:
         pixels = image.raster.pixels
-        kinds = [f"{declared:g}"] if declared not in (None, NODATA) and (pixels == declared).any() else []
+        kinds = [f"{declared:g}"] if is_other and (pixels == declared).any() else []
         kinds += [] if np.isfinite(pixels).all() else ["NaN or infinity"]
         found.append(f"{', '.join(kinds)} in {packed.declared:,} px")
     zero_is_inside = bool(scaling) and scaling[0] < 0 < scaling[1]
-    if packed.zeros and (declared not in (None, NODATA) or zero_is_inside):
+    if packed.zeros and (is_other or zero_is_inside):
         found.append(f"0 in {packed.zeros:,} px, which were taken for no data, too")
     return found

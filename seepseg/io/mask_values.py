@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from seepseg.base.conventions import BACKGROUND
 from seepseg.io.image_values import row_blocks
-from seepseg.io.pixels import Pixels
+from seepseg.io.pixels import Pixels, one_if_equal
 
 Entry = int | str | list[int | str]
 
@@ -142,10 +142,9 @@ def to_classes(pixels: Pixels, num_classes: int, mapping: MaskValues | None) -> 
     """
     if mapping and mapping.colours:
         return _from_colours(pixels, mapping)
+    pixels = one_if_equal(pixels)
     if pixels.ndim == 3:
-        if pixels.shape[2] == 4 or (pixels != pixels[..., :1]).any():
-            return _from_colours(pixels, None)
-        pixels = pixels[..., 0]  # grey
+        return _from_colours(pixels, None)
     # Nearly all wider masks hold small whole numbers.
     narrow = pixels if pixels.dtype == np.uint8 else _as_bytes(pixels)
     return _from_numbers(pixels, mapping) if narrow is None else _from_bytes(narrow, num_classes, mapping)

@@ -73,6 +73,12 @@ def _holds(dtype: np.dtype[Any], value: float) -> bool:
     return low <= value <= high and value == int(value)
 
 
+def one_if_equal(pixels: Pixels) -> Pixels:
+    """One of three channels, (H, W), where they are equal; else the pixels as they are."""
+    is_grey = pixels.ndim == 3 and pixels.shape[2] == 3 and not (pixels != pixels[..., :1]).any()
+    return pixels[..., 0] if is_grey else pixels
+
+
 def format_shape(shape: Iterable[int]) -> str:
     """A shape as people write it: 256 x 256."""
     return " x ".join(map(str, shape))

@@ -3,7 +3,9 @@
 from typing import BinaryIO
 
 import numpy as np
+import numpy.typing as npt
 from PIL import JpegImagePlugin, PngImagePlugin
+from PIL.ImageFile import ImageFile
 
 from seepseg.io.faults import DAMAGED, LOSSY_IMAGE, UNSUPPORTED_SAMPLES, WRONG_LAYERS
 from seepseg.io.pixels import Fault, Pixels, Raster, size_fault
@@ -49,9 +51,15 @@ def read_png_or_jpeg(file: BinaryIO) -> Raster | list[Fault]:
     except Exception:  # Pillow raises whatever broken bytes lead it to, in words for programmers
         pass
     else:
-        palette = None
-        if image.mode == "P" and (colours := image.getpalette()):
-            palette = np.zeros((256, 3), np.uint8)
-            palette[: len(colours) // 3] = np.reshape(colours, (-1, 3))
-        return Raster(pixels, warnings=() if is_png else ((LOSSY_IMAGE, "JPEG"),), palette=palette)
+        return Raster(pixels, warnings=() if is_png else ((LOSSY_IMAGE, "JPEG"),), palette=_palette(image))
     return [(DAMAGED, f"a {'PNG' if is_png else 'JPEG'} file that can't be decoded")]
+
+
+def _palette(image: ImageFile) -> npt.NDArray[np.uint8] | None:
+    """The colours of an image's numbers, uint8 (256, 3); None where these are none."""
+    colours = image.getpalette() if image.mode == "P" else None
+    if not colours:
+        return None
+    palette = np.zeros((256, 3), np.uint8)
+    palette[: len(colours) // 3] = np.reshape(colours, (-1, 3))
+    return palette

@@ -18,6 +18,7 @@ from seepseg.io.faults import (
     TARGET_NOT_STORED,
     TWO_MARKS,
     WRONG_VALUES,
+    FaultKind,
 )
 from seepseg.io.mask_values import MARKED, MaskValues, TargetValues
 from seepseg.io.report import Report
@@ -115,15 +116,7 @@ class TargetSet:
             report.add(TARGET_NOT_STORED if self._wholly_stored else NOTHING_STORED, path, found)
         count = self._sound + len(self._wrong)
         if self._wrong:
-            expected, remedy = (
-                ("the values in data.mask_values", self._explain_mapped())
-                if self.mapping
-                else (
-                    f"0 for background, 1 to {self.num_classes - 1} for classes",
-                    explain_values(sorted(self._values), self.num_classes),
-                )
-            )
-            kind = replace(WRONG_VALUES, expected=expected, remedy=remedy)
+            kind = self._kind_of_wrong()
             for path, wrong in self._wrong:
                 report.add(kind, path, wrong)
         elif self._sound and not self._background:
@@ -144,10 +137,17 @@ class TargetSet:
         if self._with_one and self._with_mark:
             report.add(TWO_MARKS, self._with_mark, f"{MARKED}, but 1 in {self._with_one}")
 
-    def _explain_mapped(self) -> str:
-        if len(self._values) > len(self.mapping.classes if self.mapping else ()) + MANY_MORE:
-            return f"{LIKE_MASKS} {INTERPOLATED}"
-        return "add these to the entries of background or of a class there"
+    def _kind_of_wrong(self) -> FaultKind:
+        """What to expect and to do, by the values of all targets."""
+        if not self.mapping:
+            expected = f"0 for background, 1 to {self.num_classes - 1} for classes"
+            remedy = explain_values(sorted(self._values), self.num_classes)
+        else:
+            expected = "the values in data.mask_values"
+            remedy = "add these to the entries of background or of a class there"
+            if len(self._values) > len(self.mapping.classes) + MANY_MORE:
+                remedy = f"{LIKE_MASKS} {INTERPOLATED}"
+        return replace(WRONG_VALUES, expected=expected, remedy=remedy)
 
 
 def count_between(classes: npt.NDArray[np.uint8]) -> int:
@@ -188,8 +188,13 @@ def _explain_mark(values: list[float], num_classes: int) -> str:
     """As `explain_values`, where `MARKED` alone is wrong."""
     if set(values) <= {0, MARKED}:
         return "255 is often an editor's mark of the only class: set data.mask_values=[0,slick:255], which names it"
-    meaning = _listed([[0, MARKED], *range(1, num_classes)])
-    return f"255 is often no data, or an editor's mark of class 1; if it is background, set data.mask_values={meaning}"
+    return f"255 is often no data, or an editor's mark of class 1; {as_background(MARKED, num_classes)}"
+
+
+def as_background(value: float, num_classes: int) -> str:
+    """What to do about a whole number that may mean background, beside classes that mean themselves."""
+    meaning = _listed([[0, round(value)], *(number for number in range(1, num_classes) if number != value)])
+    return f"if it is background, set data.mask_values={meaning}"
 
 
 def _listed(items: Iterable[float | list[int]]) -> str:

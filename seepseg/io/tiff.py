@@ -151,9 +151,8 @@ def _storage_faults(page: tifffile.TiffPage, file_size: int) -> Iterator[Fault]:
     chunks, stored = math.prod(page.chunked), _stored_spans(page)
     claimed = max((offset + size for offset, size in stored), default=0)
     if page.compression == UNCOMPRESSED and chunks == 1 and stored:
-        claimed = max(
-            claimed, stored[0][0] + _uncompressed_size(page)
-        )  # the byte count of a single strip may be too small
+        # The byte count of a single strip may be too small.
+        claimed = max(claimed, stored[0][0] + _uncompressed_size(page))
     spans = min(len(page.dataoffsets), len(page.databytecounts))
     if spans < chunks:
         yield DAMAGED, f"{spans} of {chunks} strips or tiles of pixels"

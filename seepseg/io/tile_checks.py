@@ -39,7 +39,7 @@ from seepseg.io.mask_values import (
 from seepseg.io.pixels import Pixels, format_shape
 from seepseg.io.raster import Raster
 from seepseg.io.report import Report
-from seepseg.io.target_set import TargetSet
+from seepseg.io.target_set import TargetSet, as_background
 from seepseg.io.tile_files import Tile
 
 Counts = npt.NDArray[np.int64]
@@ -250,9 +250,7 @@ class TileReader(ImageReader):
     def _note_nodata(self, path: str, pixels: Pixels, nodata: float) -> None:
         remedy = "write 0 there; where nothing was seen, the image must be 0"
         if not math.isnan(nodata) and not self.mask_values:
-            others = [number for number in range(1, self.num_classes) if number != nodata]
-            meaning = str([[0, round(nodata)], *others]).replace(" ", "")
-            remedy = f"if it is background, set data.mask_values={meaning}; or {remedy}"
+            remedy = f"{as_background(nodata, self.num_classes)}; or {remedy}"
         found = f"{_number_text(nodata)} in {np.count_nonzero(_where(pixels, nodata)):,} px"
         self.report.add(replace(NODATA_TARGET, remedy=remedy), path, found)
 
