@@ -8,6 +8,7 @@ fold; candidates.csv and annotated.csv, the features of both and what is annotat
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -22,9 +23,12 @@ from seepseg.base.npy_stream import NpyStream
 from seepseg.base.params import load_params
 from seepseg.data.out_of_fold import out_of_fold_scenes
 from seepseg.data.packed import open_packed
-from seepseg.detection.detector import Candidates, Detector
+from seepseg.data.pixels import Window
+from seepseg.data.scenes import TiledScene
+from seepseg.detection.detector import Candidates, Detector, MarkedSlicks
 from seepseg.detection.matching import annotated_slicks, match_slicks
 from seepseg.detection.proposal import DetectParams
+from seepseg.evaluation.objects import Labels
 from seepseg.models.trained_networks import check_classes, load_networks
 
 PARAMS = "params.yaml"
@@ -51,35 +55,65 @@ class SlickTables:
         self._workers = workers  # the filters that measure use one core each
         self._candidates_so_far, self._annotated_so_far = Counter[str](), Counter[str]()
 
-    def add(self, split: str, found: Candidates, target: npt.NDArray[np.uint8]) -> str:
+    def add(
+        self,
+        split: str,
+        found: Candidates,
+        annotated: MarkedSlicks,
+        target: npt.NDArray[np.uint8],
+        class_names: Sequence[str],
+    ) -> Labels:
         """Measure the slicks of a scene.
 
         Args:
             split: oof or test.
-            found: the candidates; their labels get the numbers of the table.
+            found: the candidates.
+            annotated: the annotated slicks.
             target: uint8 (H, W), the annotated classes.
+            class_names: the K classes.
 
         Returns:
-            How many slicks there are, for people.
+            int32 (H, W), on candidates their numbers in the table.
         """
-        name, slicks = found.scene.name, [(found.labels, found.n), annotated_slicks(found.image, target)]
-        n_annotated = slicks[1][1]
+        name, slicks = annotated.scene.name, (found.slicks, annotated)
         firsts = self._candidates_so_far[name], self._annotated_so_far[name]
-        features = self._workers.map(lambda labels_and_n: found.measure(*labels_and_n), slicks)
-        for table, measured, (labels, n), first in zip(
-            (self.candidates, self.annotated), features, slicks, firsts, strict=True
+        of_annotated = annotated.labels.whole()
+        for table, marked, measured, first in zip(
+            (self.candidates, self.annotated),
+            slicks,
+            self._workers.map(MarkedSlicks.measure, slicks),
+            firsts,
+            strict=True,
         ):
-            matches = match_slicks(labels, n, slicks[1][0], target, found.class_names)
+            matches = match_slicks(marked.labels.whole(), len(marked), of_annotated, target, class_names)
             matches["match"] += np.where(matches["match"] > 0, firsts[1], 0)
             rows = measured.merge(matches, on="slick")
             rows["slick"] += first
             rows.insert(0, "split", split)
             rows.insert(1, "scene", name)
             table.append(rows)
-        found.labels[found.labels > 0] += firsts[0]
-        self._candidates_so_far[name] += found.n
-        self._annotated_so_far[name] += n_annotated
-        return f"{split} {name}: {found.n} candidates, {n_annotated} annotated slicks"
+        self._candidates_so_far[name] += len(found.slicks)
+        self._annotated_so_far[name] += len(annotated)
+        labels = found.slicks.labels.whole()
+        labels[labels > 0] += firsts[0]
+        return labels
+
+
+class Shown:
+    """What the detector shows of a scene, put together.
+
+    Attributes:
+        foreground: float32 (H, W), probability of any class; 0 where nothing was seen.
+        classes: uint8 (H, W), the networks' most probable class, 1..K, likewise.
+    """
+
+    def __init__(self, shape: tuple[int, int]) -> None:
+        self.foreground = np.zeros(shape, np.float32)
+        self.classes = np.zeros(shape, np.uint8)
+
+    def __call__(self, window: Window, probs: npt.NDArray[np.float32], by_pixel: npt.NDArray[np.uint8]) -> None:
+        """Take a block."""
+        self.foreground[window.slices], self.classes[window.slices] = probs, by_pixel
 
 
 def main(root: Path = Path()) -> None:
@@ -99,9 +133,19 @@ def main(root: Path = Path()) -> None:
         for stream in streams.values():
             stream.write_header(len(packed.targets), packed.targets.shape[1:])
         for split, scene, out_of_fold in out_of_fold_scenes(packed, root / SPLIT, len(networks)):
-            found = detector.propose(scene, packed.images[scene.indices], out_of_fold)
-            print(tables.add(split, found, scene.stitch(packed.targets[scene.indices])), flush=True)
-            for name, stream in streams.items():
-                stream.write_rows(scene.indices.tolist(), scene.cut(getattr(found, name)))
+            images, target = packed.images[scene.indices], scene.stitch(packed.targets[scene.indices])
+            shown = Shown(scene.shape)
+            annotated, _ = annotated_slicks(scene.stitch(images), target)
+            found = detector.propose(
+                TiledScene(scene, images), scene.tile_shape, networks=out_of_fold, annotated=annotated, see=shown
+            )
+            assert found.annotated is not None, "they were given"
+            labels = tables.add(split, found, found.annotated, target, packed.class_names)
+            print(
+                f"{split} {scene.name}: {len(found.slicks)} candidates, {len(found.annotated)} annotated slicks",
+                flush=True,
+            )
+            for name, whole in (("labels", labels), ("foreground", shown.foreground), ("classes", shown.classes)):
+                streams[name].write_rows(scene.indices.tolist(), scene.cut(whole))
     write_csv(folder / "candidates.csv", pd.concat(tables.candidates, ignore_index=True))
     write_csv(folder / "annotated.csv", pd.concat(tables.annotated, ignore_index=True))

@@ -8,7 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from seepseg.base.conventions import NODATA
 from seepseg.data.packed import Indices
+from seepseg.data.pixels import Window
 
 Pixel = TypeVar("Pixel", bound=np.generic)
 
@@ -59,6 +61,33 @@ class Scene:
         height, width = self.tile_shape
         for top, left in zip(self.top.tolist(), self.left.tolist(), strict=True):
             yield slice(top, top + height), slice(left, left + width)
+
+
+class TiledScene:
+    """A scene of tiles that gives its pixels by window; see `seepseg.data.pixels.ScenePixels`.
+
+    Args:
+        scene: where its N tiles lie.
+        images: uint16 (N, h, w), the tiles.
+    """
+
+    def __init__(self, scene: Scene, images: npt.NDArray[np.uint16]) -> None:
+        self.name = scene.name
+        self.shape = scene.shape
+        self._image = scene.stitch(images)
+
+    def read(self, window: Window) -> npt.NDArray[np.uint16]:
+        """Read a window."""
+        return read_padded(self._image, window)
+
+
+def read_padded(image: npt.NDArray[np.uint16], window: Window) -> npt.NDArray[np.uint16]:
+    """A window of an image (H, W), `NODATA` outside of it."""
+    top, left, height, width = window
+    pixels = np.full((height, width), NODATA, image.dtype)
+    part = image[max(top, 0) : max(top + height, 0), max(left, 0) : max(left + width, 0)]
+    pixels[max(-top, 0) :, max(-left, 0) :][: part.shape[0], : part.shape[1]] = part
+    return pixels
 
 
 def find_scenes(manifest: pd.DataFrame, indices: Indices, tile_shape: tuple[int, int]) -> list[Scene]:

@@ -1,4 +1,4 @@
-"""Test-time augmentation: a network over a whole scene, several times at each pixel, with norms adapted to the scene.
+"""Test-time augmentation: a network over a scene, several times at each pixel, with norms adapted to the scene.
 
 Neither needs a label, and both help on scenes that a network was not trained on:
 
@@ -6,6 +6,9 @@ Neither needs a label, and both help on scenes that a network was not trained on
   other, and mirrored, so that what is at the edge of one tile is in the middle of another.
 - A scene's wind and incidence angle change what the layers of a network get from what they got in training. Its batch
   norms therefore take mean and variance from the scene, as far as it has tiles enough to tell them.
+
+A scene is worked on block by block, so that its size is no matter. What a pixel gets does not depend on the blocks: the
+windows that reach over the edge of a block are computed on both sides of it.
 """
 
 import copy
@@ -14,7 +17,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +28,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from seepseg.base.conventions import NODATA
 from seepseg.base.device import autocast
 from seepseg.data.channels import InputMaker
-from seepseg.data.scenes import Scene
+from seepseg.data.pixels import ScenePixels, Window
 from seepseg.detection.proposal import Backend, Tta
 from seepseg.detection.runtime import prepare, replace_weights
 from seepseg.models.heads import Head, class_probs, foreground_probs
@@ -33,101 +36,135 @@ from seepseg.models.heads import Head, class_probs, foreground_probs
 # Of the passes, in half tiles; each is mirrored in its own way, too.
 SHIFTS = ((0, 0), (1, 1), (0, 1), (1, 0))
 
+MAX_ADAPTED = 256  # tiles that norms are adapted to; more would tell little more
+
 Images = npt.NDArray[np.uint16]
 
 
-@dataclass(frozen=True)
-class SceneProbs:
-    """The probabilities that a network gives a scene.
+class BlockProbs(NamedTuple):
+    """The probabilities that a network gives a block of a scene.
 
     Attributes:
-        scene: where its N tiles lie.
-        foreground: float32 (H, W), probability of any class, stitched; 0 where nothing was seen.
-        class_probs: float16 (N, K, h, w), probability of each class, tile by tile.
+        foreground: float32 (H, W), probability of any class; 0 where nothing was seen.
+        class_probs: float16 (K, H, W), probability of each class; of no meaning where nothing was seen.
     """
 
-    scene: Scene
     foreground: npt.NDArray[np.float32]
     class_probs: npt.NDArray[np.float16]
 
 
-Window = tuple[int, int]
-"""Row and column of the first pixel of a window of a tile's size, in a padded scene."""
+Corner = tuple[int, int]
+"""Row and column of the first pixel of a window of a tile's size, in a padded block."""
 
 
-class PaddedScene:
-    """A scene on a device, with as much no-data around it as the shifted windows need.
+class PaddedBlock:
+    """A block of a scene on a device, with as much around it as the shifted windows need.
 
     Windows side by side are cut and added as one, as a GPU takes as long for the smallest of operations as the host
     needs to ask for it.
 
     Args:
-        scene: where its N tiles lie.
-        images: uint16 (N, h, w), the tiles.
+        scene: gives the pixels.
+        block: a part of it that begins where a tile begins.
+        tile_shape: height and width of a tile, in pixels.
         device: where its pixels are to be.
 
     Attributes:
-        scene: the same.
-        shape: height H and width W with what is around it.
-        tiles: the window of each tile.
+        shape: height H and width W of whole tiles, with what is around them.
+        tiles: the corner of each tile with a valid pixel.
     """
 
-    def __init__(self, scene: Scene, images: Images, device: torch.device) -> None:
-        self.scene = scene
-        self._margin = [side - side // 2 for side in scene.tile_shape]
-        self._recorded = np.pad(scene.stitch(images), [(margin, margin) for margin in self._margin])
+    def __init__(self, scene: ScenePixels, block: Window, tile_shape: tuple[int, int], device: torch.device) -> None:
+        self.tile_shape = tile_shape
+        self._block = block
+        self._margin = [side - side // 2 for side in tile_shape]
+        (down, across), (tall, wide) = self._margin, tile_shape
+        # Whole tiles, also at the end of a scene.
+        self._sides = -(-block.height // tall) * tall, -(-block.width // wide) * wide
+        self.shape = self._sides[0] + 2 * down, self._sides[1] + 2 * across
+        self._recorded = scene.read(Window(block.top - down, block.left - across, *self.shape))
         # The bits of uint16, which few operations of torch take.
         self._on_device = torch.from_numpy(self._recorded.view(np.int16)).to(device)
-        self.shape: tuple[int, int] = self._recorded.shape
-        down, across = self._margin
-        corners = zip(scene.top.tolist(), scene.left.tolist(), strict=True)
-        self.tiles: list[Window] = [(top + down, left + across) for top, left in corners]
+        self.tiles = self.corners((0, 0))
 
-    def windows(self, shift: tuple[int, int]) -> list[Window]:
-        """All windows that overlap a tile, row by row, of the tiles' grid shifted up and left by so many half tiles."""
-        offsets = []
-        for half, side in zip(shift, self.scene.tile_shape, strict=True):
-            back = half * (side // 2)
-            offsets.append((-back, side - back) if back else (0,))
-        return sorted({(y + down, x + right) for y, x in self.tiles for down, right in itertools.product(*offsets)})
+    @property
+    def is_empty(self) -> bool:
+        """Whether the block, without what is around it, has no valid pixel."""
+        return not self.tiles
 
-    def any_seen(self, windows: list[Window]) -> bool:
-        """Whether one of the windows has a valid pixel; known without asking the device."""
-        height, width = self.scene.tile_shape
-        return any((self._recorded[y : y + height, x : x + width] != NODATA).any() for y, x in windows)
+    def corners(self, shift: tuple[int, int]) -> list[Corner]:
+        """Windows that overlap the block and have a valid pixel.
 
-    def cut_recorded(self, windows: list[Window]) -> Tensor:
+        Args:
+            shift: so many half tiles lies their grid above and left of that of the tiles.
+        """
+        starts = []
+        for half, side, margin, length in zip(shift, self.tile_shape, self._margin, self._sides, strict=True):
+            first = margin - half * (side // 2)
+            starts.append(range(first, margin + length, side))
+        height, width = self.tile_shape
+        return [
+            (y, x)
+            for y, x in itertools.product(*starts)
+            if (self._recorded[y : y + height, x : x + width] != NODATA).any()
+        ]
+
+    def cut_recorded(self, corners: list[Corner]) -> Tensor:
         """Intensity as it was recorded, float32 (N, 1, h, w), of windows."""
-        return (self.cut(self._on_device, windows).int() & 0xFFFF).to(torch.float32).unsqueeze(1)
+        return recorded_intensity(self.cut(self._on_device, corners))
 
-    def cut(self, canvas: Tensor, windows: list[Window]) -> Tensor:
+    def cut(self, canvas: Tensor, corners: list[Corner]) -> Tensor:
         """Windows of a canvas, (..., H, W) -> (N, ..., h, w)."""
-        return torch.cat([view for _, view in self._side_by_side(canvas, windows)])
+        return torch.cat([view for _, view in self._side_by_side(canvas, corners)])
 
-    def add(self, canvas: Tensor, windows: list[Window], values: Tensor) -> None:
+    def add(self, canvas: Tensor, corners: list[Corner], values: Tensor) -> None:
         """Add to a canvas (..., H, W), on any device, in windows that don't overlap; values (N, ..., h, w) or 1."""
         values = values.to(canvas.device)
-        for which, view in self._side_by_side(canvas, windows):
+        for which, view in self._side_by_side(canvas, corners):
             view.add_(values[which])
 
     def crop(self, canvas: Tensor) -> Tensor:
-        """A canvas without what is around the scene."""
-        (down, across), (height, width) = self._margin, self.scene.shape
+        """A canvas without what is around the block."""
+        (down, across), (_, _, height, width) = self._margin, self._block
         return canvas[..., down : down + height, across : across + width]
 
-    def _side_by_side(self, canvas: Tensor, windows: list[Window]) -> Iterator[tuple[slice, Tensor]]:
+    def _side_by_side(self, canvas: Tensor, corners: list[Corner]) -> Iterator[tuple[slice, Tensor]]:
         """For each run of windows side by side, which they are, and the view (N, ..., h, w) of them."""
-        height, width = self.scene.tile_shape
-        starts = [n for n, (y, x) in enumerate(windows) if not n or windows[n - 1] != (y, x - width)]
-        for start, stop in itertools.pairwise([*starts, len(windows)]):
-            (y, x), count = windows[start], stop - start
+        height, width = self.tile_shape
+        starts = [n for n, (y, x) in enumerate(corners) if not n or corners[n - 1] != (y, x - width)]
+        for start, stop in itertools.pairwise([*starts, len(corners)]):
+            (y, x), count = corners[start], stop - start
             run = canvas[..., y : y + height, x : x + count * width]
             yield slice(start, stop), run.view(*run.shape[:-1], count, width).movedim(-2, 0)
 
 
+def recorded_intensity(bits: Tensor) -> Tensor:
+    """The bits of uint16, int16 (N, h, w), as float32 (N, 1, h, w)."""
+    return (bits.int() & 0xFFFF).to(torch.float32).unsqueeze(1)
+
+
+def typical_tiles(scene: ScenePixels, tile_shape: tuple[int, int]) -> Images:
+    """Tiles that tell what a scene looks like: all that have a valid pixel or, of many, some evenly spread over it.
+
+    Returns:
+        uint16 (N, h, w).
+    """
+    rows, columns = (-(-length // side) for length, side in zip(scene.shape, tile_shape, strict=True))
+    total, tried = rows * columns, MAX_ADAPTED
+    while True:
+        chosen = np.linspace(0, total - 1, min(tried, total)).round().astype(int)
+        corners = [(cell // columns * tile_shape[0], cell % columns * tile_shape[1]) for cell in chosen.tolist()]
+        tiles = [tile for tile in (scene.read(Window(*corner, *tile_shape)) for corner in corners) if tile.any()]
+        # Where the most is land or no-data, more has to be looked at.
+        if tried >= total or len(tiles) > MAX_ADAPTED // 2:
+            spread = tiles[:: -(-len(tiles) // MAX_ADAPTED) or 1]
+            return np.stack(spread) if spread else np.zeros((0, *tile_shape), np.uint16)
+        tried *= 4
+
+
 @dataclass(frozen=True)
 class ScenePredictor:
-    """Runs a network over scenes.
+    """Runs a network over scenes, block by block.
 
     Attributes:
         network: on `device`; left as it is.
@@ -154,64 +191,56 @@ class ScenePredictor:
     norm_prior_tiles: int
 
     @torch.inference_mode()
-    def predict(self, scene: Scene, images: Images) -> SceneProbs:
-        """Run the network over a scene.
+    def adapt(self, tiles: Images) -> None:
+        """Adapt to a scene, before its blocks are predicted.
 
         Args:
-            scene: where its N tiles lie.
-            images: uint16 (N, h, w), the tiles.
+            tiles: uint16 (N, h, w), see `typical_tiles`.
         """
-        padded = PaddedScene(scene, images, self.device)
-        network = self._prepared
         if self.norm_prior_tiles:
-            replace_weights(network, self._adapted(padded))
-        return self._probs(padded, self._sum_passes(network, padded))
+            replace_weights(self._prepared, self._adapted(tiles) if len(tiles) else self.network)
+
+    @torch.inference_mode()
+    def predict(self, block: PaddedBlock) -> BlockProbs:
+        """Run the network over a block that is not empty."""
+        return self._probs(block, self._sum_passes(block))
 
     @cached_property
     def _prepared(self) -> nn.Module:
         return prepare(self.network, self.backend, self.device)
 
-    def _sum_passes(self, network: nn.Module, padded: PaddedScene) -> Tensor:
+    def _sum_passes(self, block: PaddedBlock) -> Tensor:
         """Sums of the weighted logits and, as the last channel, of the weights, float32 (C + 1, H, W).
 
         A window weighs what share of it was seen: one that lies half outside of the scene knows less.
         """
         sums: Tensor | None = None
         for number in range(self.tta):
-            for batch in _batches(padded.windows(SHIFTS[number % 4]), self.batch_size):
-                # The first batch is computed in any case, for the number of its channels.
-                if sums is not None and not padded.any_seen(batch):
-                    continue
-                images, valid = self._make_input(padded, batch)
-                logits = self._run(network, images, number)
+            for batch in _batches(block.corners(SHIFTS[number % 4]), self.batch_size):
+                recorded = block.cut_recorded(batch)
+                valid = recorded[:, 0] != NODATA
+                logits = self._run(self._prepared, self.make_input(recorded, valid), number)
                 share = valid.float().mean((1, 2)).view(-1, 1, 1, 1)
                 if sums is None:
-                    shape = (logits.shape[1] + 1, *padded.shape)
+                    shape = (logits.shape[1] + 1, *block.shape)
                     sums = torch.zeros(shape, device=device_with_room(self.device, 4 * math.prod(shape)))
-                padded.add(sums[:-1], batch, logits.mul_(share))
-                padded.add(sums[-1:], batch, share)
-        assert sums is not None, "a scene has tiles"
+                block.add(sums[:-1], batch, logits.mul_(share))
+                block.add(sums[-1:], batch, share)
+        assert sums is not None, "an empty block is passed over"
         return sums
 
-    def _make_input(self, padded: PaddedScene, windows: list[Window]) -> tuple[Tensor, Tensor]:
-        """What the network is given of windows, float32 (N, C_in, h, w), and their valid pixels, bool (N, h, w)."""
-        recorded = padded.cut_recorded(windows)
-        valid = recorded[:, 0] != NODATA
-        return self.make_input(recorded, valid), valid
-
-    def _probs(self, padded: PaddedScene, sums: Tensor) -> SceneProbs:
+    def _probs(self, block: PaddedBlock, sums: Tensor) -> BlockProbs:
         """Probabilities of sums as in `_sum_passes`."""
         num_classes = len(sums) - 1 - (self.head == "softmax")  # without background
-        foreground = sums.new_zeros(padded.shape)
-        classes = sums.new_empty(len(padded.tiles), num_classes, *padded.scene.tile_shape, dtype=torch.float16)
-        for number, batch in enumerate(_batches(padded.tiles, self.batch_size)):
-            of_tiles = padded.cut(sums, batch).to(self.device)  # (N, C + 1, h, w)
+        foreground = sums.new_zeros(block.shape)
+        classes = sums.new_zeros(num_classes, *block.shape, dtype=torch.float16)
+        for batch in _batches(block.tiles, self.batch_size):
+            of_tiles = block.cut(sums, batch).to(self.device)  # (N, C + 1, h, w)
             mean = of_tiles[:, :-1] / of_tiles[:, -1:].clamp(min=1e-6)
-            seen = padded.cut_recorded(batch)[:, 0] != NODATA
-            padded.add(foreground, batch, foreground_probs(mean, self.head) * seen)
-            start = number * self.batch_size
-            classes[start : start + len(batch)] = class_probs(mean, self.head)
-        return SceneProbs(padded.scene, _to_host(padded.crop(foreground)), _to_host(classes))
+            seen = block.cut_recorded(batch)[:, 0] != NODATA
+            block.add(foreground, batch, foreground_probs(mean, self.head) * seen)
+            block.add(classes, batch, class_probs(mean, self.head).to(torch.float16))
+        return BlockProbs(_to_host(block.crop(foreground)), _to_host(block.crop(classes)))
 
     def _run(self, network: nn.Module, images: Tensor, number: int) -> Tensor:
         """Logits, float32, of images that are mirrored and perhaps turned as in this pass; turned back, as a copy."""
@@ -222,7 +251,7 @@ class ScenePredictor:
             logits: Tensor = network(given.transpose(-2, -1) if swap else given)
         return (logits.transpose(-2, -1) if swap else logits).flip(reversed_dims).float()
 
-    def _adapted(self, padded: PaddedScene) -> nn.Module:
+    def _adapted(self, tiles: Images) -> nn.Module:
         """A copy with batch norms adapted to the scene.
 
         With n tiles, its statistics weigh n / (n + N) and those of training N / (n + N), N being `norm_prior_tiles`.
@@ -240,13 +269,15 @@ class ScenePredictor:
         for norm in norms:
             norm.reset_running_stats()
             norm.train()
-        tiles = len(padded.tiles)
-        parts = np.array_split(np.arange(tiles), -(-tiles // self.batch_size))  # batches of one size have one weight
+        count = len(tiles)
+        # Batches of one size have one weight.
+        parts = np.array_split(tiles.view(np.int16), -(-count // self.batch_size))
         for number, part in enumerate(parts):
             for norm in norms:
                 norm.momentum = 1 / (number + 1)  # the mean over all batches; with None, a GPU would wait at each norm
-            self._run(adapted, self._make_input(padded, [padded.tiles[tile] for tile in part])[0], 0)
-        share = tiles / (tiles + self.norm_prior_tiles)
+            recorded = recorded_intensity(torch.from_numpy(part).to(self.device))
+            self._run(adapted, self.make_input(recorded, recorded[:, 0] != NODATA), 0)
+        share = count / (count + self.norm_prior_tiles)
         for norm, (mean, var) in zip(norms, before, strict=True):
             own_mean, own_var = norm.running_mean, norm.running_var
             assert own_mean is not None and own_var is not None, "all norms here keep statistics"
@@ -267,9 +298,9 @@ def device_with_room(device: torch.device, size: int) -> torch.device:
     return device if size <= free / 2 else torch.device("cpu")
 
 
-def _batches(windows: list[Window], batch_size: int) -> Iterator[list[Window]]:
-    for start in range(0, len(windows), batch_size):
-        yield windows[start : start + batch_size]
+def _batches(corners: list[Corner], batch_size: int) -> Iterator[list[Corner]]:
+    for start in range(0, len(corners), batch_size):
+        yield corners[start : start + batch_size]
 
 
 def _to_host(tensor: Tensor) -> npt.NDArray[Any]:

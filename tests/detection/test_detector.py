@@ -9,8 +9,11 @@ import torch
 from conftest import small_model
 from torch import nn
 
+from seepseg.base.radiometry import Radiometry
+from seepseg.data import block_array
 from seepseg.data.channels import InputParams
-from seepseg.data.scenes import Scene
+from seepseg.data.pixels import Window
+from seepseg.data.scenes import Scene, TiledScene
 from seepseg.detection.classifier import ClassifierMeta, build_classifiers
 from seepseg.detection.detector import COLUMNS, Detector
 from seepseg.detection.model_file import Model, ModelMeta
@@ -58,7 +61,29 @@ def painted():
     return SCENE.cut(whole.astype(np.uint16))
 
 
-NETWORKS = NetworksMeta(model=small_model(), networks=2, class_names=NAMES, input=InputParams(), data_fingerprint="")
+def pixels(images=None):
+    return TiledScene(SCENE, painted() if images is None else images)
+
+
+def propose(detector, images=None, **values):
+    """Candidates, and the probability of any class, as the detector shows it."""
+    foreground = np.zeros(SCENE.shape, np.float32)
+
+    def see(window, probs, classes):
+        foreground[window.slices] = probs
+
+    return detector.propose(pixels(images), SCENE.tile_shape, see=see, **values), foreground
+
+
+NETWORKS = NetworksMeta(
+    model=small_model(),
+    networks=2,
+    class_names=NAMES,
+    input=InputParams(),
+    data_fingerprint="",
+    radiometry=Radiometry(),
+    tile_size=SIDE,
+)
 
 
 def proposer():
@@ -67,8 +92,7 @@ def proposer():
 
 def model(**values):
     """Two networks of different opinion, and classifiers of any weights, which differ from slick to slick."""
-    found = proposer().propose(SCENE, painted())
-    table = found.measure(found.labels, found.n)
+    table = propose(proposer())[0].slicks.measure()
     features = feature_columns(table)
     classifiers = ClassifierMeta(class_names=NAMES, features=features, classifiers=2, members=2, hidden=4)
     postprocessing = Postprocessing(
@@ -97,79 +121,119 @@ def model(**values):
     return Model(meta, [Dark(4.0), Dark(2.0)], list(built.eval()))
 
 
-def in_steps(detector, scene, images, proposing):
+def in_steps(detector, proposing):
     """The way of the stages: candidates as tiles and a table on disk, classified and drawn later."""
-    found = proposing.propose(scene, images)
-    labels, classes = scene.cut(found.labels), scene.cut(found.classes)
-    table = found.measure(found.labels, found.n).assign(scene=scene.name)
-    slicks = detector.classify(table)
-    return scene.stitch(detector.draw(labels, slicks.accepted, slicks.classes, classes)), slicks
+    found = propose(proposing)[0]
+    labels, classes = SCENE.cut(found.slicks.labels.whole()), SCENE.cut(found.classes.whole())
+    slicks = detector.classify(found.slicks.measure().assign(scene=SCENE.name))
+    return SCENE.stitch(detector.draw(labels, slicks.accepted, slicks.classes, classes)), slicks
+
+
+def detect(model, images=None):
+    return Detector.of_model(model, PARAMS, CPU).detect(pixels(images), SCENE.tile_shape)
 
 
 def test_candidates_are_the_dark_rectangles():
-    found = proposer().propose(SCENE, painted())
-    image = SCENE.stitch(painted())
-    expected = image == 9000
+    found, _ = propose(proposer())
+    expected = SCENE.stitch(painted()) == 9000
     expected[0, 47] = False
-    np.testing.assert_array_equal(found.labels > 0, expected)
-    assert found.n == 4 and found.labels.dtype == np.int32 and found.classes.dtype == np.uint8
-    np.testing.assert_array_equal(found.image, image)
-    assert set(found.classes[expected & (np.arange(32) % 16 < 8)[:, None]]) == {1}
-    assert set(found.classes[expected & (np.arange(32) % 16 >= 8)[:, None]]) == {2}
+    labels, classes = found.slicks.labels.whole(), found.classes.whole()
+    np.testing.assert_array_equal(labels > 0, expected)
+    assert len(found.slicks) == 4 and labels.dtype == np.int32 and classes.dtype == np.uint8
+    assert set(classes[expected & (np.arange(32) % 16 < 8)[:, None]]) == {1}
+    assert set(classes[expected & (np.arange(32) % 16 >= 8)[:, None]]) == {2}
+    expected[0, 47] = True
+    assert not classes[~expected].any()
 
 
 def test_only_the_networks_that_are_asked_propose():
-    both, second = proposer().propose(SCENE, painted()), proposer().propose(SCENE, painted(), (1,))
-    assert list(both.probs) == [0, 1] and list(second.probs) == [1]
-    np.testing.assert_array_equal(second.foreground, second.probs[1].foreground)
-    assert set(second.measure(second.labels, second.n)["network"]) == {1}
+    (both, by_both), (second, by_second) = propose(proposer()), propose(proposer(), networks=(1,))
+    assert set(both.slicks.measure()["network"]) == {0, 1} and set(second.slicks.measure()["network"]) == {1}
     # Network 0 is surer.
-    assert (both.foreground >= second.foreground)[both.labels > 0].all()
-    assert (both.foreground != second.foreground).any()
+    assert (by_both >= by_second)[both.slicks.labels.whole() > 0].all()
+    assert (by_both != by_second).any()
+
+
+def test_annotated_slicks_are_measured_as_candidates_are():
+    """Whether they were found or not; here the candidates themselves, and one pixel more."""
+    alone, _ = propose(proposer())
+    annotated = alone.slicks.labels.whole()
+    annotated[30, 3] = 5
+    found, _ = propose(proposer(), annotated=annotated)
+    assert len(found.annotated) == 5
+    table, expected = found.annotated.measure(), alone.slicks.measure()
+    probs = [name for name in table if name.startswith(("prob", "above", "log_odds", "log_share"))]
+    pd.testing.assert_frame_equal(
+        table[table["slick"] < 5][["slick", "area", *probs]], expected[["slick", "area", *probs]]
+    )
 
 
 @pytest.mark.parametrize("accept", ["classifier", "peak"])
 @pytest.mark.parametrize("class_from", CLASS_FROM)
 def test_detect_gives_what_the_stages_give_step_by_step(accept, class_from):
     parts = model(accept=accept, class_from=class_from, min_area=15)
-    pred, slicks = Detector.of_model(parts, PARAMS, CPU).detect(SCENE, painted())
-    expected, stepwise = in_steps(Detector.of_model(parts), SCENE, painted(), proposer())
-    np.testing.assert_array_equal(pred, expected)
+    found = detect(parts)
+    expected, stepwise = in_steps(Detector.of_model(parts), proposer())
+    np.testing.assert_array_equal(found.classes.whole(), expected)
     assert 0 < stepwise.accepted.sum() < 4
     accepted = stepwise.candidates.table[stepwise.accepted]
-    assert slicks["slick"].tolist() == accepted["slick"].tolist()
-    assert slicks["area"].tolist() == accepted["area"].tolist()
-    assert [NAMES.index(name) + 1 for name in slicks["class"]] == stepwise.classes[stepwise.accepted].tolist()
+    assert found.slicks["area"].tolist() == accepted["area"].tolist()
+    assert [NAMES.index(name) + 1 for name in found.slicks["class"]] == stepwise.classes[stepwise.accepted].tolist()
+
+
+@pytest.mark.parametrize("class_from", CLASS_FROM)
+def test_slicks_do_not_depend_on_the_blocks(class_from, monkeypatch):
+    whole = detect(model(class_from=class_from, min_area=15))
+    monkeypatch.setattr(block_array, "BLOCK_TILES", 1)
+    in_blocks = detect(model(class_from=class_from, min_area=15))
+    assert len(in_blocks.labels.windows()) == 6
+    for name in ("labels", "classes", "foreground"):
+        np.testing.assert_array_equal(getattr(in_blocks, name).whole(), getattr(whole, name).whole())
+    pd.testing.assert_frame_equal(in_blocks.slicks, whole.slicks, rtol=1e-6)
 
 
 def test_the_table_says_where_each_slick_is():
-    parts = model(accept="peak", class_from="mean_probability")
-    pred, slicks = Detector.of_model(parts, PARAMS, CPU).detect(SCENE, painted())
-    assert list(slicks.columns) == list(COLUMNS)
+    found = detect(model(accept="peak", class_from="mean_probability"))
+    slicks, pred, labels = found.slicks, found.classes.whole(), found.labels.whole()
+    assert list(slicks.columns) == [*COLUMNS, "p_oil", "p_gas", "length", "intensity", "sea_near"]
     boxes = slicks[["top", "left", "bottom", "right"]].to_numpy().tolist()
     assert boxes == [[1, 36, 4, 40], [2, 3, 5, 9], [7, 12, 12, 22], [24, 34, 30, 44]]
     assert slicks["area"].tolist() == [12, 18, 50, 60]
     assert (slicks["scene"] == "0418").all() and slicks["slick"].tolist() == [1, 2, 3, 4]
     assert slicks["class"].tolist() == ["oil", "oil", "gas", "gas"]
     assert slicks[["p_slick", "p_class"]].stack().between(0.5, 1).all()
+    np.testing.assert_allclose(slicks["p_oil"] + slicks["p_gas"], 1)
+    np.testing.assert_array_equal(slicks["p_class"], slicks[["p_oil", "p_gas"]].max(axis=1))
+    assert (slicks["intensity"] < slicks["sea_near"]).all()
     for row in slicks.itertuples():
         box = pred[row.top : row.bottom, row.left : row.right]
         assert np.count_nonzero(box) == row.area and box.max() == NAMES.index(row[3]) + 1
+        assert np.count_nonzero(labels == row.slick) == row.area
+
+
+def test_probabilities_in_eight_bits_tell_where_there_is_no_data():
+    images = painted()
+    images[0, :4] = 0
+    foreground = detect(model(accept="peak"), images).foreground.whole()
+    image = pixels(images).read(Window(0, 0, *SCENE.shape))
+    np.testing.assert_array_equal(foreground == 255, image == 0)
+    expected = propose(proposer(), images)[1]
+    np.testing.assert_allclose(foreground[image > 0] / 200, expected[image > 0], atol=0.0026)
 
 
 def test_a_slick_that_is_not_accepted_is_neither_drawn_nor_listed():
     parts = model(accept="peak", class_from="mean_probability", min_area=20)
-    pred, slicks = Detector.of_model(parts, PARAMS, CPU).detect(SCENE, painted())
-    assert slicks["slick"].tolist() == [3, 4] and slicks.index.tolist() == [0, 1]
-    assert np.count_nonzero(pred) == 110
+    found = detect(parts)
+    assert found.slicks["slick"].tolist() == [1, 2] and found.slicks["area"].tolist() == [50, 60]
+    assert np.count_nonzero(found.classes.whole()) == np.count_nonzero(found.labels.whole()) == 110
 
 
 def test_sea_alone_has_no_slick():
     images = np.full((4, SIDE, SIDE), 30000, np.uint16)
     images[0] = 0
-    pred, slicks = Detector.of_model(model(), PARAMS, CPU).detect(SCENE, images)
-    assert pred.shape == SCENE.shape and not pred.any() and pred.dtype == np.uint8
-    assert slicks.empty and list(slicks.columns) == list(COLUMNS)
+    found = detect(model(), images)
+    assert found.classes.shape == SCENE.shape and not found.classes.whole().any()
+    assert found.slicks.empty and list(found.slicks.columns) == list(detect(model()).slicks.columns)
 
 
 def test_candidates_are_proposed_as_the_model_was_fitted_for():
@@ -179,15 +243,15 @@ def test_candidates_are_proposed_as_the_model_was_fitted_for():
     detector = Detector.of_model(parts, others, CPU)
     assert detector.proposal == PARAMS.proposal
     assert [(each.tta, each.norm_prior_tiles, each.batch_size) for each in detector.predictors] == [(1, 0, 3)] * 2
-    np.testing.assert_array_equal(
-        detector.propose(SCENE, painted()).labels, proposer().propose(SCENE, painted()).labels
-    )
+    found, expected = (propose(each)[0].slicks.labels.whole() for each in (detector, proposer()))
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_where_it_computes_changes_no_slick():
     """Batches of one tile, and of all of them."""
-    whole = [
-        Detector.of_model(model(), replace(PARAMS, batch_size=size), CPU).detect(SCENE, painted()) for size in (1, 8)
-    ]
-    np.testing.assert_array_equal(whole[0][0], whole[1][0])
-    pd.testing.assert_frame_equal(whole[0][1], whole[1][1])
+    one, all_ = (
+        Detector.of_model(model(), replace(PARAMS, batch_size=size), CPU).detect(pixels(), SCENE.tile_shape)
+        for size in (1, 8)
+    )
+    np.testing.assert_array_equal(one.labels.whole(), all_.labels.whole())
+    pd.testing.assert_frame_equal(one.slicks, all_.slicks)

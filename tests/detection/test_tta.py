@@ -8,10 +8,13 @@ import pytest
 import torch
 from torch import nn
 
+from seepseg.data.block_array import BlockArray, blocks_of
 from seepseg.data.channels import InputMaker, InputParams
 from seepseg.data.packed import Packed
-from seepseg.data.scenes import find_scenes
-from seepseg.detection.tta import SHIFTS, PaddedScene, ScenePredictor, device_with_room
+from seepseg.data.pixels import Window
+from seepseg.data.scenes import TiledScene, find_scenes, read_padded
+from seepseg.detection import tta as module
+from seepseg.detection.tta import SHIFTS, BlockProbs, PaddedBlock, ScenePredictor, device_with_room, typical_tiles
 
 CPU = torch.device("cpu")
 CUDA = torch.device("cuda")
@@ -58,6 +61,20 @@ def predictor(network=None, **values):
     return ScenePredictor(**fixed | values)
 
 
+def predict(predictor, packed, scene, block=(1000, 1000)):
+    """Run a predictor over a scene, block by block."""
+    pixels = TiledScene(scene, packed.images[scene.indices])
+    predictor.adapt(typical_tiles(pixels, scene.tile_shape))
+    foreground, classes = np.zeros(scene.shape, np.float32), None
+    for window in blocks_of(scene.shape, block):
+        padded = PaddedBlock(pixels, window, scene.tile_shape, predictor.device)
+        if not padded.is_empty:
+            probs = predictor.predict(padded)
+            classes = np.zeros((len(probs.class_probs), *scene.shape), np.float16) if classes is None else classes
+            foreground[window.slices], classes[:, *window.slices] = probs
+    return BlockProbs(foreground, classes)
+
+
 def logits_by_hand(packed, scene, passes):
     """Mean of the passes at each pixel, by going through the pixels one by one."""
     whole = scene.stitch(packed.images[scene.indices]).astype(float)
@@ -87,27 +104,72 @@ def logits_by_hand(packed, scene, passes):
     return logits
 
 
+@pytest.mark.parametrize("block", [(1000, 1000), (4, 8)])
 @pytest.mark.parametrize("tta", [1, 4, 8])
 @pytest.mark.parametrize("cells", [[(0, 0)], [(0, 0), (0, 1)], [(0, 0), (0, 1), (1, 1), (2, 1)]])
-def test_passes_by_hand(cells, tta):
+def test_passes_by_hand(cells, tta, block):
     packed, scene = scene_of(cells)
-    probs = predictor(tta=tta).predict(scene, packed.images)
+    probs = predict(predictor(tta=tta), packed, scene, block)
     image = scene.stitch(packed.images)
     expected = np.exp(logits_by_hand(packed, scene, tta))
     expected /= expected.sum(axis=0)
     np.testing.assert_allclose(probs.foreground[image > 0], 1 - expected[0][image > 0], rtol=1e-5)
     assert (probs.foreground[image == 0] == 0).all()
-    assert probs.class_probs.shape == (len(cells), 2, SIDE, SIDE)
-    stitched = scene.stitch(probs.class_probs)
-    np.testing.assert_allclose(stitched[:, image > 0], expected[1:, image > 0], rtol=2e-3)
+    np.testing.assert_allclose(probs.class_probs[:, image > 0], expected[1:, image > 0], rtol=2e-3)
 
 
-def test_a_scene_without_data_gets_no_slick():
-    packed, scene = scene_of([(0, 0), (0, 1)])
-    packed.images[:] = 0
-    probs = predictor(tta=4).predict(scene, packed.images)
-    assert (probs.foreground == 0).all()
-    assert np.isfinite(probs.class_probs).all()
+def test_what_a_pixel_gets_does_not_depend_on_the_blocks():
+    """Whatever part of a tile the scene ends with; each block begins with a tile."""
+    pixels = np.random.default_rng(0).integers(1, 9, (22, 31)).astype(np.uint16)
+    pixels[5:14, 9:20] = 0
+    scene = Whole(pixels)
+    networks = predictor(Normed(), tta=4, norm_prior_tiles=6, batch_size=1)
+    networks.adapt(typical_tiles(scene, (SIDE, SIDE)))
+    found = []
+    for block in ((100, 100), (8, 12), (4, 4)):
+        foreground = BlockArray((22, 31), np.float32, block)
+        for window in foreground.windows():
+            padded = PaddedBlock(scene, window, (SIDE, SIDE), CPU)
+            if not padded.is_empty:
+                foreground.write(window, networks.predict(padded).foreground)
+        found.append(foreground.whole())
+    assert (found[0] > 0).sum() == (pixels > 0).sum()
+    np.testing.assert_array_equal(found[1], found[0])
+    np.testing.assert_array_equal(found[2], found[0])
+
+
+class Whole:
+    """A scene in memory."""
+
+    def __init__(self, pixels):
+        self.name = "s"
+        self.shape = pixels.shape
+        self.pixels = pixels
+
+    def read(self, window):
+        return read_padded(self.pixels, window)
+
+
+def test_a_block_without_data_is_empty_whatever_is_around_it():
+    pixels = np.ones((12, 12), np.uint16)
+    pixels[4:8, 4:8] = 0
+    empty = {
+        block: PaddedBlock(Whole(pixels), block, (SIDE, SIDE), CPU).is_empty for block in blocks_of((12, 12), (4, 4))
+    }
+    assert [block for block, is_empty in empty.items() if is_empty] == [Window(4, 4, 4, 4)]
+
+
+def test_typical_tiles_are_all_that_have_data_or_some_of_all_parts(monkeypatch):
+    pixels = np.arange(1, 1 + 40 * 40, dtype=np.uint16).reshape(40, 40)
+    pixels[:4] = 0
+    assert len(typical_tiles(Whole(pixels), (4, 4))) == 90
+    monkeypatch.setattr(module, "MAX_ADAPTED", 10)
+    some = typical_tiles(Whole(pixels), (4, 4))
+    assert 5 < len(some) <= 10
+    assert len({int(tile.max() - 1) // 400 for tile in some}) == 4  # all quarters of the scene
+    pixels[:32] = 0  # four fifths are no-data: more of the rest is looked at
+    assert 5 < len(typical_tiles(Whole(pixels), (4, 4))) <= 10
+    assert typical_tiles(Whole(pixels * 0), (4, 4)).shape == (0, 4, 4)
 
 
 class Normed(nn.Module):
@@ -130,7 +192,7 @@ def test_norms_adapt_to_a_scene_as_far_as_it_has_tiles(batch_size):
     packed.images[:] += 1  # all of it seen
     network = Normed()
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    foreground = predictor(network, norm_prior_tiles=6, batch_size=batch_size).predict(scene, packed.images).foreground
+    foreground = predict(predictor(network, norm_prior_tiles=6, batch_size=batch_size), packed, scene).foreground
     pixels = packed.images.astype(float)
     share = 3 / (3 + 6)
     mean = share * pixels.mean() + (1 - share) * 3
@@ -145,14 +207,14 @@ def test_norms_adapt_to_a_scene_as_far_as_it_has_tiles(batch_size):
 
 def test_networks_without_batch_norm_are_left_alone():
     packed, scene = scene_of([(0, 0), (0, 1)])
-    plain, adapted = (predictor(norm_prior_tiles=tiles).predict(scene, packed.images) for tiles in (0, 32))
+    plain, adapted = (predict(predictor(norm_prior_tiles=tiles), packed, scene) for tiles in (0, 32))
     np.testing.assert_array_equal(plain.foreground, adapted.foreground)
 
 
 def test_each_window_is_normalised_by_itself():
     packed, scene = scene_of([(0, 0), (0, 1)])
     packed.images[1] = 5 * packed.images[0]  # the same once it is normalised
-    probs = predictor(make_input=InputMaker(InputParams())).predict(scene, packed.images)
+    probs = predict(predictor(make_input=InputMaker(InputParams())), packed, scene)
     first, second = scene.cut(probs.foreground)
     np.testing.assert_allclose(first, second, rtol=1e-5)
     assert first.std() > 0
@@ -161,25 +223,23 @@ def test_each_window_is_normalised_by_itself():
 def test_a_predictor_keeps_nothing_of_a_scene():
     first, second = (scene_of([(0, 0), (0, 1), (0, 2)], seed) for seed in (1, 2))
     predicts = predictor(Normed(), norm_prior_tiles=6)
-    one, other, again = (predicts.predict(scene, packed.images) for packed, scene in (first, second, first))
+    one, other, again = (predict(predicts, packed, scene) for packed, scene in (first, second, first))
     np.testing.assert_array_equal(again.foreground, one.foreground)
     np.testing.assert_array_equal(again.class_probs, one.class_probs)
-    fresh = predictor(Normed(), norm_prior_tiles=6).predict(second[1], second[0].images)
+    fresh = predict(predictor(Normed(), norm_prior_tiles=6), *second)
     np.testing.assert_array_equal(other.foreground, fresh.foreground)
     assert (one.foreground != other.foreground).any()
 
 
-def test_batches_without_a_valid_pixel_are_not_computed():
+def test_windows_without_a_valid_pixel_are_not_computed():
     packed, scene = scene_of([(0, 0), (0, 1), (1, 0), (1, 1)])
     packed.images[1:] = 0
     network = Counting()
-    predictor(network, tta=1, batch_size=1).predict(scene, packed.images)
+    predict(predictor(network, tta=1, batch_size=3), packed, scene)
     assert network.calls == [1]
-    predictor(network, tta=1, batch_size=3).predict(scene, packed.images)
-    assert network.calls == [1, 3]
     # A quarter of the shifted windows have a pixel of the first tile: they begin half a tile up or left of the scene.
-    predictor(network, tta=4, batch_size=1).predict(scene, packed.images)
-    assert network.calls == [1, 3] + [1] * (1 + 4 + 2 + 2)
+    predict(predictor(network, tta=4, batch_size=1), packed, scene)
+    assert network.calls == [1] + [1] * (1 + 4 + 2 + 2)
 
 
 class Counting(Lopsided):
@@ -198,17 +258,18 @@ def test_windows_of_a_shifted_grid(shape, shift):
     """Each pixel of a tile lies in one window, and a canvas takes what was cut from it where it came from."""
     packed, scene = scene_of([(0, 0), (0, 1), (0, 3), (2, 0), (2, 1)], shape=shape)
     packed.images[1] = 65535 - packed.images[1]
-    padded = PaddedScene(scene, packed.images, CPU)
-    windows = padded.windows(shift)
-    cut = padded.cut_recorded(windows)
-    assert cut.shape == (len(windows), 1, *shape) and cut.dtype == torch.float32
+    packed.images[packed.images == 0] = 1
+    padded = PaddedBlock(TiledScene(scene, packed.images), Window(0, 0, *scene.shape), shape, CPU)
+    corners = padded.corners(shift)
+    cut = padded.cut_recorded(corners)
+    assert cut.shape == (len(corners), 1, *shape) and cut.dtype == torch.float32
     assert cut.sum() == packed.images.sum(dtype=np.int64)
     canvas = torch.zeros(1, *padded.shape)
-    padded.add(canvas, windows, cut)
+    padded.add(canvas, corners, cut)
     np.testing.assert_array_equal(padded.crop(canvas)[0].numpy(), scene.stitch(packed.images))
     np.testing.assert_array_equal(padded.cut(canvas, padded.tiles)[:, 0].numpy(), packed.images)
     assert len(list(padded._side_by_side(canvas, padded.tiles))) == 3, "tiles side by side are one view"
-    places = [tuple(slice(first, first + side) for first, side in zip(at, shape, strict=True)) for at in windows]
+    places = [tuple(slice(first, first + side) for first, side in zip(at, shape, strict=True)) for at in corners]
     whole = canvas[0].numpy()
     np.testing.assert_array_equal(cut[:, 0].numpy(), np.stack([whole[place] for place in places]))
 
@@ -233,7 +294,7 @@ def test_a_gpu_predicts_the_same(tta, free, monkeypatch):
     on_gpu = predictor(Normed().to(CUDA), tta=tta, norm_prior_tiles=6, device=CUDA)
     for seed in (1, 2):
         packed, scene = scene_of([(0, 0), (0, 1), (1, 1), (2, 1)], seed)
-        expected = predictor(Normed(), tta=tta, norm_prior_tiles=6).predict(scene, packed.images)
-        found = on_gpu.predict(scene, packed.images)
+        expected = predict(predictor(Normed(), tta=tta, norm_prior_tiles=6), packed, scene)
+        found = predict(on_gpu, packed, scene)
         np.testing.assert_allclose(found.foreground, expected.foreground, atol=1e-5)
         np.testing.assert_allclose(found.class_probs, expected.class_probs, atol=1e-3)
