@@ -85,7 +85,8 @@ cross-validation: $(READY)
 	@test -n "$(DATA)" || { echo "Name the folder of tiles:  make cross-validation DATA=../my_tiles"; exit 1; }
 	$(BIN)/python -m benchmarks.cross_validation --data $(DATA) $(ARGS)
 
-# The stamp is written last, so that an interrupted install is taken up again.
+# The second install brings the command `seepseg`. The stamp is written last, so that an interrupted install is taken up
+# again.
 $(READY): requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "seepseg needs Python 3.11 or newer, and '$(PYTHON)' is $$($(PYTHON) --version 2>&1)."; \
@@ -93,6 +94,7 @@ $(READY): requirements.txt
 	$(PYTHON) -m venv $(VENV) || { \
 	  echo "Python could not make a virtual environment; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
 # The server has a virtual environment of its own: nothing of the project imports it.

@@ -32,10 +32,10 @@ from seepseg.base.device import DeviceName, choose_device, make_deterministic
 from seepseg.base.params import load_params
 from seepseg.data.channels import InputParams
 from seepseg.data.packed import open_packed
-from seepseg.data.scenes import Scene, find_scenes
+from seepseg.data.scenes import TiledScene, find_scenes
 from seepseg.detection.detector import Detector
 from seepseg.detection.proposal import DetectParams
-from seepseg.detection.tta import Images, ScenePredictor
+from seepseg.detection.tta import ScenePredictor
 from seepseg.models import ModelParams
 from seepseg.models.network_file import NetworksMeta
 from seepseg.models.trained_networks import build_networks
@@ -203,39 +203,45 @@ def detection_speed(params_file: Path, root: Path, repeats: int) -> dict[str, An
         class_names=packed.class_names,
         input=load_params(InputParams, "input", params_file),
         data_fingerprint="",
+        radiometry=packed.radiometry,
+        tile_size=max(packed.images.shape[1:]),
     )
     networks = list(build_networks(meta).eval())
     detector = Detector.of_networks(networks, meta, params, device)
     single = Detector.of_networks(networks[:1], meta, replace(params, tta=1), device)
     scene, *_ = find_scenes(packed.manifest, np.arange(len(packed.manifest)), packed.images.shape[1:])
-    images = packed.images[scene.indices]
+    pixels, shape, tiles = TiledScene(scene, packed.images[scene.indices]), scene.tile_shape, len(scene.indices)
 
     def speed(measured: Detector) -> dict[str, float]:
         speeds = []
         for _ in range(repeats + 1):
             started = time.perf_counter()
-            measured.propose(scene, images)
-            speeds.append(len(images) / (time.perf_counter() - started))
+            measured.propose(pixels, shape)
+            speeds.append(tiles / (time.perf_counter() - started))
         return spread(speeds[1:])
 
     return {
-        "tiles": len(images),
+        "tiles": tiles,
         "networks": meta.networks,
         "tta": params.tta,
         "tiles_per_second": speed(detector),
         "tiles_per_second_single": speed(single),
-        "ms_per_tile": _detection_parts(detector, scene, images, device),
+        "ms_per_tile": {
+            part: 1000 * seconds / tiles for part, seconds in _detection_parts(detector, pixels, shape, device).items()
+        },
     }
 
 
-def _detection_parts(detector: Detector, scene: Scene, images: Images, device: torch.device) -> dict[str, float]:
-    """Split a detection: milliseconds a tile. Here the host waits for the device before and after each part.
+def _detection_parts(
+    detector: Detector, scene: TiledScene, tile_shape: tuple[int, int], device: torch.device
+) -> dict[str, float]:
+    """Split a detection: seconds of each part. Here the host waits for the device before and after each part.
 
     input: cutting windows, and what the networks are given of them. network: forward passes, mirrored to and fro.
     sums: the rest of the networks' way, that is sums, probabilities, norms, and the scene's way to the device and back.
     candidates: all that follows.
     """
-    seconds = dict.fromkeys(("input", "network", "predict", "propose"), 0.0)
+    seconds = dict.fromkeys(("input", "network", "adapt", "predict", "propose"), 0.0)
 
     def now() -> float:
         if device.type == "cuda":
@@ -251,18 +257,18 @@ def _detection_parts(detector: Detector, scene: Scene, images: Images, device: t
 
         return run
 
-    methods = {"input": "_make_input", "network": "_run", "predict": "predict"}
+    methods = {"input": "_make_input", "network": "_run", "adapt": "adapt", "predict": "predict"}
     with ExitStack() as patches:
         for part, method in methods.items():
             patches.enter_context(patch.object(ScenePredictor, method, timed(part, getattr(ScenePredictor, method))))
-        timed("propose", detector.propose)(scene, images)
-    parts = {
+        timed("propose", detector.propose)(scene, tile_shape)
+    of_networks = seconds["adapt"] + seconds["predict"]
+    return {
         "input": seconds["input"],
         "network": seconds["network"],
-        "sums": seconds["predict"] - seconds["input"] - seconds["network"],
-        "candidates": seconds["propose"] - seconds["predict"],
+        "sums": of_networks - seconds["input"] - seconds["network"],
+        "candidates": seconds["propose"] - of_networks,
     }
-    return {part: 1000 * value / len(images) for part, value in parts.items()}
 
 
 class Bench:

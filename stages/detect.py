@@ -25,7 +25,8 @@ from seepseg.data.out_of_fold import out_of_fold_scenes
 from seepseg.data.packed import open_packed
 from seepseg.data.pixels import Window
 from seepseg.data.scenes import TiledScene
-from seepseg.detection.detector import Candidates, Detector, MarkedSlicks
+from seepseg.detection.detector import Candidates, Detector
+from seepseg.detection.marked_slicks import MarkedSlicks
 from seepseg.detection.matching import annotated_slicks, match_slicks
 from seepseg.detection.proposal import DetectParams
 from seepseg.evaluation.objects import Labels

@@ -12,7 +12,7 @@ from seepseg.data.pixels import Window
 
 Value = TypeVar("Value", bound=np.generic)
 
-BLOCK_TILES = 10  # of a scene that are worked on at once in each direction, which bounds the memory
+BLOCK_TILES = 8  # of a scene that are worked on at once in each direction, which bounds the memory
 OPEN_BLOCKS = 4  # that were read last and are kept as they are; a slick at a corner lies in so many
 
 

@@ -1,6 +1,6 @@
 """The `Detector`: from a scene to classified slicks, one way for training, evaluation and new scenes."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -16,80 +16,27 @@ from seepseg.data.channels import InputMaker
 from seepseg.data.pixels import ScenePixels, Window
 from seepseg.detection.candidates import PieceCollector, average, most_probable_classes
 from seepseg.detection.classifier import SlickClassifier
-from seepseg.detection.features import image_features
+from seepseg.detection.detection import FOREGROUND_STEPS, UNSEEN, Detection, Slicks, slick_columns, slick_rows
+from seepseg.detection.marked_slicks import MarkedSlicks
 from seepseg.detection.model_file import Model
 from seepseg.detection.network_features import NetworkSums
 from seepseg.detection.postprocessing import (
     Postprocessing,
-    ScoredCandidates,
     accepted,
     draw_slicks,
     score_candidates,
     slick_classes,
 )
 from seepseg.detection.proposal import DetectParams, ProposalParams
-from seepseg.detection.shapes import Boxes, find_boxes
+from seepseg.detection.shapes import find_boxes
 from seepseg.detection.tta import PaddedBlock, ScenePredictor, typical_tiles
 from seepseg.evaluation.objects import Labels
 from seepseg.models.network_file import NetworksMeta
-
-COLUMNS = (
-    "scene",
-    "slick",
-    "class",
-    "area",
-    "top",
-    "left",
-    "bottom",
-    "right",
-    "p_slick",
-    "p_class",
-)
-MEASURED = ("length", "intensity", "sea_near")  # features that are handed on with each slick
-P_CLASS = "p_"  # prefix of the columns with the probability of each class
-
-FOREGROUND_STEPS = 200  # of a probability in 8 bits
-UNSEEN = 255  # in 8 bits, where there is no data
 
 Watch = Callable[[int, int], None]
 """Is told how many of how many steps are done."""
 See = Callable[[Window, npt.NDArray[np.float32], npt.NDArray[np.uint8]], None]
 """Is shown a block: float32 (h, w), probability of any class; uint8 (h, w), the networks' most probable class, 1..K."""
-
-
-@dataclass(frozen=True)
-class MarkedSlicks:
-    """Slicks of a scene, proposed or annotated, and what the networks say of them.
-
-    Attributes:
-        scene: gives the pixels.
-        labels: int32 (H, W), 1..n on the slicks.
-        boxes: of the n slicks.
-        of_networks: features of the slicks by each network, by its number; a row per slick.
-    """
-
-    scene: ScenePixels
-    labels: BlockArray[np.int32]
-    boxes: Boxes
-    of_networks: Mapping[int, pd.DataFrame]
-
-    def __len__(self) -> int:
-        return len(self.boxes)
-
-    def measure(self) -> pd.DataFrame:
-        """Features of the slicks.
-
-        Returns:
-            A row for each slick and network, slick by slick: `slick` (1..n), `network` and `area` in pixels; then the
-            features, float32, intensities in the image's units, lengths in pixels.
-        """
-        of_image = image_features(self.scene, self.labels, self.boxes)
-        keys = pd.DataFrame({"slick": np.arange(1, len(self) + 1), "area": self.boxes.area})
-        tables = [
-            pd.concat([keys.assign(network=number), of_image, table], axis=1)
-            for number, table in self.of_networks.items()
-        ]
-        return pd.concat(tables).sort_values(["slick", "network"], kind="stable").reset_index(drop=True)
 
 
 @dataclass(frozen=True)
@@ -105,43 +52,6 @@ class Candidates:
     slicks: MarkedSlicks
     annotated: MarkedSlicks | None
     classes: BlockArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class Detection:
-    """The slicks of a scene.
-
-    Attributes:
-        scene: gives the pixels.
-        labels: int32 (H, W), 1..n on the slicks, 0 elsewhere.
-        classes: uint8 (H, W), the predicted mask: 1..K on the slicks, 0 elsewhere.
-        foreground: uint8 (H, W), probability of any class in `FOREGROUND_STEPS`, `UNSEEN` where there is no data.
-        slicks: a row for each slick, in the order of its number: `COLUMNS`, the name of its class among them, and the
-            box around it in pixels, bottom and right being the first behind it; the probability that it is a slick, by
-            the classifier, or by its surest pixel where that is not asked; that of its class, if it is one, and of
-            each class; and the features `MEASURED`.
-    """
-
-    scene: ScenePixels
-    labels: BlockArray[np.int32]
-    classes: BlockArray[np.uint8]
-    foreground: BlockArray[np.uint8]
-    slicks: pd.DataFrame
-
-
-@dataclass(frozen=True)
-class Slicks:
-    """Classified candidates, a row per candidate in the order of their table.
-
-    Attributes:
-        candidates: with their probabilities.
-        accepted: bool (n,), whether it is a slick.
-        classes: uint8 (n,), 1..K.
-    """
-
-    candidates: ScoredCandidates
-    accepted: npt.NDArray[np.bool_]
-    classes: npt.NDArray[np.uint8]
 
 
 class Detector:
@@ -288,45 +198,14 @@ class Detector:
         found = self.propose(scene, tile_shape, see=see, watch=watch)
         labels, mask = BlockArray(scene.shape, np.int32, block), BlockArray(scene.shape, np.uint8, block)
         if not len(found.slicks):
-            return Detection(scene, labels, mask, foreground, pd.DataFrame(columns=self.slick_columns))
+            return Detection(scene, labels, mask, foreground, pd.DataFrame(columns=slick_columns(self.class_names)))
         slicks = self.classify(found.slicks.measure().assign(scene=scene.name))
         numbers = np.concatenate([[0], np.where(slicks.accepted, slicks.accepted.cumsum(), 0)]).astype(np.int32)
         for window in labels.windows():
             candidates = found.slicks.labels.read(window)
             labels.write(window, numbers[candidates])
             mask.write(window, self.draw(candidates, slicks.accepted, slicks.classes, found.classes.read(window)))
-        return Detection(scene, labels, mask, foreground, self._rows(found.slicks, slicks))
-
-    @property
-    def slick_columns(self) -> list[str]:
-        """Columns of `Detection.slicks`."""
-        return [*COLUMNS, *(P_CLASS + name for name in self.class_names), *MEASURED]
-
-    def _rows(self, found: MarkedSlicks, slicks: Slicks) -> pd.DataFrame:
-        """A row for each accepted candidate, with `slick_columns`."""
-        candidates, classes, boxes = slicks.candidates, slicks.classes, found.boxes
-        if candidates.probs is None:
-            shares = candidates.mean_probability
-            p_class = shares / shares.sum(axis=1, keepdims=True)
-            p_slick = candidates.table["prob_peak"].to_numpy(np.float64)
-        else:
-            p_class, p_slick = candidates.probs.classes, candidates.probs.p_slick
-        rows = pd.DataFrame(
-            {
-                "scene": found.scene.name,
-                "class": [self.class_names[number - 1] for number in classes],
-                "area": boxes.area,
-                "top": boxes.first[0],
-                "left": boxes.first[1],
-                "bottom": boxes.end[0],
-                "right": boxes.end[1],
-                "p_slick": p_slick,
-                "p_class": p_class[np.arange(len(classes)), classes - 1],
-                **{P_CLASS + name: p for name, p in zip(self.class_names, p_class.T, strict=True)},
-                **{name: candidates.table[name].to_numpy() for name in MEASURED},
-            }
-        )[slicks.accepted]
-        return rows.assign(slick=np.arange(1, len(rows) + 1))[self.slick_columns].reset_index(drop=True)
+        return Detection(scene, labels, mask, foreground, slick_rows(found.slicks, slicks, self.class_names))
 
 
 def build_predictors(

@@ -217,9 +217,8 @@ class ScenePredictor:
         sums: Tensor | None = None
         for number in range(self.tta):
             for batch in _batches(block.corners(SHIFTS[number % 4]), self.batch_size):
-                recorded = block.cut_recorded(batch)
-                valid = recorded[:, 0] != NODATA
-                logits = self._run(self._prepared, self.make_input(recorded, valid), number)
+                images, valid = self._make_input(block.cut_recorded(batch))
+                logits = self._run(self._prepared, images, number)
                 share = valid.float().mean((1, 2)).view(-1, 1, 1, 1)
                 if sums is None:
                     shape = (logits.shape[1] + 1, *block.shape)
@@ -228,6 +227,11 @@ class ScenePredictor:
                 block.add(sums[-1:], batch, share)
         assert sums is not None, "an empty block is passed over"
         return sums
+
+    def _make_input(self, recorded: Tensor) -> tuple[Tensor, Tensor]:
+        """What the network is given, float32 (N, C_in, h, w), and the valid pixels, bool (N, h, w)."""
+        valid = recorded[:, 0] != NODATA
+        return self.make_input(recorded, valid), valid
 
     def _probs(self, block: PaddedBlock, sums: Tensor) -> BlockProbs:
         """Probabilities of sums as in `_sum_passes`."""
@@ -275,8 +279,8 @@ class ScenePredictor:
         for number, part in enumerate(parts):
             for norm in norms:
                 norm.momentum = 1 / (number + 1)  # the mean over all batches; with None, a GPU would wait at each norm
-            recorded = recorded_intensity(torch.from_numpy(part).to(self.device))
-            self._run(adapted, self.make_input(recorded, recorded[:, 0] != NODATA), 0)
+            images, _ = self._make_input(recorded_intensity(torch.from_numpy(part).to(self.device)))
+            self._run(adapted, images, 0)
         share = count / (count + self.norm_prior_tiles)
         for norm, (mean, var) in zip(norms, before, strict=True):
             own_mean, own_var = norm.running_mean, norm.running_var

@@ -1,10 +1,13 @@
 """The packed tiles: types that survive the round trip, and damage named by file."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from seepseg.base.errors import InputError
+from seepseg.base.radiometry import Radiometry
 from seepseg.data.packed import class_names, class_pixels, open_packed, read_manifest
 
 MANIFEST = """\
@@ -19,6 +22,7 @@ def folder(tmp_path):
     np.save(tmp_path / "images.npy", np.arange(24, dtype=np.uint16).reshape(2, 3, 4))
     np.save(tmp_path / "targets.npy", np.ones((2, 3, 4), np.uint8))
     (tmp_path / "manifest.csv").write_text(MANIFEST)
+    (tmp_path / "scenes.json").write_text("{}")
     return tmp_path
 
 
@@ -57,7 +61,7 @@ def test_class_pixels_put_background_first(folder):
     assert class_names(manifest) == ["oil", "gas"]
 
 
-@pytest.mark.parametrize("name", ["images.npy", "targets.npy", "manifest.csv"])
+@pytest.mark.parametrize("name", ["images.npy", "targets.npy", "manifest.csv", "scenes.json"])
 def test_a_missing_file_is_named(folder, name):
     (folder / name).unlink()
     with pytest.raises(InputError, match=rf"{name} is missing: run `dvc repro ingest`"):
@@ -109,4 +113,18 @@ def test_a_damaged_manifest_is_named(folder, content, message):
 def test_a_manifest_of_other_tiles_is_refused(folder):
     pd.read_csv(folder / "manifest.csv")[:1].to_csv(folder / "manifest.csv", index=False)
     with pytest.raises(InputError, match=r"\(2, 3, 4\) and 1 rows; run `dvc repro ingest`"):
+        open_packed(folder)
+
+
+def test_radiometry_is_that_of_the_scenes_with_the_mean_of_the_tiles(folder):
+    assert open_packed(folder).radiometry == Radiometry(mean=100.5)  # the tile without data doesn't count
+    known = {"quantity": "sigma0", "polarisation": "VH", "spacing": 10.5, "noise_removed": True, "mean": 7.0}
+    (folder / "scenes.json").write_text(json.dumps({"radiometry": known, "scenes": {}}))
+    assert open_packed(folder).radiometry == Radiometry(**known | {"mean": 100.5})
+    lines = MANIFEST.splitlines()
+    scaled = [lines[0] + ",value_of_1,value_of_65535", *(line + ",-35.0,5.0" for line in lines[1:])]
+    (folder / "manifest.csv").write_text("\n".join(scaled))
+    assert open_packed(folder).radiometry == Radiometry(mean=100.5)  # scaling made other numbers of what was measured
+    (folder / "scenes.json").write_text("{")
+    with pytest.raises(InputError, match=r"scenes.json: expected JSON, found a damaged file; run `dvc repro ingest`"):
         open_packed(folder)

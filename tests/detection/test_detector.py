@@ -15,7 +15,8 @@ from seepseg.data.channels import InputParams
 from seepseg.data.pixels import Window
 from seepseg.data.scenes import Scene, TiledScene
 from seepseg.detection.classifier import ClassifierMeta, build_classifiers
-from seepseg.detection.detector import COLUMNS, Detector
+from seepseg.detection.detection import COLUMNS
+from seepseg.detection.detector import Detector
 from seepseg.detection.model_file import Model, ModelMeta
 from seepseg.detection.postprocessing import Postprocessing
 from seepseg.detection.proposal import DetectParams

@@ -7,8 +7,8 @@ import pytest
 from seepseg.data.block_array import BlockArray
 from seepseg.data.scenes import read_padded
 from seepseg.detection import features, filters, shapes
-from seepseg.detection.detector import MarkedSlicks
 from seepseg.detection.features import image_features
+from seepseg.detection.marked_slicks import MarkedSlicks
 from seepseg.detection.network_features import NetworkSums
 from seepseg.detection.shapes import find_boxes
 from seepseg.detection.slick_table import feature_columns

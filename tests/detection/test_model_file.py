@@ -9,6 +9,7 @@ from conftest import small_model
 from torch import nn
 
 from seepseg.base.errors import InputError
+from seepseg.base.radiometry import Radiometry
 from seepseg.base.tensor_file import write_tensors
 from seepseg.data.channels import InputParams
 from seepseg.detection.classifier import ClassifierMeta, build_classifiers
@@ -24,6 +25,8 @@ NETWORKS = NetworksMeta(
     class_names=["seep", "slick"],
     input=InputParams(),
     data_fingerprint="abc",
+    radiometry=Radiometry(quantity="sigma0", polarisation="VV", spacing=10.0, mean=29_000.5),
+    tile_size=256,
 )
 CLASSIFIERS = ClassifierMeta(class_names=NETWORKS.class_names, features=["a", "b"], classifiers=2, members=3, hidden=4)
 POSTPROCESSING = Postprocessing(
