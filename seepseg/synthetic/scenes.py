@@ -1,25 +1,22 @@
-"""Synthetic SAR scenes: a rough sea with seven kinds of dark slicks, cut into annotated tiles.
+"""Synthetic SAR scenes: a rough sea with seven kinds of dark slicks, as one pass of a satellite sees it.
 
-A scene is made as one field and then cut, so that slicks run on over tile borders as they do in a real pass:
-
-    intensity = sea * damping by slicks * speckle + ships
+    intensity = sea * damping by slicks * speckle + ships and platforms
 
 stored as amplitude, with a wedge of no-data at one edge.
 """
 
-from collections.abc import Callable
-from typing import Final, TypeVar
+from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy import fft, ndimage
+from scipy import ndimage
 
 from seepseg.base.conventions import NODATA
-from seepseg.synthetic.slicks import KINDS, SLICK_GAP, Bools, Floats, rotate
-
-COLUMNS: Final = 5
-
-Pixel = TypeVar("Pixel", np.uint8, np.uint16)
+from seepseg.synthetic.ground import Ground, Pass, make_pass
+from seepseg.synthetic.noise import Floats, calm_patches, spectral
+from seepseg.synthetic.placing import Slick, place_slicks
+from seepseg.synthetic.slicks import Bools, rotate
 
 # The look of the product that the real tiles come from: amplitude in 192 steps over the range of uint16.
 _TOP = 65535
@@ -27,49 +24,57 @@ _LEVELS = 192
 _MEAN_AMPLITUDE = 29_000.0
 # Gives the 0.17-0.23 of deviation over mean that real tiles have, together with swell and wind.
 _LOOKS = 10
-
-# Slick sizes below are pixels in tiles of this side; smaller tiles get smaller slicks.
-_REFERENCE_TILE = 256
-_PLACING_ATTEMPTS = 60
+_MEAN_WIND: Final = 5.5
 
 
-def make_scene(
-    seed: int, scene_index: int, n_tiles: int, tile_size: int, columns: int = COLUMNS
-) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint8]]:
-    """Make one scene and cut it into its first `n_tiles` tiles, row by row.
+@dataclass(frozen=True)
+class SyntheticScene:
+    """What one pass shows.
+
+    Attributes:
+        conditions: when, where and in which wind.
+        image: amplitude, 0 where there is no data; uint16 (H, W).
+        labels: number of the slick in each pixel, 1 for the first of `slicks`, 0 on the sea; int32 (H, W).
+        slicks: what each of them is.
+        target: class of each pixel, 0 = background, i = a slick of KINDS[i - 1]; uint8 (H, W).
+    """
+
+    conditions: Pass
+    image: npt.NDArray[np.uint16]
+    labels: npt.NDArray[np.int32]
+    slicks: list[Slick]
+    target: npt.NDArray[np.uint8]
+
+
+def make_scene(seed: int, index: int, ground: Ground) -> SyntheticScene:
+    """Make one scene.
 
     Args:
         seed: of the whole data set.
-        scene_index: number of the scene; each has random numbers of its own, whatever the other scenes hold.
-        n_tiles: how many tiles; the last row of the grid may be cut short.
-        tile_size: side of a tile in pixels, at least 32.
-        columns: width of the grid in tiles.
-
-    Returns:
-        Images, uint16 (n_tiles, tile_size, tile_size), amplitude, 0 where there is no data; targets, uint8
-        of the same shape, 0 = background, i = a slick of KINDS[i - 1].
+        index: number of the pass, from 0; each has random numbers of its own, whatever the other passes hold.
+        ground: what all passes see.
     """
-    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(scene_index,)))
-    shape = (-(-n_tiles // columns) * tile_size, min(columns, n_tiles) * tile_size)
-    valid = ~nodata_wedge(rng, shape)
-    target, damping_db = place_slicks(rng, valid, scale=min(1.0, tile_size / _REFERENCE_TILE) ** 0.5)
-    intensity = sea(rng, shape) * 10 ** (-damping_db / 10) * speckle(rng, shape)
-    intensity += ships(rng, valid & (target == 0))
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(index,)))
+    conditions = make_pass(rng, ground, index)
+    valid = ~nodata_wedge(rng, ground.shape)
+    slicks = place_slicks(rng, valid, ground, conditions)
+    intensity = sea(rng, ground, conditions) * 10 ** (-slicks.damping_db / 10) * speckle(rng, ground.shape)
+    intensity += ships(rng, valid & (slicks.labels == 0)) + platforms(ground, conditions)
     image = quantise(np.sqrt(intensity))
     image[~valid] = NODATA
-    return _cut(image, tile_size)[:n_tiles], _cut(target, tile_size)[:n_tiles]
+    return SyntheticScene(conditions, image, slicks.labels, slicks.slicks, slicks.target)
 
 
-def sea(rng: np.random.Generator, shape: tuple[int, int]) -> Floats:
-    """Backscattered intensity of clean sea, about 1 on average: wind, swell, calm patches, range."""
-    log = np.full(shape, 0.1 + rng.normal(0.0, 0.3))
+def sea(rng: np.random.Generator, ground: Ground, conditions: Pass) -> Floats:
+    """Backscattered intensity of clean sea, about 1 on average: wind, swell, calm patches, range; (H, W)."""
+    shape = ground.shape
+    log = np.full(shape, 0.1 + np.log(conditions.wind_speed / _MEAN_WIND))
     log += rng.uniform(0.3, 0.9) * np.linspace(0.5, -0.5, shape[1])
-    log += 0.2 * _spectral(rng, shape, lambda fy, fx: (np.hypot(fy, fx) + 1 / 800) ** -1.7)
-    log += 0.08 * _wind_streaks(rng, shape)
+    log += 0.2 * spectral(rng, shape, lambda fy, fx: (np.hypot(fy, fx) + 1 / 800) ** -1.7)
+    log += 0.08 * _wind_streaks(rng, shape, conditions.wind)
     log += rng.uniform(0.06, 0.16) * _swell(rng, shape)
-    # Calm air darkens the sea much as oil does, but with edges tens of pixels wide: the look-alikes.
-    calm = _spectral(rng, shape, lambda fy, fx: (np.hypot(fy, fx) + 1 / 300) ** -2.8)
-    log -= 0.5 * np.clip(calm - 1.0, 0, 1.4)
+    log -= calm_patches(rng, shape, rarity=1.3)
+    log -= rng.uniform(0.0, 1.0) * _seen(ground, conditions)
     intensity: Floats = np.exp(log)
     return intensity
 
@@ -94,12 +99,19 @@ def ships(rng: np.random.Generator, clean: Bools) -> Floats:
     echo = np.zeros(clean.shape)
     spots = np.flatnonzero(clean)
     for spot in rng.choice(spots, min(len(spots), rng.poisson(clean.size / 120_000) + 1), replace=False):
-        center_y, center_x = divmod(int(spot), clean.shape[1])
-        y = np.arange(clean.shape[0]) - center_y
-        x = np.arange(clean.shape[1]) - center_x
-        width = rng.uniform(1.5, 2.5)
-        echo += rng.uniform(8, 60) * np.outer(_sidelobes(y, width), _sidelobes(x, width))
+        y, x = divmod(int(spot), clean.shape[1])
+        echo += rng.uniform(8, 60) * _point_response(clean.shape, y, x, rng.uniform(1.5, 2.5))
     return np.where(clean, echo, 0.0)
+
+
+def platforms(ground: Ground, conditions: Pass) -> Floats:
+    """Intensity of the platforms among the ground's seeps, as bright in each pass; (H, W), to add."""
+    echo = np.zeros(ground.shape)
+    for seep in ground.seeps:
+        if seep.platform:
+            y, x = np.floor(seep.y - conditions.top), np.floor(seep.x - conditions.left)
+            echo += 40.0 * _point_response(ground.shape, y, x, width=2.0)
+    return echo
 
 
 def nodata_wedge(rng: np.random.Generator, shape: tuple[int, int]) -> Bools:
@@ -111,70 +123,18 @@ def nodata_wedge(rng: np.random.Generator, shape: tuple[int, int]) -> Bools:
     return np.rot90(wedge, side)
 
 
-def place_slicks(rng: np.random.Generator, valid: Bools, scale: float) -> tuple[npt.NDArray[np.uint8], Floats]:
-    """Strew slicks of all kinds over a scene, apart from each other, until each kind covers its share.
-
-    Args:
-        rng: the scene's generator.
-        valid: where there is data; (H, W).
-        scale: factor of slick sizes.
-
-    Returns:
-        Target, uint8 (H, W), 0 on no-data; and damping in decibels, (H, W).
-    """
-    target = np.zeros(valid.shape, np.uint8)
-    damping_db = np.zeros(valid.shape)
-    # Oil is thicker in some places than in others.
-    thickness = np.clip(
-        1 + 0.2 * _spectral(rng, valid.shape, lambda fy, fx: (np.hypot(fy, fx) + 1 / 50) ** -1.3), 0.4, 1.5
-    )
-    for index, kind in enumerate(KINDS, start=1):
-        budget, size = kind.share * valid.size, 0
-        for _ in range(_PLACING_ATTEMPTS):
-            if budget <= size / 2:
-                break
-            slick = kind.draw(rng, scale)
-            center = rng.integers(valid.shape)
-            scene_part, slick_part = _overlap(valid.shape, slick.inside.shape, center)
-            inside, strength = slick.inside[slick_part], slick.strength[slick_part]
-            covered = inside > 0
-            near = inside > -SLICK_GAP * scale
-            taken = np.any(near & ((target[scene_part] > 0) | ~valid[scene_part]))
-            if taken or 2 * np.count_nonzero(covered) < np.count_nonzero(slick.inside > 0):
-                continue
-            target[scene_part][covered] = index
-            damping_db[scene_part] += kind.damping_db * rng.uniform(0.9, 1.1) * strength * thickness[scene_part]
-            size = int(np.count_nonzero(covered))
-            budget -= size
-    return target, damping_db
-
-
 def quantise(amplitude: Floats) -> npt.NDArray[np.uint16]:
     """Amplitude relative to its mean as uint16 in the product's coarse steps, but never 0, the no-data."""
     step = np.rint(amplitude * _MEAN_AMPLITUDE / _TOP * (_LEVELS - 1))
     return (np.clip(step, 1, _LEVELS - 1) * _TOP // (_LEVELS - 1)).astype(np.uint16)
 
 
-def _overlap(
-    scene: tuple[int, ...], canvas: tuple[int, ...], center: npt.NDArray[np.int64]
-) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
-    """The part of a scene that a canvas centered there covers, and that part of the canvas."""
-    starts = [int(middle) - side // 2 for middle, side in zip(center, canvas, strict=True)]
-    in_scene = [
-        slice(max(start, 0), min(start + side, limit)) for start, side, limit in zip(starts, canvas, scene, strict=True)
-    ]
-    in_canvas = [slice(part.start - start, part.stop - start) for part, start in zip(in_scene, starts, strict=True)]
-    return tuple(in_scene), tuple(in_canvas)
-
-
-def _spectral(rng: np.random.Generator, shape: tuple[int, int], gain: Callable[[Floats, Floats], Floats]) -> Floats:
-    """Noise with mean 0, deviation 1 and the given gain by frequency in cycles per pixel (rows, columns)."""
-    white = fft.rfft2(rng.standard_normal(shape))
-    white *= gain(fft.fftfreq(shape[0])[:, None], fft.rfftfreq(shape[1])[None, :])
-    white[0, 0] = 0
-    noise: Floats = fft.irfft2(white, shape)
-    noise /= noise.std()
-    return noise
+def _seen(ground: Ground, conditions: Pass) -> Floats:
+    """The part of the ground's shoals that a pass sees, to the pixel; (H, W)."""
+    top, left = (
+        margin + round(start) for margin, start in zip(ground.margin, (conditions.top, conditions.left), strict=True)
+    )
+    return ground.shoals[top : top + ground.shape[0], left : left + ground.shape[1]]
 
 
 def _swell(rng: np.random.Generator, shape: tuple[int, int]) -> Floats:
@@ -189,19 +149,18 @@ def _swell(rng: np.random.Generator, shape: tuple[int, int]) -> Floats:
         band: Floats = np.exp(-0.5 * np.minimum(there, back) / spread**2)
         return band
 
-    return _spectral(rng, shape, gain)
+    return spectral(rng, shape, gain)
 
 
-def _wind_streaks(rng: np.random.Generator, shape: tuple[int, int]) -> Floats:
+def _wind_streaks(rng: np.random.Generator, shape: tuple[int, int], wind: float) -> Floats:
     """Streaks along the wind, many times longer than wide; deviation 1."""
-    angle = rng.uniform(0, 2 * np.pi)
 
     def gain(fy: Floats, fx: Floats) -> Floats:
-        across, along = rotate(fy, fx, angle)
+        across, along = rotate(fy, fx, wind)
         band: Floats = np.exp(-((2 * np.pi) ** 2) / 2 * ((7 * across) ** 2 + (70 * along) ** 2))
         return band
 
-    return _spectral(rng, shape, gain)
+    return spectral(rng, shape, gain)
 
 
 def _blurred(image: Floats, weights: Floats, axis: int) -> Floats:
@@ -209,12 +168,12 @@ def _blurred(image: Floats, weights: Floats, axis: int) -> Floats:
     return blurred
 
 
-def _sidelobes(offset: npt.NDArray[np.int64], width: float) -> Floats:
+def _point_response(shape: tuple[int, int], y: float, x: float, width: float) -> Floats:
+    """The radar's image of a bright point in a pixel; (H, W)."""
+    rows, columns = (np.arange(side, dtype=np.float64) - at for side, at in zip(shape, (y, x), strict=True))
+    return np.outer(_sidelobes(rows, width), _sidelobes(columns, width))
+
+
+def _sidelobes(offset: Floats, width: float) -> Floats:
     """The point response of the radar along one axis: a squared sinc, its far lobes fading."""
     return np.sinc(offset / width) ** 2 + 0.02 * np.exp(-np.abs(offset) / (4 * width))
-
-
-def _cut(field: npt.NDArray[Pixel], side: int) -> npt.NDArray[Pixel]:
-    """A scene as tiles in row-major order; (H, W) -> (n, side, side)."""
-    rows, columns = field.shape[0] // side, field.shape[1] // side
-    return field.reshape(rows, side, columns, side).swapaxes(1, 2).reshape(-1, side, side)
