@@ -34,6 +34,8 @@ from seepseg.base.errors import InputError
 from seepseg.base.files import write_json
 from seepseg.base.params import load_params
 from seepseg.data.packed import open_packed
+from seepseg.geo.tile_writer import IMAGES, TARGETS
+from seepseg.io.tile_files import TABLE
 from seepseg.models import ModelParams
 
 COMMITTED = ROOT / "benchmarks"
@@ -87,7 +89,8 @@ QUICK = Effort(
     seconds=0.1,
     original_batch=2,
     params={
-        "sample": {"n_scenes": 5, "tiles_per_scene": 4, "tile_size": 64},
+        "sample": {"n_scenes": 5, "height": 128, "width": 128},
+        "scenes": {"tile_size": 64},
         "train": {"batch_size": 2},
         "detect": {"batch_size": 2},
     },
@@ -158,7 +161,7 @@ def prepare(workspace: Path, effort: Effort, data: Path | None, threads: int) ->
         found = len(params["data"]["class_names"])
         raise InputError(f"params.yaml: data.class_names: the reference has {NUM_CLASSES} classes, found {found}")
     _write_params(workspace / "params.yaml", params)
-    for stage in ("sample", "ingest", "split", "class_balance")[data is not None :]:
+    for stage in ("sample", "tile", "ingest", "split", "class_balance")[2 * (data is not None) :]:
         _say(f"stage {stage}")
         importlib.import_module(f"stages.{stage}").main(workspace)
     return params
@@ -171,6 +174,7 @@ def subjects(workspace: Path, params: Changes, effort: Effort) -> dict[str, Spec
     """
     train, data = params["train"], params["data"]
     root = workspace / data["root"]  # an absolute one stays as it is
+    images, targets = (IMAGES, TARGETS) if (root / TABLE).exists() else (data["images"], data["targets"])
     variants = {
         "same_architecture": merged(params, SAME_ARCHITECTURE),
         "default": params,
@@ -183,8 +187,8 @@ def subjects(workspace: Path, params: Changes, effort: Effort) -> dict[str, Spec
         "reference": Spec(
             root=workspace,
             params_file=None,
-            images=root / data["images"],
-            targets=root / data["targets"],
+            images=root / images,
+            targets=root / targets,
             batch_size=effort.original_batch,
             threads=train["threads"],
             device=train["device"],

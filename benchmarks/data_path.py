@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -33,10 +33,11 @@ from seepseg.base.errors import InputError
 from seepseg.base.files import atomic_path, write_csv, write_json
 from seepseg.base.npy_stream import NpyStream
 from seepseg.base.params import load_params
-from seepseg.data.packed import IMAGES, MANIFEST, TARGETS
+from seepseg.data.packed import IMAGES, MANIFEST, SCENES, TARGETS
 from seepseg.io.raw_data import DataParams
 from seepseg.io.report import Report
 from seepseg.io.tile_files import find_tiles
+from seepseg.synthetic.ground import make_ground
 from seepseg.synthetic.scenes import make_scene
 from stages.ingest import PARAMS, Packer
 
@@ -45,7 +46,8 @@ STAGES = ("ingest", "split", "class_balance", "train")
 TILE = 256  # pixels a side
 TILES_PER_SCENE = 250
 FOLDS = 4  # so that half of the tiles train, a quarter validates
-SYNTHETIC_SCENES, SYNTHETIC_TILES = 8, 25
+SYNTHETIC_SCENES, SYNTHETIC_TILES = 8, 24
+Pixel = TypeVar("Pixel", bound=np.generic)
 BYTES_PER_TILE = TILE * TILE * 3 + 4096  # of both files, with their headers
 # One epoch of a network that costs next to nothing: what is measured is the way of the data to it.
 TINY: Changes = {
@@ -199,6 +201,7 @@ def _ingest(root: Path, params: DataParams, folder: Path) -> int:
             raise InputError(f"{root} can't be used\n{report}")
         write_csv(folder / MANIFEST, packer.manifest())
         write_json(folder / "metrics.json", packer.summary(report))
+        write_json(folder / SCENES, {})
     return len(tiles)
 
 
@@ -211,8 +214,17 @@ def _seconds(function: Callable[[], object]) -> float:
 def _synthetic_tiles(wanted: int) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint8]]:
     """Images and targets (N, H, H) of as many scenes as there are tiles wanted, or of the largest number."""
     n_scenes = min(-(-wanted // SYNTHETIC_TILES), SYNTHETIC_SCENES)
-    scenes = [make_scene(1, scene, SYNTHETIC_TILES, TILE) for scene in range(n_scenes)]
-    return np.concatenate([images for images, _ in scenes]), np.concatenate([targets for _, targets in scenes])
+    ground = make_ground(1, (2 * TILE, SYNTHETIC_TILES // 2 * TILE))
+    scenes = [make_scene(1, scene, ground) for scene in range(n_scenes)]
+    return _cut([scene.image for scene in scenes]), _cut([scene.target for scene in scenes])
+
+
+def _cut(scenes: list[npt.NDArray[Pixel]]) -> npt.NDArray[Pixel]:
+    """Scenes (H, W) as tiles (N, TILE, TILE)."""
+    stacked = np.stack(scenes)
+    rows, columns = (side // TILE for side in stacked.shape[1:])
+    tiles = stacked.reshape(-1, rows, TILE, columns, TILE).swapaxes(2, 3)
+    return tiles.reshape(-1, TILE, TILE)
 
 
 def _variant(tile: npt.NDArray[Any], number: int) -> npt.NDArray[Any]:

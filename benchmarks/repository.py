@@ -17,7 +17,8 @@ Changes = dict[str, dict[str, Any]]
 
 # Makes the pipeline small; training takes a minute, of two networks.
 SMALL: Changes = {
-    "sample": {"n_scenes": 4, "tiles_per_scene": 6, "tile_size": 64},
+    "sample": {"n_scenes": 4, "height": 128, "width": 192},
+    "scenes": {"tile_size": 64},
     "split": {"n_folds": 4},
     "model": {"unet": {"width": 4, "depth": 3}},
     "sampling": {"crop": 32, "crops_per_tile": 4},

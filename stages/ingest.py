@@ -1,8 +1,10 @@
 """Check raw tiles and pack them: every fault of a raw data set is listed at once, and only a sound one is packed.
 
-Reads:  the folders of images and targets that the params name, each file once.
+Reads:  the tiles in the table that tile writes or, without one, in the folders of images and targets that the params
+        name, each file once; and scenes.json beside the table.
 Writes: data/packed/images.npy, data/packed/targets.npy, data/packed/manifest.csv (see `seepseg.data.packed`),
-        sorted by scene and position, and metrics/ingest.json; all four or, after an error, none.
+        sorted by scene and position, data/packed/scenes.json, what is known of scenes, and metrics/ingest.json; all
+        five or, after an error, none.
         ingest_report.txt, if the report is too long to show.
 Params: data.
 """
@@ -18,10 +20,10 @@ from tqdm import tqdm
 
 from seepseg.base.conventions import BACKGROUND
 from seepseg.base.errors import InputError
-from seepseg.base.files import atomic_path, write_csv, write_json
+from seepseg.base.files import atomic_path, write_bytes, write_csv, write_json
 from seepseg.base.npy_stream import NpyStream
 from seepseg.base.params import load_params
-from seepseg.data.packed import IMAGES, MANIFEST, MANIFEST_TYPES, PIXELS, SCALING, TARGETS
+from seepseg.data.packed import IMAGES, MANIFEST, MANIFEST_TYPES, PIXELS, SCALING, SCENES, TARGETS
 from seepseg.io.edges import EdgeCheck
 from seepseg.io.grid import Place, place_tiles
 from seepseg.io.intensity import Intensity
@@ -29,6 +31,7 @@ from seepseg.io.raw_data import DataParams
 from seepseg.io.report import Report, present_report
 from seepseg.io.tile_checks import TileContent, TileReader
 from seepseg.io.tile_files import Tile, find_tiles
+from seepseg.io.tile_table import TABLE, read_table
 
 PARAMS = "params.yaml"
 PACKED = "data/packed"
@@ -41,24 +44,35 @@ def main(root: Path = Path()) -> None:
     params = load_params(DataParams, "data", root / PARAMS)
     report = Report()
     raw, packed = root / params.root, root / PACKED
-    pattern = re.compile(params.name_pattern)
-    target_pattern = re.compile(params.target_pattern) if params.target_pattern else None
-    tiles = find_tiles(raw / params.images, raw / params.targets, pattern, report, target_pattern)
+    has_table = (raw / TABLE).is_file()
+    tiles = read_table(raw, report) if has_table else _find_tiles(raw, params, report)
     with ExitStack() as stack:
-        images, targets, manifest, metrics = (
+        images, targets, manifest, scenes, metrics = (
             stack.enter_context(atomic_path(path))
-            for path in (packed / IMAGES, packed / TARGETS, packed / MANIFEST, root / METRICS)
+            for path in (packed / IMAGES, packed / TARGETS, packed / MANIFEST, packed / SCENES, root / METRICS)
         )
         with NpyStream.open(images, "<u2") as image_stream, NpyStream.open(targets, "u1") as target_stream:
             packer = Packer(params, image_stream, target_stream)
-            packer.pack(tiles, report)
+            packer.pack(tiles, report, by_names=not has_table)
         if report.has_errors:
             raise InputError(f"{raw} can't be used, nothing was written\n{present_report(report, root / REPORT)}")
         write_csv(manifest, packer.manifest())
+        write_bytes(scenes, _known_scenes(raw / SCENES if has_table else None))
         write_json(metrics, {"ingest": packer.summary(report)})
     if text := present_report(report, root / REPORT):
         print(text, file=sys.stderr)
     print(f"{len(packer.rows)} tiles of {params.root} packed into {PACKED}")
+
+
+def _find_tiles(raw: Path, params: DataParams, report: Report) -> list[Tile]:
+    pattern = re.compile(params.name_pattern)
+    target_pattern = re.compile(params.target_pattern) if params.target_pattern else None
+    return find_tiles(raw / params.images, raw / params.targets, pattern, report, target_pattern)
+
+
+def _known_scenes(path: Path | None) -> bytes:
+    """What is known of the scenes, as JSON."""
+    return path.read_bytes() if path and path.is_file() else b"{}\n"
 
 
 class Packer:
@@ -76,11 +90,17 @@ class Packer:
         self.background_pixels = 0
         self.slick_on_nodata_pixels = 0
 
-    def pack(self, tiles: list[Tile], report: Report) -> None:
-        """Read and check all tiles; from the first error on nothing is written any more, only checked."""
+    def pack(self, tiles: list[Tile], report: Report, by_names: bool = True) -> None:
+        """Read and check all tiles; from the first error on nothing is written any more, only checked.
+
+        Args:
+            tiles: in the order of the arrays.
+            report: takes what is wrong.
+            by_names: whether scene and place were read from file names, which can be misread.
+        """
         params = self.params
         reader = TileReader(len(params.classes) + 1, report, params.parsed_mask_values, params.scaling)
-        edges = EdgeCheck(tiles)
+        edges = EdgeCheck(tiles if by_names else [])
         progress = tqdm(reader.read(tiles), total=len(tiles), unit="tile", disable=None)  # None: only on a terminal
         for tile, content in zip(tiles, progress, strict=True):
             if content:

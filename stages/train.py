@@ -116,6 +116,8 @@ def _train_all(root: Path, settings: Settings, packed: Packed, folds: list[Fold]
             class_names=packed.class_names,
             input=settings.input,
             data_fingerprint=hashlib.sha256((root / PACKED / MANIFEST).read_bytes()).hexdigest(),
+            radiometry=packed.radiometry,
+            tile_size=max(packed.images.shape[1:]),
             scaling=packed.scaling,
         )
         save_networks(root / NETWORKS, states, meta)

@@ -15,11 +15,12 @@ from seepseg.models import ModelParams
 from seepseg.models.registry import NETWORKS
 
 ROOT = Path(__file__).parents[1]
-STAGES = ("sample", "ingest", "split", "class_balance", "train", "detect", "classify", "evaluate", "plot")
+STAGES = ("sample", "tile", "ingest", "split", "class_balance", "train", "detect", "classify", "evaluate", "plot")
 
 # What makes the default small enough for a test.
 SMALL = {
-    "sample": {"n_scenes": 4, "tiles_per_scene": 6, "tile_size": 64},
+    "sample": {"n_scenes": 4, "height": 128, "width": 192},
+    "scenes": {"tile_size": 64},
     "split": {"n_folds": 4},
     "model": {name: {"width": 4, "depth": 3} for name in ("unet", "attention_unet", "resnet_unet")},
     # Without amp, whose results depend on the CPU.

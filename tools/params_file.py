@@ -16,6 +16,7 @@ from typing import Any
 from seepseg.data.channels import InputParams
 from seepseg.detection.proposal import DetectParams
 from seepseg.evaluation.params import EvaluateParams
+from seepseg.geo.params import ScenesParams
 from seepseg.io.raw_data import DataParams
 from seepseg.losses import LossParams
 from seepseg.models import ModelParams
@@ -31,6 +32,7 @@ from stages.split import SplitParams
 PARAMS = Path(__file__).parents[1] / "params.yaml"
 SECTIONS: dict[str, type] = {
     "sample": SampleParams,
+    "scenes": ScenesParams,
     "data": DataParams,
     "split": SplitParams,
     "class_balance": ClassBalanceParams,

@@ -1,6 +1,8 @@
 """The packed tiles that ingest writes and every later stage reads: two arrays and a table, a row per tile."""
 
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,10 @@ import pandas as pd
 
 from seepseg.base.conventions import BACKGROUND
 from seepseg.base.errors import InputError
+from seepseg.base.radiometry import Radiometry
 
 # In the folder of packed tiles.
-IMAGES, TARGETS, MANIFEST = "images.npy", "targets.npy", "manifest.csv"
+IMAGES, TARGETS, MANIFEST, SCENES = "images.npy", "targets.npy", "manifest.csv", "scenes.json"
 
 Indices = npt.NDArray[np.int64]
 
@@ -48,11 +51,13 @@ class Packed:
         images: uint16 (N, H, W), mapped from disk; `NODATA` where nothing was seen.
         targets: uint8 (N, H, W), mapped from disk; 0 is background, 1..K are the classes.
         manifest: N rows, see `read_manifest`.
+        scenes: what is known of the scenes, as stage tile wrote it; empty for tiles from elsewhere.
     """
 
     images: npt.NDArray[np.uint16]
     targets: npt.NDArray[np.uint8]
     manifest: pd.DataFrame
+    scenes: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def class_names(self) -> list[str]:
@@ -64,18 +69,26 @@ class Packed:
         """The numbers that became 1 and 65535; empty where numbers were packed as they are."""
         return [float(self.manifest[name].iloc[0]) for name in SCALING if name in self.manifest]
 
+    @property
+    def radiometry(self) -> Radiometry:
+        """What the packed numbers measure; of tiles from elsewhere, and of scaled ones, their mean alone is known."""
+        known = Radiometry(**self.scenes["radiometry"]) if self.scenes and not self.scaling else Radiometry()
+        valid = (1 - self.manifest["nodata_fraction"]).to_numpy()
+        means = self.manifest["mean"].fillna(0.0).to_numpy()
+        return replace(known, mean=round(float(means @ valid / valid.sum()), 6) if valid.any() else 0.0)
+
 
 def open_packed(folder: Path) -> Packed:
     """Open the packed tiles without reading the arrays into memory.
 
     Args:
-        folder: holds `images.npy`, `targets.npy` and `manifest.csv`.
+        folder: holds `images.npy`, `targets.npy`, `manifest.csv` and `scenes.json`.
 
     Returns:
         The arrays, read-only, and the manifest.
 
     Raises:
-        InputError: a file is missing or damaged, or the three do not belong together.
+        InputError: a file is missing or damaged, or they do not belong together.
     """
     images = _map_array(folder / IMAGES, np.uint16)
     targets = _map_array(folder / TARGETS, np.uint8)
@@ -85,7 +98,7 @@ def open_packed(folder: Path) -> Packed:
             f"{folder}: expected images, targets and manifest of the same tiles, found images "
             f"{images.shape}, targets {targets.shape} and {len(manifest)} rows; {REMEDY}"
         )
-    return Packed(images, targets, manifest)
+    return Packed(images, targets, manifest, _read_scenes(folder / SCENES))
 
 
 def read_manifest(path: Path) -> pd.DataFrame:
@@ -181,6 +194,16 @@ def class_pixels(manifest: pd.DataFrame) -> npt.NDArray[np.int64]:
 
 def _pixel_columns(manifest: pd.DataFrame) -> list[str]:
     return [name for name in manifest.columns if name.startswith(PIXELS)]
+
+
+def _read_scenes(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise InputError(f"{path} is missing: {REMEDY}")
+    try:
+        scenes: dict[str, Any] = json.loads(path.read_bytes())
+    except ValueError:
+        raise InputError(f"{path}: expected JSON, found a damaged file; {REMEDY}") from None
+    return scenes
 
 
 def _map_array(path: Path, dtype: type[np.generic]) -> npt.NDArray[Any]:

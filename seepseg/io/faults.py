@@ -212,7 +212,7 @@ SIDECAR = FaultKind(
 # Of a raw data set alone.
 RAW_FOLDER = replace(
     IMAGE_FOLDER,
-    remedy="set data.root, data.images and data.targets in params.yaml; `dvc repro sample` writes the sample data",
+    remedy="set data.root, data.images and data.targets in params.yaml; `dvc repro tile` cuts tiles of scenes",
 )
 ONE_FOLDER = FaultKind(
     "one folder for images and targets",

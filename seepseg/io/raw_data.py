@@ -44,10 +44,10 @@ def _check_mask_values(entries: Any) -> Any:
 class DataParams:
     """What to learn from. Read by ingest, which packs it; later stages see only the packed arrays."""
 
-    root: str = "data/sample"
-    """holds the folders of images and of targets; any folder, also outside the repository"""
+    root: str = "data/tiles"
+    """holds the tiles that tile cut, or folders of images and of targets; any folder, also outside the repository"""
     images: str = "train_images_256"
-    """an image per tile, TIFF or PNG, uint16 or see scaling, 0 where there is no data"""
+    """without a table of tiles: an image per tile, TIFF or PNG, uint16 or see scaling, 0 where there is no data"""
     targets: str = "train_masks_256"
     """the annotations, a mask of the same scene and tile for each image"""
     name_pattern: Annotated[str, AfterValidator(_check_pattern)] = (

@@ -63,9 +63,9 @@ class Report:
         """Whether anything is noted that forbids to use the files."""
         return any(not kind.metric for kind in self.offenders)
 
-    def warning_counts(self) -> dict[str, int]:
+    def warning_counts(self, kinds: Sequence[FaultKind] = WARNINGS) -> dict[str, int]:
         """Number of offenders of every kind of warning, also of those that did not occur."""
-        counts = dict.fromkeys((kind.metric for kind in WARNINGS), 0)
+        counts = dict.fromkeys((kind.metric for kind in kinds), 0)
         for kind, offenders in self.offenders.items():
             if kind.metric:
                 counts[kind.metric] += len(offenders)

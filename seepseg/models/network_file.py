@@ -10,12 +10,13 @@ from annotated_types import Ge
 from torch import Tensor
 
 from seepseg.base.params import param_block
+from seepseg.base.radiometry import Radiometry
 from seepseg.base.scaling import Scaling
 from seepseg.base.tensor_file import Kind, write_tensors
 from seepseg.data.channels import InputParams
 from seepseg.models import ModelParams
 
-NETWORKS = Kind("networks", 5, "write it anew with `dvc repro train`")
+NETWORKS = Kind("networks", 6, "write it anew with `dvc repro train`")
 
 
 @param_block
@@ -29,6 +30,8 @@ class NetworksMeta:
         class_names: names of the K classes, in the order of their target values, without background.
         input: what the networks are given of a tile.
         data_fingerprint: says which data they were trained on.
+        radiometry: what the packed numbers of that data measure.
+        tile_size: longer side of its tiles, in pixels.
         scaling: how numbers of images became the packed ones.
     """
 
@@ -37,6 +40,8 @@ class NetworksMeta:
     class_names: list[str]
     input: InputParams
     data_fingerprint: str
+    radiometry: Radiometry
+    tile_size: Annotated[int, Ge(1)]
     scaling: Scaling = field(default_factory=list)
 
 

@@ -76,13 +76,13 @@ def packed(tmp_path_factory):
     """A workspace in which the stages before train have run. Read it only."""
     workspace = Workspace(tmp_path_factory.mktemp("packed"))
     workspace.set("train", grad_clip=1.0e-3)  # at each step
-    workspace.run("sample", "ingest", "split", "class_balance")
+    workspace.run("sample", "tile", "ingest", "split", "class_balance")
     return workspace.folder
 
 
 @pytest.fixture
 def tile_folders(packed):
-    return tuple(packed / "data/sample" / name for name in ("train_images_256", "train_masks_256"))
+    return tuple(packed / "data/tiles" / name for name in ("images", "targets"))
 
 
 def test_files_of_the_reference_turn_with_their_targets(tile_folders):

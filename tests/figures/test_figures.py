@@ -49,6 +49,7 @@ def write_run(folder, splits=("train", "train", "train", "val", "test", "test", 
         (folder / name).mkdir(parents=True)
     np.save(folder / "data/packed/images.npy", images)
     np.save(folder / "data/packed/targets.npy", targets)
+    (folder / "data/packed/scenes.json").write_text("{}")
     manifest = pd.DataFrame({"tile": tiles, "scene": "900001", "position": range(n), "row": 0, "col": 0})
     manifest[["nodata_fraction", "mean", "std", "min", "max"]] = (0.125, 30_000.0, 6_000.0, 20_000, 40_000)
     for value, name in enumerate(["background", *NAMES]):

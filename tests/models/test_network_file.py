@@ -10,6 +10,7 @@ import safetensors.torch
 import torch
 
 from seepseg.base.errors import InputError
+from seepseg.base.radiometry import Radiometry
 from seepseg.base.tensor_file import KEY, write_tensors
 from seepseg.data.channels import InputParams
 from seepseg.models import ModelParams, build_model
@@ -25,6 +26,8 @@ META = NetworksMeta(
     class_names=["seep", "slick"],
     input=InputParams(channels=("intensity",)),
     data_fingerprint="abc",
+    radiometry=Radiometry(quantity="sigma0", polarisation="VV", spacing=10.0, mean=29_000.5),
+    tile_size=256,
 )
 
 
@@ -177,8 +180,8 @@ def modelled(**changes):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda document: document | {"version": 1}, "expected networks, version 5, found networks, version 1"),
-        (lambda document: document | {"kind": "model"}, "expected networks, version 5, found model, version 5"),
+        (lambda document: document | {"version": 1}, "expected networks, version 6, found networks, version 1"),
+        (lambda document: document | {"kind": "model"}, "expected networks, version 6, found model, version 6"),
         (lambda document: [document], "expected metadata with kind, version and description"),
         (lambda document: {}, "expected metadata with kind, version and description, found '{}'"),
         (lambda document: document | {"description": [1]}, "metadata is not as expected"),

@@ -31,6 +31,7 @@ def write_inputs(folder, connectivity=8, images=None):
         images[0, 3, 3] = 0
     np.save(packed / "images.npy", images)
     np.save(packed / "targets.npy", TARGETS)
+    (packed / "scenes.json").write_text("{}")
     manifest = pd.DataFrame({"tile": ["a.0", "b.0", "a.1"], "scene": ["a", "b", "a"], "position": [0, 0, 1]})
     for column in ("row", "col", "nodata_fraction", "mean", "std", "min", "max", "pixels_background"):
         manifest[column] = 0

@@ -8,6 +8,7 @@ import yaml
 from conftest import small_model
 from torch import nn
 
+from seepseg.base.radiometry import Radiometry
 from seepseg.data.channels import InputParams
 from seepseg.data.packed import MANIFEST_TYPES
 from seepseg.models.network_file import NetworksMeta
@@ -41,6 +42,7 @@ class Folder:
         names, columns, folds = zip(*scenes, strict=True)
         self.table = pd.DataFrame({"tile": [f"t{number}" for number in range(len(scenes))], "scene": names})
         (root / "data/packed").mkdir(parents=True)
+        (root / "data/packed/scenes.json").write_text("{}")
         measured = dict.fromkeys([*MANIFEST_TYPES, "pixels_background", "pixels_oil", "pixels_gas"], 0)
         manifest = self.table.assign(**{name: 0 for name in measured if name not in self.table})
         manifest.assign(col=columns).to_csv(root / "data/packed/manifest.csv", index=False)
@@ -66,7 +68,13 @@ class Folder:
 @pytest.fixture(autouse=True)
 def two_networks(monkeypatch):
     meta = NetworksMeta(
-        model=small_model(), networks=2, class_names=NAMES, input=InputParams(), data_fingerprint="painted"
+        model=small_model(),
+        networks=2,
+        class_names=NAMES,
+        input=InputParams(),
+        data_fingerprint="painted",
+        radiometry=Radiometry(),
+        tile_size=SIDE,
     )
     monkeypatch.setattr(detect, "load_networks", lambda path: (nn.ModuleList([Dark(), Dark()]), meta))
 

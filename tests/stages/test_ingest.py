@@ -19,7 +19,8 @@ from seepseg.io.faults import WARNINGS
 from stages import ingest
 
 ROOT = Path(__file__).parents[2]
-OUTPUTS = ["data/packed/images.npy", "data/packed/manifest.csv", "data/packed/targets.npy", "metrics/ingest.json"]
+PACKED = [f"data/packed/{name}" for name in ("images.npy", "manifest.csv", "scenes.json", "targets.npy")]
+OUTPUTS = [*PACKED, "metrics/ingest.json"]
 DATA = {
     "root": "raw",
     "images": "images",

@@ -59,11 +59,10 @@ def test_every_section_belongs_to_a_stage():
 
 
 def test_every_stage_file_is_in_the_pipeline():
-    """But for predict, which is run by hand."""
-    assert {path.stem for path in (ROOT / "stages").glob("*.py")} == {*STAGES, "predict", "__init__", "__main__"}
+    assert {path.stem for path in (ROOT / "stages").glob("*.py")} == {*STAGES, "__init__", "__main__"}
 
 
-@pytest.mark.parametrize("stage", [*STAGES, "predict"])
+@pytest.mark.parametrize("stage", STAGES)
 def test_no_stage_imports_another(stage):
     assert not [name for name in imported_modules(ROOT / f"stages/{stage}.py") if name.startswith("stages.")]
 

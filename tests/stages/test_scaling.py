@@ -1,7 +1,6 @@
 """The scaling of images from ingest to predict: what was packed, what the model says of it, equal predictions."""
 
 import json
-import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -10,10 +9,13 @@ import pytest
 import tifffile
 from conftest import Workspace
 
+from seepseg.base.params import load_params
+from seepseg.commands.predict_tiles import predict_tiles
 from seepseg.data.packed import open_packed
 from seepseg.detection.model_file import load_model, save_model
+from seepseg.detection.proposal import DetectParams
+from seepseg.io.raw_data import DataParams
 from seepseg.models.trained_networks import load_networks
-from stages.predict import predict
 
 pytestmark = pytest.mark.e2e
 
@@ -30,8 +32,8 @@ def in_decibels(packed):
 def sample_in_decibels(finished, tmp_path):
     """A workspace with the raw data of the small run, their images in dB."""
     workspace = Workspace(tmp_path)
-    workspace.take(finished, "data/sample")
-    for path in (tmp_path / "data/sample/train_images_256").iterdir():
+    workspace.take(finished, "data/tiles")
+    for path in (tmp_path / "data/tiles/images").iterdir():
         tifffile.imwrite(path, in_decibels(tifffile.imread(path)))
     workspace.set("data", scaling=SCALING)
     return workspace
@@ -64,14 +66,15 @@ def test_predict_scales_as_the_model_says(finished, tmp_path, capsys):
     for folder in ("plain", "decibels"):
         (tmp_path / folder).mkdir()
     for tile in split.loc[split["split"] == "test", "tile"]:
-        source = finished.folder / f"data/sample/train_images_256/{tile}.tif"
-        shutil.copy(source, tmp_path / "plain")
-        tifffile.imwrite(tmp_path / f"decibels/{tile}.tif", in_decibels(tifffile.imread(source)))
+        image = tifffile.imread(finished.folder / f"data/tiles/images/{tile}.tif")
+        tifffile.imwrite(tmp_path / f"plain/{tile}.tif", image)
+        tifffile.imwrite(tmp_path / f"decibels/{tile}.tif", in_decibels(image))
+    workspace.set("data", scaling=[], name_pattern=r"(?P<scene>\d+)_(?P<row>\d+)_(?P<col>\d+)\.tif")
     params = tmp_path / "params.yaml"
-    workspace.set("data", scaling=[])
-    predict(tmp_path / "plain", tmp_path / "expected", finished.folder / "models/model.safetensors", params)
+    sections = load_params(DataParams, "data", params), load_params(DetectParams, "detect", params), False
+    predict_tiles(tmp_path / "plain", tmp_path / "expected", finished.folder / "models/model.safetensors", *sections)
     assert "data.scaling" not in capsys.readouterr().err
-    predict(tmp_path / "decibels", tmp_path / "found", tmp_path / "theirs.safetensors", params)
+    predict_tiles(tmp_path / "decibels", tmp_path / "found", tmp_path / "theirs.safetensors", *sections)
     assert "data.scaling is [], but the model's is used, [-35.123456789, 5.0]\n" in capsys.readouterr().err
     names = sorted(path.name for path in (tmp_path / "expected").iterdir())
     assert names == sorted(path.name for path in (tmp_path / "found").iterdir())
