@@ -26,7 +26,7 @@ def main() -> None:
     if len(sys.argv) < 2 or sys.argv[1] not in STAGES:
         sys.exit(f"usage: python -m stages NAME, with one of {', '.join(STAGES)}")
     name = sys.argv.pop(1)
-    if name != "predict" and len(sys.argv) > 1:
+    if len(sys.argv) > 1:
         sys.exit(
             f"error: stage {name} takes no arguments, found {' '.join(sys.argv[1:])}; its parameters are in params.yaml"
         )

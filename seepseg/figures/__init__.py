@@ -4,6 +4,7 @@ Here another figure belongs: a function with `house_style` that returns a figure
 `tiles` if it draws pixels; `stages.plot` gives it its data and its file.
 """
 
+from seepseg.base.colours import PALETTE, palette
 from seepseg.figures.charts import (
     class_balance_figure,
     confusion_figure,
@@ -11,7 +12,7 @@ from seepseg.figures.charts import (
     precision_recall_figure,
     reliability_figure,
 )
-from seepseg.figures.style import PALETTE, palette, png_bytes
+from seepseg.figures.style import png_bytes
 from seepseg.figures.tiles import (
     NODATA_STRIPES,
     Tile,

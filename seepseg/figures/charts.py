@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from seepseg.figures.style import class_colours, house_style, note_figure
+from seepseg.base.colours import class_colours
+from seepseg.figures.style import house_style, note_figure
 
 TRAIN_COLOUR, VAL_COLOUR, EXTRA_COLOUR = "#8a8f99", "#0b5cad", "#d1495b"
 

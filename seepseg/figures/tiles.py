@@ -8,8 +8,9 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from seepseg.base.colours import hex_colour, palette
 from seepseg.base.conventions import NODATA
-from seepseg.figures.style import Rgb, hex_colour, house_style, note_figure, palette
+from seepseg.figures.style import Rgb, house_style, note_figure
 
 NODATA_STRIPES = ((74, 80, 96), (104, 112, 132))  # bluish, since no grey of a SAR image is
 STRIPE_WIDTH = 6  # pixels, along a row

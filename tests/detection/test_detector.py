@@ -196,15 +196,15 @@ def test_slicks_do_not_depend_on_the_blocks(class_from, monkeypatch):
 def test_the_table_says_where_each_slick_is():
     found = detect(model(accept="peak", class_from="mean_probability"))
     slicks, pred, labels = found.slicks, found.classes.whole(), found.labels.whole()
-    assert list(slicks.columns) == [*COLUMNS, "p_oil", "p_gas", "length", "intensity", "sea_near"]
+    assert list(slicks.columns) == [*COLUMNS, "p_of_oil", "p_of_gas", "length", "intensity", "sea_near"]
     boxes = slicks[["top", "left", "bottom", "right"]].to_numpy().tolist()
     assert boxes == [[1, 36, 4, 40], [2, 3, 5, 9], [7, 12, 12, 22], [24, 34, 30, 44]]
     assert slicks["area"].tolist() == [12, 18, 50, 60]
     assert (slicks["scene"] == "0418").all() and slicks["slick"].tolist() == [1, 2, 3, 4]
     assert slicks["class"].tolist() == ["oil", "oil", "gas", "gas"]
     assert slicks[["p_slick", "p_class"]].stack().between(0.5, 1).all()
-    np.testing.assert_allclose(slicks["p_oil"] + slicks["p_gas"], 1)
-    np.testing.assert_array_equal(slicks["p_class"], slicks[["p_oil", "p_gas"]].max(axis=1))
+    np.testing.assert_allclose(slicks["p_of_oil"] + slicks["p_of_gas"], 1)
+    np.testing.assert_array_equal(slicks["p_class"], slicks[["p_of_oil", "p_of_gas"]].max(axis=1))
     assert (slicks["intensity"] < slicks["sea_near"]).all()
     for row in slicks.itertuples():
         box = pred[row.top : row.bottom, row.left : row.right]

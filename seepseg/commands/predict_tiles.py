@@ -1,34 +1,29 @@
-"""Predict: find and classify the slicks of new images with a model file; no stage of the pipeline, but a command.
+"""A folder of plain tiles without a place on earth: `seepseg predict` gives a predicted mask for each, and a table."""
 
-    python -m stages predict IMAGES OUT
-    python -m stages predict IMAGES OUT --model ../their_model.safetensors
-
-Reads a folder of images, each named and laid out like those that ingest takes, and a model file, from whomever it is;
-takes the sections data (what file names mean) and detect (device, precision, threads, batch size) of params.yaml, the
-rest is in the model. Writes a new folder OUT: a predicted mask for each image under its name (uint8, 0 background, 1..K
-the classes of the model) and slicks.csv, a row for each slick, see `seepseg.detection.detector.Detector.detect`.
-"""
-
-import argparse
 import re
 import sys
+import warnings
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import rasterio
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from seepseg.base.device import choose_device, explain_full_memory, make_deterministic
 from seepseg.base.errors import InputError
 from seepseg.base.files import write_csv
 from seepseg.base.folders import new_folder
 from seepseg.base.npy_stream import NpyStream
-from seepseg.base.params import load_params
 from seepseg.base.scaling import Scaling
+from seepseg.commands.predict_scene import only_first_look
 from seepseg.data.packed import MANIFEST_TYPES
-from seepseg.data.scenes import find_scenes
-from seepseg.detection.detector import COLUMNS, Detector
+from seepseg.data.scenes import TiledScene, find_scenes
+from seepseg.detection.detection import COLUMNS
+from seepseg.detection.detector import Detector
 from seepseg.detection.model_file import load_model
 from seepseg.detection.proposal import DetectParams
 from seepseg.io.edges import EdgeCheck
@@ -37,38 +32,45 @@ from seepseg.io.image_checks import ImageReader
 from seepseg.io.raw_data import DataParams
 from seepseg.io.report import Report, present_report
 from seepseg.io.tiff import write_tiff
-from seepseg.io.tile_files import Tile, find_images
+from seepseg.io.tile_files import NamePattern, Tile, find_images
 
-PARAMS = Path("params.yaml")
-MODEL = Path("models/model.safetensors")
-SLICKS = "slicks.csv"
+TABLE = "slicks.csv"
 REPORT = Path("predict_report.txt")
 
 
-def main() -> None:
-    """Check and read everything, then predict scene by scene."""
-    parser = argparse.ArgumentParser(
-        "python -m stages predict", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("images", type=Path, help="a folder of images")
-    parser.add_argument("out", type=Path, help="a folder to write, which is not there yet")
-    parser.add_argument("--model", type=Path, default=MODEL, help=f"the model file (default: {MODEL})")
-    predict(**vars(parser.parse_args()))
+def are_tiles(folder: Path, name_pattern: str) -> bool:
+    """Whether a folder holds tiles: files whose names fit the pattern, and no raster with a place on earth."""
+    if not folder.is_dir():
+        return False
+    pattern = NamePattern(re.compile(name_pattern), "data.name_pattern")
+    files = [path for path in (folder.rglob("*") if pattern.has_folders else folder.iterdir()) if path.is_file()]
+    fitting = [path for path in files if pattern.match(path.relative_to(folder).as_posix())]
+    return bool(fitting) and not any(_has_place(path) for path in files)
 
 
-def predict(images: Path, out: Path, model: Path, params: Path = PARAMS) -> None:
-    """Predict.
+def _has_place(path: Path) -> bool:
+    with warnings.catch_warnings(), suppress(RasterioError):
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with rasterio.open(path) as file:
+            return bool(file.crs or file.gcps[0])
+    return False
+
+
+def predict_tiles(images: Path, out: Path, model: Path, data: DataParams, detect: DetectParams, fast: bool) -> None:
+    """Predict scene by scene, each put together from its tiles.
 
     Args:
-        images: a folder of images.
-        out: a folder to write, which is not there yet.
+        images: a folder of images, each named and laid out like those that ingest takes.
+        out: a folder to write, which is not there yet: a mask for each image under its name (uint8, 0 background, 1..K
+            the classes of the model), and `TABLE`, a row for each slick.
         model: the model file.
-        params: a parameter file.
+        data: what file names mean.
+        detect: where and how to compute.
+        fast: by one look of one network.
     """
-    data, detect = load_params(DataParams, "data", params), load_params(DetectParams, "detect", params)
     if out.exists():
         raise InputError(f"{out}: expected a name that is free, found something there; name another one")
-    loaded = load_model(model)
+    loaded = only_first_look(load_model(model)) if fast else load_model(model)
     device = choose_device(detect.device, "detect.device")
     make_deterministic(0, detect.threads, device)
     detector = Detector.of_model(loaded, detect, device)
@@ -80,14 +82,15 @@ def predict(images: Path, out: Path, model: Path, params: Path = PARAMS) -> None
     ):
         manifest, pixels = _read(images, data, loaded.meta.networks.scaling, Path(scratch, "images.npy"))
         for scene in find_scenes(manifest, np.arange(len(manifest)), pixels.shape[1:]):
-            pred, slicks = detector.detect(scene, pixels[scene.indices])
-            for index, mask in zip(scene.indices.tolist(), scene.cut(pred), strict=True):
+            found = detector.detect(TiledScene(scene, pixels[scene.indices]), scene.tile_shape)
+            for index, mask in zip(scene.indices.tolist(), scene.cut(found.classes.whole()), strict=True):
                 path = folder / f"{manifest['tile'][index]}.tif"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_tiff(path, mask)
-            tables.append(slicks)
-            print(f"{scene.name}: {len(slicks)} slicks on {len(scene.indices)} tiles", flush=True)
-        write_csv(folder / SLICKS, pd.concat(tables, ignore_index=True)[list(COLUMNS)])
+            tables.append(found.slicks[list(COLUMNS)])
+            print(f"{scene.name}: {len(found.slicks)} slicks on {len(scene.indices)} tiles", flush=True)
+        filled = [table for table in tables if len(table)] or tables[:1]
+        write_csv(folder / TABLE, pd.concat(filled, ignore_index=True))
 
 
 def _read(

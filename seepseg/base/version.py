@@ -1,0 +1,3 @@
+"""The version of this software, which results tell of."""
+
+VERSION = "0.1.0"

@@ -1,0 +1,35 @@
+"""What the command line of `seepseg predict` says."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from seepseg.base.params import load_params
+
+PARAMS = Path("params.yaml")
+MODEL = Path("models/model.safetensors")
+
+Block = TypeVar("Block")
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """As `seepseg predict --help` tells."""
+
+    scenes: Path
+    out: Path
+    model: Path = MODEL
+    params: Path | None = None
+    land: Path | None = None
+    format: str = "gpkg"
+    rasters: bool = False
+    fast: bool = False
+    overwrite: bool = False
+    workers: int = 0
+    scheduler: str | None = None
+
+    def section(self, kind: type[Block], name: str) -> Block:
+        """A section of the parameter file; defaults where there is no such file."""
+        if self.params is None and not PARAMS.exists():
+            return kind()
+        return load_params(kind, name, self.params or PARAMS)

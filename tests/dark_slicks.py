@@ -1,0 +1,54 @@
+"""A detector for tests that learned nothing: slicks are what is dark, so that a test knows what must be found."""
+
+import numpy as np
+import pandas as pd
+from scipy import ndimage
+
+from seepseg.base.conventions import NODATA
+from seepseg.data.block_array import BlockArray
+from seepseg.data.pixels import Window
+from seepseg.detection.detection import Detection
+
+SEA, SLICK = 30_000, 15_000
+CLASSES = ["thin", "thick"]
+
+
+class DarkDetector:
+    """Slicks are 8-connected pixels below the middle of `SEA` and `SLICK`; the first, third, ... are thin."""
+
+    def detect(self, scene, tile_shape, watch=None):
+        image = scene.read(Window(0, 0, *scene.shape))
+        labels, n = ndimage.label((image != NODATA) & (image < (SEA + SLICK) / 2), np.ones((3, 3)))
+        numbers = np.arange(1, n + 1)
+        classes = np.concatenate([[0], 2 - numbers % 2])[labels]
+        foreground = np.where(image == NODATA, 255, np.where(labels > 0, 180, 10))
+        boxes = ndimage.find_objects(labels)
+        thin = np.where(numbers % 2, 0.75, 0.25)
+        table = pd.DataFrame(
+            {
+                "scene": scene.name,
+                "slick": numbers,
+                "class": [CLASSES[1 - number % 2] for number in numbers],
+                "area": np.bincount(labels.ravel(), minlength=n + 1)[1:],
+                "top": [rows.start for rows, _ in boxes],
+                "left": [columns.start for _, columns in boxes],
+                "bottom": [rows.stop for rows, _ in boxes],
+                "right": [columns.stop for _, columns in boxes],
+                "p_slick": 0.9,
+                "p_class": 0.75,
+                "p_thin": thin,
+                "p_thick": 1 - thin,
+                "length": 10.0,
+                "intensity": float(SLICK),
+                "sea_near": float(SEA),
+            }
+        )
+        if watch:
+            watch(1, 1)
+
+        def blocks(values, dtype):
+            return BlockArray.of(values.astype(dtype), tile_shape)
+
+        return Detection(
+            scene, blocks(labels, np.int32), blocks(classes, np.uint8), blocks(foreground, np.uint8), table
+        )
