@@ -6,7 +6,8 @@
 # make deps    write into dvc.yaml which code each stage depends on
 # make push    share through DVC's remote: data and models of the last run, and all earlier runs
 # make test-s3 share data and models over a real S3 server, which it installs and starts on this machine
-# make bench   measure speed and memory on this machine, in a quarter of an hour; leave its cores alone meanwhile.
+# make bench   measure speed and memory on this machine, in half an hour; leave its cores alone meanwhile. Whole scenes
+#              are predicted with the model of the last `make repro`.
 #              make bench ARGS=--quick is a smoke run of a minute, ARGS='--data DIR' measures on tiles of your own:
 #              both write to benchmarks/local instead of benchmarks
 # make bench-scale  how time and memory grow up to 100,000 tiles; needs 50 GB of disk
@@ -76,6 +77,7 @@ audit: $(READY) $(AUDIT)/pip-audit
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks.bench $(ARGS)
+	$(BIN)/python -m benchmarks.scene_speed $(filter --quick,$(ARGS))
 
 bench-scale: $(READY)
 	$(BIN)/python -m benchmarks.data_path --sizes 1000 10000 100000 --folder benchmarks/local --out benchmarks/growth.json

@@ -1,8 +1,8 @@
 """The results of the benchmark for people: a page of tables and a picture.
 
 `python -m benchmarks.report` makes both anew from benchmarks/results.json, which `make bench` writes, and, where they
-are there, benchmarks/growth.json, which `make bench-scale` writes, and benchmarks/gpu.json of a machine with a GPU. It
-takes another folder than benchmarks, too.
+are there, benchmarks/scene.json, of whole scenes, benchmarks/growth.json, which `make bench-scale` writes, and
+benchmarks/gpu.json of a machine with a GPU. It takes another folder than benchmarks, too.
 """
 
 import sys
@@ -23,6 +23,7 @@ from seepseg.base.files import read_json, write_bytes
 FOLDER = Path(__file__).parent
 Results = dict[str, Any]
 Growth = list[dict[str, Any]]
+MEGA = 1_000_000
 
 LABELS = {
     "reference": "reference",
@@ -128,30 +129,33 @@ def main() -> None:
 
 
 def write(folder: Path) -> None:
-    """Write RESULTS.md and results.png from results.json and, where they are there, growth.json and gpu.json.
+    """Write RESULTS.md and results.png from results.json and, where they are there, the other files.
 
     Raises:
         InputError: results.json is missing.
     """
     if not (folder / "results.json").is_file():
         raise InputError(f"{folder / 'results.json'} is missing: run `make bench`")
-    results, scale, gpu = (
+    results, scale, gpu, scene = (
         read_json(path) if (path := folder / name).is_file() else None
-        for name in ("results.json", "growth.json", "gpu.json")
+        for name in ("results.json", "growth.json", "gpu.json", "scene.json")
     )
     assert results is not None, "it is a file"
     records = scale["growth"] if scale else None
-    write_bytes(folder / "RESULTS.md", render(results, records, gpu).encode())
+    write_bytes(folder / "RESULTS.md", render(results, records, gpu, scene).encode())
     write_bytes(folder / "results.png", draw(results, records))
 
 
-def render(results: Results, scale: Growth | None = None, gpu: Results | None = None) -> str:
+def render(
+    results: Results, scale: Growth | None = None, gpu: Results | None = None, scene: Results | None = None
+) -> str:
     """Write the page.
 
     Args:
         results: content of results.json.
         scale: growth to many tiles, measured in a run of its own.
         gpu: content of gpu.json; without it there is no such section.
+        scene: content of scene.json; likewise.
 
     Returns:
         Markdown.
@@ -163,6 +167,7 @@ def render(results: Results, scale: Growth | None = None, gpu: Results | None = 
         "Memory": _memory(results),
         "A training step": _step(results),
         "Detection": _detection(results["detection"]),
+        **({"Whole scenes": _scene(scene)} if scene else {}),
         **({"On a GPU": _gpu(gpu)} if gpu else {}),
         "Inference backends": _backends(results),
         "Ingest": _ingest(results),
@@ -309,6 +314,39 @@ def _detection(found: dict[str, Any]) -> str:
         f"{text} With one network and one pass: {_speed(found['tiles_per_second_single'])}.\n\n"
         f"{_table(header, [[*row, f'{whole:.3g}']])}"
     )
+
+
+def _scene(found: Results) -> str:
+    plain = found["plain"]["mpx_per_second"]["median"]
+    text = (
+        f"`seepseg predict` from a GeoTIFF of {found['pixels'] / MEGA:.3g} million pixels to its GeoPackage, "
+        f"{found['threads']} threads; medians of rounds, and their range. The plain way is the first network alone on "
+        "windows of 256 pixels one by one, a softmax, and polygons of the whole mask."
+    )
+    names = {"default": "default", "fast": "`--fast`: first network, one pass", "plain": "the plain way, first network"}
+    rows = [
+        [
+            label,
+            "{median:.3g} ({low:.3g}–{high:.3g})".format(**found[name]["mpx_per_second"]),
+            _factor(found[name]["mpx_per_second"]["median"] / plain),
+            _percent(found[name]["share_of_networks"]["median"]) if name != "plain" else "–",
+            _mib(found[name]["peak_mib"]["median"]),
+            f"{found[name]['slicks']['median']:,}",
+        ]
+        for name, label in names.items()
+    ]
+    header = ["", "million pixels/s", "plain way", "share of the networks", "peak memory", "slicks"]
+    grown = [
+        [
+            f"{each['pixels'] / MEGA:.3g}" + (", of which a tenth has data" if each is found["a_tenth_seen"] else ""),
+            f"{each['mpx_per_second']:.3g}",
+            _mib(each["peak_mib"]),
+            f"{each['slicks']:,}",
+        ]
+        for each in [*found["growth"], found["a_tenth_seen"]]
+    ]
+    growth = _table(["million pixels, `--fast`", "million pixels/s", "peak memory", "slicks"], grown)
+    return f"{text}\n\n{_table(header, rows)}\n\nGrowth with the size of the scene, one run each:\n\n{growth}"
 
 
 def _gpu(found: Results) -> str:

@@ -23,6 +23,7 @@ import rasterio.windows
 import torch
 from affine import Affine
 
+from benchmarks import report
 from benchmarks.repository import LOCAL, ROOT
 from benchmarks.spread import spread
 from benchmarks.worker import peak_memory, usable_cores
@@ -38,7 +39,7 @@ from seepseg.geo.params import ScenesParams
 
 MODEL = ROOT / "models/model.safetensors"
 SAMPLE = ROOT / "data/sample/scenes"
-OUT = ROOT / "benchmarks/scene.json"
+COMMITTED = ROOT / "benchmarks"
 TILE = 256
 DEFAULT_SIZE = (2560, 3840)  # 10 million pixels
 GROWTH = ((2560, 3840), (5120, 7680), (10240, 15360), (16705, 26102))  # the last is a Sentinel-1 scene
@@ -49,15 +50,17 @@ MEGA = 1_000_000
 def main() -> None:
     """Measure, and write the results."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scene_speed", description=__doc__)
-    parser.add_argument("--out", type=Path, default=OUT, help="file for the results")
-    parser.add_argument("--quick", action="store_true", help="a smoke run on small scenes")
-    arguments = parser.parse_args()
+    parser.add_argument("--quick", action="store_true", help="a smoke run on small scenes, into benchmarks/local")
+    quick: bool = parser.parse_args().quick
     if not MODEL.is_file():
         raise InputError(f"{MODEL.relative_to(ROOT)} is missing: run `make repro`")
     LOCAL.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=LOCAL) as folder:
-        results = measure(Path(folder), arguments.quick)
-    write_json(arguments.out, results)
+        results = measure(Path(folder), quick)
+    folder_of_results = LOCAL if quick else COMMITTED
+    write_json(folder_of_results / "scene.json", results)
+    if (folder_of_results / "results.json").is_file():
+        report.write(folder_of_results)
 
 
 def measure(folder: Path, quick: bool) -> dict[str, Any]:

@@ -14,7 +14,7 @@ windows that reach over the edge of a block are computed on both sides of it.
 import copy
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -77,15 +77,20 @@ class PaddedBlock:
     def __init__(self, scene: ScenePixels, block: Window, tile_shape: tuple[int, int], device: torch.device) -> None:
         self.tile_shape = tile_shape
         self._block = block
-        self._margin = [side - side // 2 for side in tile_shape]
-        (down, across), (tall, wide) = self._margin, tile_shape
+        # Of each axis, where the windows of the grid of tiles begin in the scene, and those of the shifted grid.
+        axes = list(zip(scene.shape, tile_shape, block[:2], block[2:], strict=True))
+        starts = [[window_starts(*axis, back) for back in (0, axis[1] // 2)] for axis in axes]
+        self._first = [min(itertools.chain(*grids)) for grids in starts]
+        ends = [max(itertools.chain(*grids)) + side for grids, side in zip(starts, tile_shape, strict=True)]
         # Whole tiles, also at the end of a scene.
-        self._sides = -(-block.height // tall) * tall, -(-block.width // wide) * wide
-        self.shape = self._sides[0] + 2 * down, self._sides[1] + 2 * across
-        self._recorded = scene.read(Window(block.top - down, block.left - across, *self.shape))
+        tiles = [range(start, start + length, side) for _, side, start, length in axes]
+        ends = [max(end, grid[-1] + side) for end, grid, side in zip(ends, tiles, tile_shape, strict=True)]
+        self._starts = starts
+        self.shape = ends[0] - self._first[0], ends[1] - self._first[1]
+        self._recorded = scene.read(Window(self._first[0], self._first[1], *self.shape))
         # The bits of uint16, which few operations of torch take.
         self._on_device = torch.from_numpy(self._recorded.view(np.int16)).to(device)
-        self.tiles = self.corners((0, 0))
+        self.tiles = self._seen(tiles[0], tiles[1])
 
     @property
     def is_empty(self) -> bool:
@@ -98,16 +103,14 @@ class PaddedBlock:
         Args:
             shift: so many half tiles lies their grid above and left of that of the tiles.
         """
-        starts = []
-        for half, side, margin, length in zip(shift, self.tile_shape, self._margin, self._sides, strict=True):
-            first = margin - half * (side // 2)
-            starts.append(range(first, margin + length, side))
+        rows, columns = (grids[half] for grids, half in zip(self._starts, shift, strict=True))
+        return self._seen(rows, columns)
+
+    def _seen(self, rows: Sequence[int], columns: Sequence[int]) -> list[Corner]:
+        """Windows with a valid pixel, of those that begin in these rows and columns of the scene."""
         height, width = self.tile_shape
-        return [
-            (y, x)
-            for y, x in itertools.product(*starts)
-            if (self._recorded[y : y + height, x : x + width] != NODATA).any()
-        ]
+        corners = [(row - self._first[0], column - self._first[1]) for row, column in itertools.product(rows, columns)]
+        return [(y, x) for y, x in corners if (self._recorded[y : y + height, x : x + width] != NODATA).any()]
 
     def cut_recorded(self, corners: list[Corner]) -> Tensor:
         """Intensity as it was recorded, float32 (N, 1, h, w), of windows."""
@@ -125,8 +128,9 @@ class PaddedBlock:
 
     def crop(self, canvas: Tensor) -> Tensor:
         """A canvas without what is around the block."""
-        (down, across), (_, _, height, width) = self._margin, self._block
-        return canvas[..., down : down + height, across : across + width]
+        top, left, height, width = self._block
+        y, x = top - self._first[0], left - self._first[1]
+        return canvas[..., y : y + height, x : x + width]
 
     def _side_by_side(self, canvas: Tensor, corners: list[Corner]) -> Iterator[tuple[slice, Tensor]]:
         """For each run of windows side by side, which they are, and the view (N, ..., h, w) of them."""
@@ -136,6 +140,26 @@ class PaddedBlock:
             (y, x), count = corners[start], stop - start
             run = canvas[..., y : y + height, x : x + count * width]
             yield slice(start, stop), run.view(*run.shape[:-1], count, width).movedim(-2, 0)
+
+
+def window_starts(length: int, side: int, first: int, extent: int, back: int) -> list[int]:
+    """Where the windows begin that overlap a part of an axis.
+
+    Args:
+        length: of the scene.
+        side: of a window.
+        first: where the part begins.
+        extent: of the part.
+        back: so far before the scene the grid of windows begins.
+
+    Returns:
+        Ascending, from below 0 for a grid that begins before the scene. A last window of which less than half would lie
+        in the scene is moved back to its end, as a network sees little in a narrow strip.
+    """
+    starts = list(range(-back, length, side))
+    if length >= side and length - starts[-1] < side // 2:
+        starts[-1] = length - side
+    return [start for start in starts if start < first + extent and start + side > first]
 
 
 def recorded_intensity(bits: Tensor) -> Tensor:

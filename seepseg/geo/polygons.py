@@ -102,7 +102,8 @@ def split(polygons: Polygons) -> Polygons:
 
 def _in_turn(polygon: shapely.Geometry, turn: int) -> shapely.Geometry:
     """The part of a polygon in one turn around the earth, brought to longitudes from -180 to 180."""
-    part = shapely.intersection(polygon, shapely.box(turn - 180, -90, turn + 180, 90))
+    parts = shapely.get_parts(shapely.intersection(polygon, shapely.box(turn - 180, -90, turn + 180, 90)))
+    part = shapely.multipolygons(parts[shapely.area(parts) > 0])  # an edge along 180 degrees belongs to one side
     return shapely.transform(part, lambda points: np.column_stack([points[:, 0] - turn, points[:, 1]]))
 
 

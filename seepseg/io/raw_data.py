@@ -67,7 +67,7 @@ class DataParams:
     class_names"""
     scaling: Scaling = field(default_factory=list)
     """the numbers that become 1 and 65535, the same for all images, as [-35, 5] for dB; empty: uint16 as they are"""
-    grid_columns: dict[str, Annotated[int, Ge(1)]] = field(default_factory=lambda: {"0418": 19, "0455": 20, "9": 5})
+    grid_columns: dict[str, Annotated[int, Ge(1)]] = field(default_factory=lambda: {"0418": 19, "0455": 20})
     """columns of the tile grid by the start of the scene's name, in quotes; without them no tile has neighbours"""
 
     @property

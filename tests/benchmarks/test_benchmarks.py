@@ -400,6 +400,6 @@ def test_detection_of_a_scene_is_measured(packed):
 
 
 def test_the_committed_page_is_that_of_the_committed_results():
-    names = ("results.json", "growth.json", "gpu.json")
-    results, scale, gpu = (read_json(bench.COMMITTED / name) for name in names)
-    assert report.render(results, scale["growth"], gpu) == (bench.COMMITTED / "RESULTS.md").read_text()
+    names = ("results.json", "growth.json", "gpu.json", "scene.json")
+    results, scale, gpu, scene = (read_json(bench.COMMITTED / name) for name in names)
+    assert report.render(results, scale["growth"], gpu, scene) == (bench.COMMITTED / "RESULTS.md").read_text()

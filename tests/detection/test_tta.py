@@ -14,7 +14,15 @@ from seepseg.data.packed import Packed
 from seepseg.data.pixels import Window
 from seepseg.data.scenes import TiledScene, find_scenes, read_padded
 from seepseg.detection import tta as module
-from seepseg.detection.tta import SHIFTS, BlockProbs, PaddedBlock, ScenePredictor, device_with_room, typical_tiles
+from seepseg.detection.tta import (
+    SHIFTS,
+    BlockProbs,
+    PaddedBlock,
+    ScenePredictor,
+    device_with_room,
+    typical_tiles,
+    window_starts,
+)
 
 CPU = torch.device("cpu")
 CUDA = torch.device("cuda")
@@ -148,6 +156,27 @@ class Whole:
 
     def read(self, window):
         return read_padded(self.pixels, window)
+
+
+@pytest.mark.parametrize(
+    ("length", "back", "expected"),
+    [
+        (24, 0, [0, 8, 16]),
+        (24, 4, [-4, 4, 12, 20]),  # half of the last one lies in the scene
+        (28, 0, [0, 8, 16, 24]),
+        (27, 0, [0, 8, 16, 19]),  # of the last one, three of eight would
+        (27, 4, [-4, 4, 12, 20]),
+        (21, 4, [-4, 4, 12, 13]),
+        (5, 0, [0]),
+        (5, 4, [-4, 4]),  # a scene as narrow has no better window
+    ],
+)
+def test_windows_of_an_axis(length, back, expected):
+    assert window_starts(length, 8, 0, length, back) == expected
+    parts = [window_starts(length, 8, first, min(8, length - first), back) for first in range(0, length, 8)]
+    assert sorted({start for part in parts for start in part}) == sorted(expected)
+    for first, part in zip(range(0, length, 8), parts, strict=True):
+        assert part == [start for start in sorted(expected) if start < min(first + 8, length) and start + 8 > first]
 
 
 def test_a_block_without_data_is_empty_whatever_is_around_it():

@@ -340,7 +340,7 @@ def test_large_counts_are_shortened(count, text):
 
 def test_precision_recall_curves_run_along_the_threshold():
     figure = figures.precision_recall_figure(curves("oof"), NAMES)
-    (line,) = [line for line in figure.axes[0].lines if line.get_color() == "#e4201c"]
+    (line,) = [line for line in figure.axes[0].lines if line.get_color() == "#a00604"]
     np.testing.assert_array_equal(line.get_xydata(), [[0.75, 0.625], [0.5, 0.75], [0.25, 0.875]])
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert labels == ["class_1", "class_2", "class_3 (absent)"]

@@ -128,6 +128,13 @@ def test_across_the_antimeridian():
     assert parts[0].symmetric_difference(expected).area < 1e-9
 
 
+def test_an_edge_along_the_antimeridian_belongs_to_one_side():
+    step = shapely.union(shapely.box(179, 0, 180, 1), shapely.box(179.5, 1, 181, 2))
+    (parts,) = split(np.array([step]))
+    assert parts.equals(shapely.MultiPolygon([step & shapely.box(179, 0, 180, 2), shapely.box(-180, 1, -179, 2)]))
+    assert parts.geom_type == "MultiPolygon"
+
+
 def test_a_map_that_folds_gives_valid_polygons():
     class Folded(AffineGeoreference):
         def to_lonlat(self, x, y):
