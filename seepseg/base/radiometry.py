@@ -1,4 +1,4 @@
-"""What the numbers of a SAR image measure: recorded with scenes, tiles and models, so that like is compared with like."""
+"""What the numbers of a SAR image measure: recorded with scenes, tiles and models, as only like compares with like."""
 
 from typing import Annotated, Literal
 

@@ -1,1 +1,1 @@
-"""What a user calls, ``seepseg NAME`` or ``python -m seepseg NAME``: one module for each command; argparse here alone."""
+"""What a user calls, ``seepseg NAME`` or ``python -m seepseg NAME``: a module for each command; argparse here alone."""

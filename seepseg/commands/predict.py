@@ -3,8 +3,8 @@
 SCENES is a GeoTIFF or COG, a Sentinel-1 GRD product as SAFE folder or zip, or a folder of any of these, and OUT a
 folder. In it are written
 
-  slicks.gpkg                  the slicks of all scenes as polygons in longitude and latitude, layer `slicks`, which
-                               QGIS opens coloured by class; what lies on land in layer `not_slicks`
+  slicks.gpkg                  GeoPackage of the slicks of all scenes: polygons in longitude and latitude, layer
+                               `slicks`, which QGIS opens coloured by class; what lies on land in layer `not_slicks`
   scenes/NAME/slicks.gpkg      the same of each scene
   scenes/NAME/scene.json       how it was found, warnings, seconds
   scenes/NAME/NAME_classes.tif, NAME_probability.tif

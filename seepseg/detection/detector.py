@@ -199,7 +199,7 @@ class Detector:
         labels, mask = BlockArray(scene.shape, np.int32, block), BlockArray(scene.shape, np.uint8, block)
         if not len(found.slicks):
             return Detection(scene, labels, mask, foreground, pd.DataFrame(columns=slick_columns(self.class_names)))
-        slicks = self.classify(found.slicks.measure().assign(scene=scene.name))
+        slicks = self.classify(found.slicks.measure(torch.get_num_threads()).assign(scene=scene.name))
         numbers = np.concatenate([[0], np.where(slicks.accepted, slicks.accepted.cumsum(), 0)]).astype(np.int32)
         for window in labels.windows():
             candidates = found.slicks.labels.read(window)

@@ -10,6 +10,8 @@ number of neighbours and the distances to them, to bright targets such as ships,
 scenes held out, classes were no better with them.
 """
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -28,22 +30,24 @@ HALO = int(TRUNCATED * REGION) + COARSE  # pixels around a block that the widest
 SAMPLE = 4096  # pixels of a slick, about, of which its percentile is taken
 
 
-def image_features(scene: ScenePixels, labels: BlockArray[np.int32], boxes: Boxes) -> pd.DataFrame:
+def image_features(scene: ScenePixels, labels: BlockArray[np.int32], boxes: Boxes, threads: int = 1) -> pd.DataFrame:
     """Measure the slicks of a scene.
 
     Args:
         scene: gives the pixels.
         labels: int32 (H, W), 1..n on the slicks, which cover valid pixels only, 0 elsewhere.
         boxes: of the slicks.
+        threads: that filters may use; what they give does not depend on it.
 
     Returns:
         float32, a row for each slick: its shape, contrast and surroundings, intensities in the image's units, lengths
         in pixels.
     """
     sums = SlickSums(boxes.area)
-    for window in labels.windows():
-        if labels.read(window).any():
-            sums.add(window, *_measure_pixels(scene, labels, window))
+    with ThreadPoolExecutor(threads, "filters") as pool:
+        for window in labels.windows():
+            if labels.read(window).any():
+                sums.add(window, *_measure_pixels(scene, labels, window, pool))
     columns = {**shape_features(labels, boxes), **_surroundings(sums)}
     return pd.DataFrame(columns, index=range(len(boxes))).astype(np.float32)
 
@@ -97,7 +101,7 @@ class SlickSums:
 
 
 def _measure_pixels(
-    scene: ScenePixels, labels: BlockArray[np.int32], block: Window
+    scene: ScenePixels, labels: BlockArray[np.int32], block: Window, pool: ThreadPoolExecutor
 ) -> tuple[tuple[Counts, Counts], Counts, dict[str, Floats]]:
     """Measure contrast and surroundings at each pixel on a slick of a block; see `SlickSums.add`."""
     window, core = _with_surroundings(block, scene.shape)
@@ -107,7 +111,7 @@ def _measure_pixels(
     asked[core] = on_slick[core]
     y, x = asked.nonzero()
     at = y, x
-    pixels = _maps(image, valid, on_slick, asked)
+    pixels = _maps(image, valid, on_slick, asked, pool)
     inside = y - core[0].start, x - core[1].start
     return inside, number[at].astype(np.int64) - 1, {name: values[at] for name, values in pixels.items()}
 
@@ -123,32 +127,41 @@ def _with_surroundings(block: Window, shape: tuple[int, int]) -> tuple[Window, t
     return Window(top, left, height, width), (core[0], core[1])
 
 
-def _maps(image: npt.NDArray[np.uint16], valid: Mask, on_slick: Mask, asked: Mask) -> dict[str, Floats]:
+def _maps(
+    image: npt.NDArray[np.uint16], valid: Mask, on_slick: Mask, asked: Mask, pool: ThreadPoolExecutor
+) -> dict[str, Floats]:
     """What can be measured at a pixel, float32 (H, W) each, right where it is asked for."""
     sea = valid & ~on_slick
     intensity = image.astype(np.float32)
     of_image, of_sea = MaskedMean(valid), MaskedMean(sea)
-    smooth, beside = of_image(intensity, 1.5, asked), of_sea(intensity, NEAR, asked)
-    around, wide = of_sea(intensity, AROUND), of_sea(intensity, WIDE)
-    beyond = intensity - around
-    rough = of_image(intensity, 4.0, sea & near(asked, TRUNCATED * AROUND))
     slicks = on_slick.astype(np.float32)
+    # The long ones first; the pool runs some at a time, as each uses one core.
+    beside = pool.submit(of_sea, intensity, NEAR, asked)
+    rough = pool.submit(of_image, intensity, 4.0, sea & near(asked, TRUNCATED * AROUND))
+    smooth = pool.submit(of_image, intensity, 1.5, asked)
+    wide = pool.submit(of_sea, intensity, WIDE)
+    cover_near, cover_wide = pool.submit(gaussian, slicks, CROWD), pool.submit(gaussian, slicks, REGION)
+    around = of_sea(intensity, AROUND)
+    edge = pool.submit(steepness, np.where(valid, intensity, around), 1.5, asked)
+    beyond = intensity - around
+    sea_std = pool.submit(of_sea, beyond**2, AROUND)
+    sea_texture = of_sea((rough.result() - around) ** 2, AROUND)
     return {
         # Of the smoothed image.
-        "intensity": smooth,
-        "edge": steepness(np.where(valid, intensity, around), 1.5, asked),
+        "intensity": smooth.result(),
+        "edge": edge.result(),
         # Against the sea near or around.
-        "contrast_near": smooth - beside,
+        "contrast_near": smooth.result() - beside.result(),
         "contrast": beyond,
         # Sea beside the slick.
-        "sea_near": beside,
+        "sea_near": beside.result(),
         "sea_around": around,
-        "sea_wide": wide,
-        "sea_std": np.sqrt(of_sea(beyond**2, AROUND)),
-        "sea_texture": np.sqrt(of_sea((rough - around) ** 2, AROUND)),
+        "sea_wide": wide.result(),
+        "sea_std": np.sqrt(sea_std.result()),
+        "sea_texture": np.sqrt(sea_texture),
         # Shares of the surface around that slicks cover.
-        "cover_near": gaussian(slicks, CROWD),
-        "cover_wide": gaussian(slicks, REGION),
+        "cover_near": cover_near.result(),
+        "cover_wide": cover_wide.result(),
     }
 
 

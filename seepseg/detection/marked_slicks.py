@@ -31,14 +31,17 @@ class MarkedSlicks:
     def __len__(self) -> int:
         return len(self.boxes)
 
-    def measure(self) -> pd.DataFrame:
+    def measure(self, threads: int = 1) -> pd.DataFrame:
         """Features of the slicks.
+
+        Args:
+            threads: that filters may use; what they give does not depend on it.
 
         Returns:
             A row for each slick and network, slick by slick: `slick` (1..n), `network` and `area` in pixels; then the
             features, float32, intensities in the image's units, lengths in pixels.
         """
-        of_image = image_features(self.scene, self.labels, self.boxes)
+        of_image = image_features(self.scene, self.labels, self.boxes, threads)
         keys = pd.DataFrame({"slick": np.arange(1, len(self) + 1), "area": self.boxes.area})
         tables = [
             pd.concat([keys.assign(network=number), of_image, table], axis=1)

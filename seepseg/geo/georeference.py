@@ -196,7 +196,7 @@ def wrap(lon: npt.ArrayLike, centre: float = 0.0) -> Floats:
 def _distinct(x: Floats, y: Floats) -> tuple[Floats, npt.NDArray[np.intp]]:
     """Points (N, 2), each once, and which of them each of those given is.
 
-    What a spline gives for a point depends in its last bit on the points beside it in the array, and rings have to close.
+    What a spline gives for a point depends in its last bit on those beside it in the array, and rings have to close.
     """
     points, index = np.unique(np.stack([x.ravel(), y.ravel()], axis=1), axis=0, return_inverse=True)
     return points, index.ravel()
