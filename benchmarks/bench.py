@@ -35,7 +35,7 @@ from seepseg.base.files import write_json
 from seepseg.base.params import load_params
 from seepseg.data.packed import open_packed
 from seepseg.geo.tile_writer import IMAGES, TARGETS
-from seepseg.io.tile_files import TABLE
+from seepseg.io.tile_table import TABLE
 from seepseg.models import ModelParams
 
 COMMITTED = ROOT / "benchmarks"

@@ -12,7 +12,7 @@ from seepseg.data.pixels import Window
 
 Value = TypeVar("Value", bound=np.generic)
 
-BLOCK_TILES = 8  # of a scene that are worked on at once in each direction, which bounds the memory
+BLOCK_SIDE = 2048  # pixels of a scene that are worked on at once in each direction, which bounds the memory
 OPEN_BLOCKS = 4  # that were read last and are kept as they are; a slick at a corner lies in so many
 
 
@@ -20,8 +20,8 @@ def block_shape(shape: tuple[int, int], tile_shape: tuple[int, int]) -> tuple[in
     """Height and width of the blocks in which a scene is worked on: whole tiles, about the same in all blocks."""
     sides = []
     for length, side in zip(shape, tile_shape, strict=True):
-        tiles = -(-length // side)
-        sides.append(side * -(-tiles // -(-tiles // BLOCK_TILES)))
+        tiles, at_once = -(-length // side), max(1, BLOCK_SIDE // side)
+        sides.append(side * -(-tiles // -(-tiles // at_once)))
     return sides[0], sides[1]
 
 

@@ -24,7 +24,7 @@ COLUMNS = (
     "p_slick",
     "p_class",
 )
-MEASURED = ("length", "intensity", "sea_near")  # features that are handed on with each slick
+MEASURED = ("intensity", "sea_near")  # features that are handed on with each slick
 P_CLASS = "p_of_"  # prefix of the columns with the probability of each class, none of which is p_slick or p_class
 
 FOREGROUND_STEPS = 200  # of a probability in 8 bits

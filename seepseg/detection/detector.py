@@ -20,6 +20,7 @@ from seepseg.detection.detection import FOREGROUND_STEPS, UNSEEN, Detection, Sli
 from seepseg.detection.marked_slicks import MarkedSlicks
 from seepseg.detection.model_file import Model
 from seepseg.detection.network_features import NetworkSums
+from seepseg.detection.padded_block import PaddedBlock
 from seepseg.detection.postprocessing import (
     Postprocessing,
     accepted,
@@ -29,7 +30,7 @@ from seepseg.detection.postprocessing import (
 )
 from seepseg.detection.proposal import DetectParams, ProposalParams
 from seepseg.detection.shapes import find_boxes
-from seepseg.detection.tta import PaddedBlock, ScenePredictor, typical_tiles
+from seepseg.detection.tta import ScenePredictor, typical_tiles
 from seepseg.evaluation.objects import Labels
 from seepseg.models.network_file import NetworksMeta
 

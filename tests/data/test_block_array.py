@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from seepseg.data.block_array import BLOCK_TILES, BlockArray, block_shape, blocks_of
+from seepseg.data.block_array import BLOCK_SIDE, BlockArray, block_shape, blocks_of
 from seepseg.data.pixels import Window
 from seepseg.data.scenes import read_padded
 
@@ -38,8 +38,9 @@ def test_what_was_not_written_is_zero_and_what_is_written_anew_is_replaced():
 
 def test_blocks_are_whole_tiles_of_about_the_same_number_everywhere():
     assert block_shape((300, 200), (256, 256)) == (512, 256)
-    assert block_shape((256 * BLOCK_TILES, 1), (256, 256)) == (256 * BLOCK_TILES, 256)
-    assert block_shape((256 * BLOCK_TILES + 1, 100), (256, 50)) == (256 * (BLOCK_TILES // 2 + 1), 100)
+    assert block_shape((BLOCK_SIDE, 1), (256, 256)) == (BLOCK_SIDE, 256)
+    assert block_shape((BLOCK_SIDE + 1, 100), (256, 50)) == (BLOCK_SIDE // 2 + 256, 100)
+    assert block_shape((9000, 9000), (1024, 3000)) == (2048, 3000)  # one tile at a time, if it has to be
     windows = blocks_of((10, 7), (4, 3))
     covered = np.zeros((10, 7), int)
     for window in windows:

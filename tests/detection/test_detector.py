@@ -185,7 +185,7 @@ def test_detect_gives_what_the_stages_give_step_by_step(accept, class_from):
 @pytest.mark.parametrize("class_from", CLASS_FROM)
 def test_slicks_do_not_depend_on_the_blocks(class_from, monkeypatch):
     whole = detect(model(class_from=class_from, min_area=15))
-    monkeypatch.setattr(block_array, "BLOCK_TILES", 1)
+    monkeypatch.setattr(block_array, "BLOCK_SIDE", SIDE)
     in_blocks = detect(model(class_from=class_from, min_area=15))
     assert len(in_blocks.labels.windows()) == 6
     for name in ("labels", "classes", "foreground"):
@@ -196,7 +196,7 @@ def test_slicks_do_not_depend_on_the_blocks(class_from, monkeypatch):
 def test_the_table_says_where_each_slick_is():
     found = detect(model(accept="peak", class_from="mean_probability"))
     slicks, pred, labels = found.slicks, found.classes.whole(), found.labels.whole()
-    assert list(slicks.columns) == [*COLUMNS, "p_of_oil", "p_of_gas", "length", "intensity", "sea_near"]
+    assert list(slicks.columns) == [*COLUMNS, "p_of_oil", "p_of_gas", "intensity", "sea_near"]
     boxes = slicks[["top", "left", "bottom", "right"]].to_numpy().tolist()
     assert boxes == [[1, 36, 4, 40], [2, 3, 5, 9], [7, 12, 12, 22], [24, 34, 30, 44]]
     assert slicks["area"].tolist() == [12, 18, 50, 60]

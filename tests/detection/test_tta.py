@@ -14,15 +14,8 @@ from seepseg.data.packed import Packed
 from seepseg.data.pixels import Window
 from seepseg.data.scenes import TiledScene, find_scenes, read_padded
 from seepseg.detection import tta as module
-from seepseg.detection.tta import (
-    SHIFTS,
-    BlockProbs,
-    PaddedBlock,
-    ScenePredictor,
-    device_with_room,
-    typical_tiles,
-    window_starts,
-)
+from seepseg.detection.padded_block import PaddedBlock, window_starts
+from seepseg.detection.tta import SHIFTS, BlockProbs, ScenePredictor, device_with_room, typical_tiles
 
 CPU = torch.device("cpu")
 CUDA = torch.device("cuda")
