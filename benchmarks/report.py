@@ -338,14 +338,15 @@ def _scene(found: Results) -> str:
     header = ["", "million pixels/s", "plain way", "share of the networks", "peak memory", "slicks"]
     grown = [
         [
-            f"{each['pixels'] / MEGA:.3g}" + (", of which a tenth has data" if each is found["a_tenth_seen"] else ""),
+            f"{each['pixels'] / MEGA:.3g}",
+            each["seen"],
             f"{each['mpx_per_second']:.3g}",
             _mib(each["peak_mib"]),
             f"{each['slicks']:,}",
         ]
-        for each in [*found["growth"], found["a_tenth_seen"]]
+        for each in found["growth"]
     ]
-    growth = _table(["million pixels, `--fast`", "million pixels/s", "peak memory", "slicks"], grown)
+    growth = _table(["million pixels, `--fast`", "with data", "million pixels/s", "peak memory", "slicks"], grown)
     return f"{text}\n\n{_table(header, rows)}\n\nGrowth with the size of the scene, one run each:\n\n{growth}"
 
 

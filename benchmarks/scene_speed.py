@@ -79,22 +79,24 @@ def measure(folder: Path, quick: bool) -> dict[str, Any]:
         results[name] = {key: spread([each[key] for each in measured]) for key in measured[0]}
         print(name, results[name], flush=True)
     scene.unlink()
+    kinds = {"all of it": (sizes, 1.0), "a tenth of it": (sizes[1:2], 0.1)}
     results["growth"] = []
-    for shape in sizes:
-        scene = write_scene(folder / "large.tif", shape)
-        results["growth"].append({"pixels": shape[0] * shape[1], **alone(predicted, scene, folder, True)})
-        print(results["growth"][-1], flush=True)
-        scene.unlink()
-    # Nine tenths of it are no-data.
-    scene = write_scene(folder / "empty.tif", sizes[1], seen=0.1)
-    results["a_tenth_seen"] = {"pixels": sizes[1][0] * sizes[1][1], **alone(predicted, scene, folder, True)}
-    print(results["a_tenth_seen"], flush=True)
+    for seen, (shapes, share) in kinds.items():
+        for shape in shapes:
+            scene = write_scene(folder / "large.tif", shape, share)
+            measured = {"pixels": shape[0] * shape[1], "seen": seen, **alone(predicted, scene, folder, True)}
+            results["growth"].append(measured)
+            print(measured, flush=True)
+            scene.unlink()
     return results
 
 
 def write_scene(path: Path, shape: tuple[int, int], seen: float = 1.0) -> Path:
     """Write the sample's scenes side by side, mirrored in turns, as a tiled GeoTIFF; `seen` is the share with data."""
-    parts = [rasterio.open(file).read(1)[: TILE * 2, : TILE * 4] for file in sorted(SAMPLE.glob("*.tif"))]
+    parts = []
+    for name in sorted(SAMPLE.glob("*.tif")):
+        with rasterio.open(name) as file:
+            parts.append(file.read(1)[: TILE * 2, : TILE * 4])
     height, width = shape
     profile = {"driver": "GTiff", "height": height, "width": width, "count": 1, "dtype": "uint16", "nodata": 0}
     place = {"crs": "EPSG:32615", "transform": Affine(40, 0, 300_000, 0, -40, 3_100_000)}

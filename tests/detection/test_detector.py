@@ -13,7 +13,7 @@ from seepseg.base.radiometry import Radiometry
 from seepseg.data import block_array
 from seepseg.data.channels import InputParams
 from seepseg.data.pixels import Window
-from seepseg.data.scenes import Scene, TiledScene
+from seepseg.data.scenes import Scene, TiledScene, read_padded
 from seepseg.detection.classifier import ClassifierMeta, build_classifiers
 from seepseg.detection.detection import COLUMNS
 from seepseg.detection.detector import Detector
@@ -60,6 +60,19 @@ def painted():
     whole[24:30, 34:44] = 9000
     whole[0, 47] = 9000  # one pixel is less than a candidate
     return SCENE.cut(whole.astype(np.uint16))
+
+
+class Whole:
+    """A scene in memory."""
+
+    name = "0418"
+
+    def __init__(self, image):
+        self.image = image
+        self.shape = image.shape
+
+    def read(self, window):
+        return read_padded(self.image, window)
 
 
 def pixels(images=None):
@@ -191,6 +204,26 @@ def test_slicks_do_not_depend_on_the_blocks(class_from, monkeypatch):
     for name in ("labels", "classes", "foreground"):
         np.testing.assert_array_equal(getattr(in_blocks, name).whole(), getattr(whole, name).whole())
     pd.testing.assert_frame_equal(in_blocks.slicks, whole.slicks, rtol=1e-6)
+
+
+def test_a_scene_and_its_tiles_give_the_same_where_they_see_the_same():
+    """Tiles are filled up with no-data at the end of a scene; a window of the scene itself is moved back instead."""
+    height, width = 2 * SIDE + 5, 3 * SIDE + 2
+    image = np.random.default_rng(0).normal(30000, 4000, (height, width)).astype(np.uint16)
+    for top, left in ((3, 5), (12, 12), (20, 30), (30, 8), (33, 40), (10, 47)):
+        image[top : top + 4, left : left + 6] = 9000
+    rows, columns = np.meshgrid(np.arange(3), np.arange(4), indexing="ij")
+    grid = Scene("0418", np.arange(12), rows.ravel() * SIDE, columns.ravel() * SIDE, (SIDE, SIDE))
+    tiles = grid.cut(np.pad(image, ((0, 3 * SIDE - height), (0, 4 * SIDE - width))))
+    as_tiles = TiledScene(grid, tiles)
+    as_scene = Whole(image)
+    found = [
+        proposer().propose(each, (SIDE, SIDE)).slicks.labels.whole()[:height, :width] > 0
+        for each in (as_tiles, as_scene)
+    ]
+    differ = found[0] != found[1]
+    assert not differ[: height - SIDE, : width - SIDE].any() and found[0].any()
+    assert 0 < differ.sum() < 60
 
 
 def test_the_table_says_where_each_slick_is():
