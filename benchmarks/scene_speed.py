@@ -29,7 +29,7 @@ from benchmarks.spread import spread
 from benchmarks.worker import peak_memory, usable_cores
 from seepseg.base.command import run_stage
 from seepseg.base.errors import InputError
-from seepseg.base.files import write_json
+from seepseg.base.files import fingerprint, write_json
 from seepseg.commands.predict_scene import SceneTask, predict_scene
 from seepseg.data.channels import InputMaker
 from seepseg.detection.model_file import load_model
@@ -84,9 +84,9 @@ def measure(folder: Path, quick: bool) -> dict[str, Any]:
     for seen, (shapes, share) in kinds.items():
         for shape in shapes:
             scene = write_scene(folder / "large.tif", shape, share)
-            measured = {"pixels": shape[0] * shape[1], "seen": seen, **alone(predicted, scene, folder, True)}
-            results["growth"].append(measured)
-            print(measured, flush=True)
+            row = {"pixels": shape[0] * shape[1], "seen": seen, **alone(predicted, scene, folder, True)}
+            results["growth"].append(row)
+            print(row, flush=True)
             scene.unlink()
     return results
 
@@ -138,7 +138,7 @@ def predicted(scene: Path, folder: Path, fast: bool) -> dict[str, float]:
         detect=DetectParams(threads=usable_cores()),
         fast=fast,
         rasters=False,
-        settings={"model_fingerprint": ""},
+        settings={"model_fingerprint": fingerprint(MODEL)},
         watched=False,
     )
     started = time.perf_counter()

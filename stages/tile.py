@@ -66,7 +66,7 @@ def main(root: Path = Path()) -> None:
     report = Report()
     scenes = _survey(root / params.root, root / params.annotations, params, report)
     placed = _place_annotations(root / params.annotations, params, class_names, scenes, report)
-    _refuse_errors(report, root)
+    _refuse_errors(report, params, root)
     assert placed is not None
     with ExitStack() as stack:
         metrics = stack.enter_context(atomic_path(root / METRICS))
@@ -75,7 +75,7 @@ def main(root: Path = Path()) -> None:
         for scene in tqdm(scenes, unit="scene", disable=None):  # None: only on a terminal
             cutter.cut(scene, report)
         cutter.finish(report)
-        _refuse_errors(report, root)
+        _refuse_errors(report, params, root)
         write_csv(folder / TABLE, cutter.writer.table())
         radiometry = replace(common_radiometry(scenes), mean=cutter.writer.mean)
         write_scene_records(folder / SCENES, scenes, radiometry)
@@ -116,7 +116,11 @@ def _place_annotations(
     placeable = [scene for scene in scenes if scene.georeference]
     names = [scene.name for scene in scenes]
     annotations = read_annotations(path, params, class_names, names, bool(placeable) or not scenes, report)
-    if annotations is None or not scenes or not annotations.names:
+    if annotations is None or not scenes:
+        return None
+    if not annotations.names:
+        if not report.has_errors:
+            report.add(NOTHING_DRAWN, path, "polygons of background or without an area alone")
         return None
     if not placeable:
         return PlacedAnnotations(annotations, annotations.polygons)
@@ -137,9 +141,10 @@ def _place_annotations(
     return placed
 
 
-def _refuse_errors(report: Report, root: Path) -> None:
+def _refuse_errors(report: Report, params: ScenesParams, root: Path) -> None:
     if report.has_errors:
-        raise InputError(f"scenes can't be cut, nothing was written\n{present_report(report, root / REPORT)}")
+        named = f"{params.root} with {params.annotations}"
+        raise InputError(f"{named} can't be used, nothing was written\n{present_report(report, root / REPORT)}")
 
 
 class Cutter:

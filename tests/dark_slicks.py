@@ -7,7 +7,7 @@ from scipy import ndimage
 from seepseg.base.conventions import NODATA
 from seepseg.data.block_array import BlockArray
 from seepseg.data.pixels import Window
-from seepseg.detection.detection import Detection
+from seepseg.detection.detection import P_CLASS, Detection
 
 SEA, SLICK = 30_000, 15_000
 CLASSES = ["thin", "thick"]
@@ -36,8 +36,8 @@ class DarkDetector:
                 "right": [columns.stop for _, columns in boxes],
                 "p_slick": 0.9,
                 "p_class": 0.75,
-                "p_thin": thin,
-                "p_thick": 1 - thin,
+                P_CLASS + "thin": thin,
+                P_CLASS + "thick": 1 - thin,
                 "length": 10.0,
                 "intensity": float(SLICK),
                 "sea_near": float(SEA),

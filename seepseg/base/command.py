@@ -12,6 +12,7 @@ REMEDIES = {
     errno.EROFS: "have it mounted for writing, or work elsewhere",
     errno.EACCES: "let this user read and write there",
     errno.EPERM: "let this user read and write there",
+    errno.ENOTDIR: "a part of this name is a file, so name another folder",
 }
 
 

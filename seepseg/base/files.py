@@ -1,5 +1,6 @@
 """Atomic, byte-stable writers: the same content gives the same bytes, and a file is there whole or not at all."""
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -10,6 +11,8 @@ from typing import Any
 import pandas as pd
 
 FLOAT_DIGITS = 6
+SHOWN = 12  # hex digits of a fingerprint
+PART = 1 << 20  # bytes that are read at a time
 
 
 @contextmanager
@@ -76,6 +79,22 @@ def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object that a stage wrote."""
     document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return document
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hex digits; of a folder, as some vector formats are, that of all files in it."""
+    digest = hashlib.sha256()
+    for each in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        if not each.is_dir():
+            with each.open("rb") as file:
+                while part := file.read(PART):
+                    digest.update(part)
+    return digest.hexdigest()
+
+
+def fingerprint(path: Path) -> str:
+    """The first digits of `sha256`, by which results tell of their model."""
+    return sha256(path)[:SHOWN]
 
 
 def _rounded(value: Any) -> Any:

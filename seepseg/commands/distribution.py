@@ -115,7 +115,7 @@ def _local_cluster(workers: int) -> Iterator["Client"]:
             n_workers=workers,
             threads_per_worker=1,
             processes=True,
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",  # any free port, lest two commands on a machine want the same
             silence_logs=logging.CRITICAL,
             # Tasks leave nothing in a worker. Past a limit, Dask would pause or kill it, which helps no scene.
             memory_limit=0,

@@ -10,20 +10,17 @@ folder in which this runs, as far as they are of this model.
 """
 
 import argparse
-import hashlib
 import json
 from dataclasses import asdict
 from pathlib import Path
 
 from seepseg.base.errors import InputError
-from seepseg.base.files import write_bytes
+from seepseg.base.files import fingerprint, sha256, write_bytes
 from seepseg.base.version import VERSION
 from seepseg.commands.model_card import Exported, model_card
 from seepseg.commands.run_record import MODEL, read_run
 from seepseg.detection.model_file import load_model
 from seepseg.models.export import export_networks
-
-DIGITS = 12  # of a model's fingerprint
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -57,6 +54,8 @@ def export(
     if out.suffix != ".onnx":
         raise InputError(f"{out}: expected a name that ends in .onnx")
     card = card or out.with_suffix(".md")
+    if card.absolute() == out.absolute():
+        raise InputError(f"--card {card}: expected another file than OUT.onnx, found the same; name another one")
     for path in (out, card):
         if path.exists():
             raise InputError(f"{path} is there already; remove it or name another file")
@@ -64,24 +63,19 @@ def export(
         raise InputError(f"--tile-size: expected pixels, 1 or more, found {tile_size}")
     loaded = load_model(model)
     networks = loaded.meta.networks
-    fingerprint = _sha256(model)[:DIGITS]
+    of_model = fingerprint(model)
     notes = {
-        "model_fingerprint": fingerprint,
+        "model_fingerprint": of_model,
         "software_version": VERSION,
         "radiometry": json.dumps(asdict(networks.radiometry)),
         "scaling": json.dumps(networks.scaling),
     }
     run = read_run(root, model)
     export_networks(out, loaded.networks, networks, notes, tile_size)
-    exported = Exported(loaded.meta, fingerprint, out, _sha256(out), tile_size, run)
+    exported = Exported(loaded.meta, of_model, out, sha256(out), tile_size, run)
     write_bytes(card, model_card(exported).encode())
     print(f"wrote {out} and {card}")
     if not networks.radiometry.spacing:
         print("notice: the model doesn't know the pixel spacing of its training; set it in QGIS by hand")
     if not run.metrics:
         print("notice: no scores in the card, as no evaluation of this model file was found here")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -97,8 +97,8 @@ def _packing(radiometry: Radiometry, scaling: list[float]) -> str:
     if scaling:
         return f"from {scaling[0]:g} to {scaling[1]:g} in the units of the images, as 1 to 65535"
     match radiometry.quantity:
-        case "sigma0":
-            return f"the root of linear sigma0, times {65535 / FULL_AMPLITUDE:g}, rounded"
+        case "sigma0" | "gamma0" | "beta0":
+            return f"the root of linear {radiometry.quantity}, times {65535 / FULL_AMPLITUDE:g}, rounded"
         case "amplitude":
             return "amplitude as it is recorded (DN), uncalibrated"
         case "unknown":
@@ -115,11 +115,11 @@ def _uses(exported: Exported) -> str:
 
 def _radiometry(meta: ModelMeta) -> str:
     known, unknown = meta.networks.radiometry, "unknown"
-    noise = "thermal noise removed" if known.noise_removed else "thermal noise not removed"
+    noise = {True: "removed", False: "not removed", None: f"removed or not: {unknown}"}[known.noise_removed]
     return (
         f"{known.quantity if known.quantity != unknown else 'quantity unknown'}, polarisation "
         f"{known.polarisation or unknown}, pixel spacing "
-        f"{f'{known.spacing:.1f} m' if known.spacing else unknown}, {noise}"
+        f"{f'{known.spacing:.1f} m' if known.spacing else unknown}, thermal noise {noise}"
     )
 
 

@@ -50,9 +50,9 @@ def main(arguments: list[str] | None = None) -> None:
     add("--land", metavar="FILE", type=Path, help="land as polygons, any vector file: what lies on it is no slick")
     add("--format", choices=("gpkg", "geojson"), default="gpkg", help="of the file of all slicks (default: gpkg)")
     add("--rasters", action="store_true", help="also write class and probability of each pixel, as GeoTIFF (COG)")
-    add("--fast", action="store_true", help="one look at each pixel by the first network alone: faster, less sure")
+    add("--fast", action="store_true", help="one pass over each pixel by the first network alone: faster, less sure")
     add("--overwrite", action="store_true", help="do scenes again that are finished in OUT")
-    add("--workers", metavar="N", type=int, default=0, help="do N scenes at a time, each with detect.threads threads")
+    add("--workers", metavar="N", type=_count, default=0, help="do N scenes at once, each with detect.threads threads")
     add(
         "--scheduler",
         metavar="ADDRESS",
@@ -62,3 +62,9 @@ def main(arguments: list[str] | None = None) -> None:
     from seepseg.commands.predict_scenes import predict  # noqa: PLC0415 - it takes seconds to import torch
 
     predict(options)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a whole number, 0 or more, found {text}")
+    return int(text)

@@ -1,6 +1,7 @@
 """One scene from file to files: the task that `seepseg predict` gives to a process, which may be on another machine."""
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from tqdm import tqdm
 
 from seepseg.base.device import choose_device, explain_full_memory, make_deterministic
 from seepseg.base.errors import InputError
-from seepseg.base.files import read_json, write_json
+from seepseg.base.files import fingerprint, read_json, write_json
 from seepseg.base.folders import new_folder
 from seepseg.data.pixels import ScenePixels
 from seepseg.detection.detection import P_CLASS, Detection
@@ -25,10 +26,14 @@ from seepseg.geo.land import Land, WithoutLand
 from seepseg.geo.params import ScenesParams
 from seepseg.geo.rasters import write_classes, write_probabilities
 from seepseg.geo.scene_file import SceneFile, open_scene
+from seepseg.geo.scene_search import files_of
 from seepseg.geo.slick_attributes import FoundSlicks, describe
 from seepseg.geo.slick_files import NOT_SLICKS, layers_of, write_geopackage
 
 RECORD, SLICKS = "scene.json", "slicks.gpkg"
+# A process does one scene at a time, also where a worker of a cluster has several threads: networks are adapted to the
+# scene that they are at, and settings of GDAL and of warnings are those of the process.
+ONE_SCENE = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,7 @@ class SceneTask:
         land: a file of polygons, if land is to be left out.
         scenes: what scenes are like.
         detect: where and how to compute.
-        fast: by one look of one network.
+        fast: by one pass of one network.
         rasters: whether to write rasters, too.
         settings: what the results depend on, for the record.
         watched: whether to show how far it is.
@@ -66,9 +71,12 @@ class SceneTask:
 
     @property
     def source(self) -> dict[str, int]:
-        """Bytes and time of the last change of the scene's file, by which a changed one is told."""
-        status = self.scene.stat()
-        return {"bytes": status.st_size, "modified": int(status.st_mtime)}
+        """Bytes and time of the last change of the scene's files, by which a changed one is told."""
+        status = [path.stat() for path in files_of(self.scene)]
+        return {
+            "bytes": sum(each.st_size for each in status),
+            "modified": max((int(each.st_mtime) for each in status), default=0),
+        }
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:
@@ -92,12 +100,17 @@ def predict_scene(task: SceneTask) -> dict[str, Any]:
     Raises:
         InputError: the scene, the model or the land can't be used.
     """
+    with ONE_SCENE:
+        return _predict_scene(task)
+
+
+def _predict_scene(task: SceneTask) -> dict[str, Any]:
     started = time.monotonic()
-    model, detector, device = _load(task.model, task.detect, task.fast)
+    model, detector, device = _load(task.model, task.detect, task.fast, task.settings["model_fingerprint"])
     networks = model.meta.networks
     tile = (networks.tile_size, networks.tile_size)
     with (
-        open_scene(task.scene, task.scenes, networks.radiometry) as scene,
+        open_scene(task.scene, task.scenes, networks.radiometry, networks.scaling) as scene,
         new_folder(task.folder) as folder,
         explain_full_memory(device, f"lower detect.batch_size, {task.detect.batch_size} tiles"),
     ):
@@ -112,16 +125,20 @@ def predict_scene(task: SceneTask) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=1)
-def _load(path: Path, params: DetectParams, fast: bool) -> tuple[Model, Detector, torch.device]:
-    """Model, detector and device, kept for the next scene of this process."""
+def _load(path: Path, params: DetectParams, fast: bool, expected: str) -> tuple[Model, Detector, torch.device]:
+    """Model, detector and device, kept for the next scene of this process with a model of this fingerprint."""
+    if (found := fingerprint(path)) != expected:
+        raise InputError(
+            f"{path}: expected the model of the command, {expected}, found {found}; have the workers see the same file"
+        )
     device = choose_device(params.device, "detect.device")
     make_deterministic(0, params.threads, device)
-    model = only_first_look(load_model(path)) if fast else load_model(path)
+    model = only_first_pass(load_model(path)) if fast else load_model(path)
     return model, Detector.of_model(model, params, device), device
 
 
-def only_first_look(model: Model) -> Model:
-    """A model of the first network alone, which looks once at each pixel: cheaper by the product of both numbers."""
+def only_first_pass(model: Model) -> Model:
+    """A model of the first network alone, with one pass over each pixel: cheaper by the product of both numbers."""
     meta = model.meta
     return Model(
         replace(

@@ -1,17 +1,17 @@
 """Many scenes: which are to be done, the tasks for them, and one file of all slicks at the end."""
 
 import errno
-import hashlib
 import os
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from seepseg.base.errors import InputError
+from seepseg.base.files import fingerprint
 from seepseg.base.version import VERSION
 from seepseg.commands.distribution import SCHEDULER_VARIABLE, run_tasks
 from seepseg.commands.options import PredictOptions
@@ -22,11 +22,10 @@ from seepseg.detection.proposal import DetectParams
 from seepseg.geo.land import find_layer
 from seepseg.geo.params import ScenesParams
 from seepseg.geo.scene_search import find_scenes, scene_name
-from seepseg.geo.slick_files import Layers, read_layers, write_geojson, write_geopackage
+from seepseg.geo.slick_files import NAMES, Layers, read_layers, remove_geojson, write_geojson, write_geopackage
 from seepseg.io.raw_data import DataParams
 
-SHOWN = 12  # hex digits of a fingerprint
-PART = 1 << 20  # bytes that are read at a time
+WRITTEN = {f"{name}{suffix}" for name in NAMES for suffix in (".gpkg", ".geojson", ".qml")}
 
 
 def predict(options: PredictOptions) -> None:
@@ -48,12 +47,14 @@ def predict(options: PredictOptions) -> None:
     finished = len(tasks) - len(to_do)
     if finished:
         print(f"{finished} of {len(tasks)} scenes are finished already", flush=True)
-    failed = _run(to_do, options)
+    failed = _run(to_do, options) if to_do else {}
     if finished or len(failed) < len(to_do):
-        _merge(options, class_names)
+        _merge(options, class_names, failed)
     if failed:
+        earlier = any(folder.name in failed for folder in _finished_folders(options.out))
         raise InputError(
-            f"{len(failed)} of {len(tasks)} scenes can't be used, the others are done:\n"
+            f"{len(failed)} of {len(tasks)} scenes can't be used, the others are done"
+            + (", results of earlier runs are left out of the file of all slicks:\n" if earlier else ":\n")
             + "\n".join(f"  {name}: {message}" for name, message in sorted(failed.items()))
         )
 
@@ -80,11 +81,11 @@ def _tasks(options: PredictOptions, detect: DetectParams) -> list[SceneTask]:
     scenes = options.section(ScenesParams, "scenes")
     elsewhere = options.workers or options.scheduler or os.environ.get(SCHEDULER_VARIABLE)
     settings = {
-        "model_fingerprint": _fingerprint(options.model),
+        "model_fingerprint": fingerprint(options.model),
         "software_version": VERSION,
         "fast": options.fast,
         "amp": detect.amp,
-        "land": _fingerprint(options.land) if options.land else None,
+        "land": fingerprint(options.land) if options.land else None,
         "polarisation": scenes.polarisation,
         "scale": scenes.scale,
     }
@@ -112,24 +113,18 @@ def _find(options: PredictOptions) -> list[Path]:
         raise InputError(
             f"{options.out}: expected a folder for results, found scenes in scenes/ in it; name another one"
         )
-    inputs, passed_over = ([path for path in paths if out not in path.resolve().parents] for paths in found)
+    inputs = [path for path in found.scenes if out / "scenes" not in path.resolve().parents]
+    passed_over = [path for path in found.passed_over if not _is_result(path.resolve(), out)]
     if passed_over:
         names = ", ".join(path.name for path in passed_over[:3]) + (", ..." if len(passed_over) > 3 else "")
         print(f"notice: {len(passed_over)} files are no scenes: {names}", file=sys.stderr)
     if not inputs:
-        raise InputError(f"{options.scenes}: expected scenes, found only what lies in OUT")
+        raise InputError(f"{options.scenes}: expected scenes, found only results in OUT")
     return inputs
 
 
-def _fingerprint(path: Path) -> str:
-    """The first hex digits of the SHA-256 of a file; of a folder, as some vector formats are, of all files in it."""
-    digest = hashlib.sha256()
-    for each in sorted(path.rglob("*")) if path.is_dir() else [path]:
-        if each.is_file():
-            with each.open("rb") as file:
-                while part := file.read(PART):
-                    digest.update(part)
-    return digest.hexdigest()[:SHOWN]
+def _is_result(path: Path, out: Path) -> bool:
+    return out / "scenes" in path.parents or (path.parent == out and path.name in WRITTEN)
 
 
 def _is_finished(task: SceneTask, overwrite: bool) -> bool:
@@ -145,7 +140,8 @@ def _is_finished(task: SceneTask, overwrite: bool) -> bool:
                 f"{task.folder}: expected results of a scene or nothing, found no {RECORD} in it; remove it"
             )
         return False
-    return not overwrite and record["source"] == task.source and (record["rasters"] or not task.rasters)
+    is_whole = (task.folder / SLICKS).is_file() and (record["rasters"] or not task.rasters)
+    return is_whole and not overwrite and record["source"] == task.source
 
 
 def _check_others(out: Path, to_do: list[SceneTask], settings: dict[str, Any]) -> None:
@@ -168,7 +164,8 @@ def _check_others(out: Path, to_do: list[SceneTask], settings: dict[str, Any]) -
 
 def _finished_folders(out: Path) -> list[Path]:
     """Folders of finished scenes, in the order of their names."""
-    return sorted(record.parent for record in (out / "scenes").glob(f"[!.]*/{RECORD}"))
+    records = (out / "scenes").glob(f"[!.]*/{RECORD}")
+    return sorted(record.parent for record in records if record.with_name(SLICKS).is_file())
 
 
 def _run(tasks: list[SceneTask], options: PredictOptions) -> dict[str, str]:
@@ -207,14 +204,20 @@ def _explain(error: Exception, out: Path) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _merge(options: PredictOptions, class_names: list[str]) -> None:
-    """Put the slicks of all finished scenes into one file, in the order of their names."""
+def _merge(options: PredictOptions, class_names: list[str], failed: Container[str]) -> None:
+    """Put the slicks of all finished scenes into one file, in the order of their names.
+
+    What there is of scenes that failed now is of an earlier run, perhaps by another model.
+    """
 
     def scenes() -> Iterator[Layers]:
         for folder in _finished_folders(options.out):
-            yield read_layers(folder / SLICKS, class_names)
+            if folder.name not in failed:
+                yield read_layers(folder / SLICKS, class_names)
 
     if options.format == "geojson":
         write_geojson(options.out, scenes(), class_names)
+        (options.out / SLICKS).unlink(missing_ok=True)  # what this replaces
     else:
         write_geopackage(options.out / SLICKS, scenes(), class_names)
+        remove_geojson(options.out)

@@ -19,7 +19,7 @@ from seepseg.base.files import write_csv
 from seepseg.base.folders import new_folder
 from seepseg.base.npy_stream import NpyStream
 from seepseg.base.scaling import Scaling
-from seepseg.commands.predict_scene import only_first_look
+from seepseg.commands.predict_scene import only_first_pass
 from seepseg.data.packed import MANIFEST_TYPES
 from seepseg.data.scenes import TiledScene, find_scenes
 from seepseg.detection.detection import COLUMNS
@@ -66,11 +66,11 @@ def predict_tiles(images: Path, out: Path, model: Path, data: DataParams, detect
         model: the model file.
         data: what file names mean.
         detect: where and how to compute.
-        fast: by one look of one network.
+        fast: by one pass of one network.
     """
     if out.exists():
         raise InputError(f"{out}: expected a name that is free, found something there; name another one")
-    loaded = only_first_look(load_model(model)) if fast else load_model(model)
+    loaded = only_first_pass(load_model(model)) if fast else load_model(model)
     device = choose_device(detect.device, "detect.device")
     make_deterministic(0, detect.threads, device)
     detector = Detector.of_model(loaded, detect, device)

@@ -71,8 +71,10 @@ class Packed:
 
     @property
     def radiometry(self) -> Radiometry:
-        """What the packed numbers measure; of tiles from elsewhere, and of scaled ones, their mean alone is known."""
-        known = Radiometry(**self.scenes["radiometry"]) if self.scenes and not self.scaling else Radiometry()
+        """What the packed numbers measure: no quantity if scaled; of tiles from elsewhere the mean alone is known."""
+        known = Radiometry(**self.scenes["radiometry"]) if self.scenes else Radiometry()
+        if self.scaling:
+            known = replace(known, quantity="unknown")
         valid = (1 - self.manifest["nodata_fraction"]).to_numpy()
         means = self.manifest["mean"].fillna(0.0).to_numpy()
         return replace(known, mean=round(float(means @ valid / valid.sum()), 6) if valid.any() else 0.0)

@@ -120,7 +120,7 @@ EMPTY_GEOMETRY = FaultKind(
 REPAIRED = FaultKind(
     "invalid polygons",
     "polygons whose borders don't cross themselves",
-    "check these; they were repaired, which keeps what lies inside of an odd number of borders",
+    "check these; they were repaired: parts that overlap are joined, and what has no area goes",
     "repaired_polygons",
 )
 THIN = FaultKind(

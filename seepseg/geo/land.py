@@ -138,7 +138,7 @@ def find_layer(path: Path) -> tuple[str, CRS]:
         raise InputError(f"{path} is missing: {REMEDY}")
     try:
         layers = pyogrio.list_layers(path)
-        names = [str(name) for name, kind in layers if kind is None or "Polygon" in kind or kind == "Unknown"]
+        names = [str(name) for name, kind in layers if kind and ("Polygon" in kind or kind == "Unknown")]
         if len(names) != 1:
             found = ", ".join(f"{name} ({kind or 'no geometry'})" for name, kind in layers) or "none"
             raise InputError(f"{path}: expected one layer of polygons, found {found}; {REMEDY}")

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 import pyproj
-import rasterio
 import shapely
 
 from seepseg.geo.annotations import Annotations, crs_name
@@ -66,7 +65,7 @@ def _guess(xy: Floats, crs: pyproj.CRS, scenes: Sequence[SceneRecord]) -> Iterat
 def _usual(scene: SceneRecord) -> Iterator[pyproj.CRS]:
     """The scene's own coordinate reference system and the zone of UTM on which it lies."""
     assert scene.georeference is not None
-    yield pyproj.CRS(rasterio.CRS.from_user_input(scene.georeference.raster_profile()["crs"]).to_wkt())
+    yield pyproj.CRS(scene.georeference.raster_profile()["crs"])
     lon, lat = _centre(scene)
     yield pyproj.CRS((32600 if lat >= 0 else 32700) + int((lon + 180) % 360 // 6) + 1)
 

@@ -1,6 +1,5 @@
 """The place of a raster by what its file says, or of a product by its grid."""
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,7 @@ from affine import Affine
 
 from seepseg.base.errors import InputError
 from seepseg.geo.georeference import AffineGeoreference, GcpGeoreference, Georeference
-from seepseg.geo.sentinel1 import GeolocationGrid
+from seepseg.geo.sentinel1 import GeolocationGrid, is_measurement
 
 IN_PIXELS = "results are in pixels"
 
@@ -60,8 +59,7 @@ def _place_of_points(dataset: Any, path: Path) -> Georeference:
     points, crs = dataset.gcps
     x, y, east, north = np.array([[point.col, point.row, point.x, point.y] for point in points], np.float64).T
     # Sentinel-1's measurements repeat the numbers of samples from the annotation, where GDAL counts from corners.
-    description = dataset.tags().get("TIFFTAG_IMAGEDESCRIPTION", "")
-    if description.startswith("Sentinel-1") or re.match(r"s1[a-z]-\w+-grd\w?-", path.name.lower()):
+    if is_measurement(path.name, dataset.tags()):
         height, width = dataset.shape
         if (x.min(), y.min(), x.max(), y.max()) == (0, 0, width - 1, height - 1):
             x, y = x + 0.5, y + 0.5

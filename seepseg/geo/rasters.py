@@ -17,9 +17,9 @@ from seepseg.base.disk import explain_full_disk
 from seepseg.base.files import atomic_path
 from seepseg.data.block_array import BlockArray
 from seepseg.data.pixels import Window
+from seepseg.detection.detection import FOREGROUND_STEPS, UNSEEN
 
-UNSEEN = 255  # where there is no data
-STEP = 1 / 200  # probability of one unit
+STEP = 1 / FOREGROUND_STEPS  # probability of one unit
 
 # Tiles of 512 pixels; a file becomes a BigTIFF where it may pass 4 GB.
 COG = {"BLOCKSIZE": 512, "COMPRESS": "DEFLATE", "BIGTIFF": "IF_SAFER", "NUM_THREADS": "ALL_CPUS"}

@@ -27,7 +27,9 @@ COARSE: Final = 50  # mean of an amplitude that loses by rounding
 FINE: Final = 2048  # mean that such an amplitude is brought to
 
 _DB, _AMPLITUDE = {"db", "decibel", "decibels"}, {"amplitude", "amp", "magnitude"}
-_CALIBRATED = {"sigma0", "sigma", "sigmanought", "gamma0", "gamma", "beta0", "nrcs"}
+_SIGMA = {"sigma0", "sigma", "sigmanought", "nrcs"}
+_GAMMA, _BETA = {"gamma0", "gamma", "gammanought"}, {"beta0", "betanought"}
+_CALIBRATED = _SIGMA | _GAMMA | _BETA
 _POWER = _CALIBRATED | {"power", "intensity", "linear"}
 
 
@@ -138,6 +140,13 @@ def _tell(
     return ("amplitude" if CALIBRATED_POWER < median <= HIGHEST else "power"), False
 
 
+def _told_quantity(words: set[str]) -> Quantity:
+    """What calibrated numbers are: sigma0, unless words tell another and not that."""
+    if words & _SIGMA:
+        return "sigma0"
+    return "gamma0" if words & _GAMMA else "beta0" if words & _BETA else "sigma0"
+
+
 def _pack(
     kind: Kind, unit: float, amplitudes: npt.NDArray[np.float32], words: set[str], dtype: np.dtype[Any]
 ) -> tuple[Packing, list[str]]:
@@ -145,7 +154,7 @@ def _pack(
     typical = float(np.median(amplitudes))
     named = kind != "amplitude" or bool(words & _CALIBRATED)
     if named and typical**2 <= CALIBRATED_POWER and not (kind == "amplitude" and dtype.kind in "iu"):
-        return Packing(kind, unit, CALIBRATED, "sigma0"), []
+        return Packing(kind, unit, CALIBRATED, _told_quantity(words)), []
     quantity: Quantity = "unknown" if dtype == np.uint8 else "amplitude"
     mean = float(amplitudes.mean(dtype=np.float64))
     if (dtype.kind in "iu" and dtype.itemsize <= 2) or (mean >= COARSE and np.quantile(amplitudes, 0.99) <= HIGHEST):

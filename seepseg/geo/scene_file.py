@@ -1,10 +1,8 @@
 """A scene in a file, as networks see it: packed amplitude by window, with its place, time and radiometry."""
 
-import re
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -16,23 +14,25 @@ from scipy.interpolate import RBFInterpolator
 
 from seepseg.base.conventions import NODATA
 from seepseg.base.errors import InputError
-from seepseg.base.radiometry import Radiometry
+from seepseg.base.radiometry import Quantity, Radiometry
+from seepseg.base.scaling import Scaling
 from seepseg.data.pixels import Window
+from seepseg.geo.acquired import time_acquired
+from seepseg.geo.border_noise import BorderNoise
 from seepseg.geo.georeference import Georeference
 from seepseg.geo.params import ScenesParams
 from seepseg.geo.raster_band import COPY_AGAIN, RasterBand
 from seepseg.geo.raster_place import place_of_product, place_of_raster
+from seepseg.geo.sampling import sample_windows, sampled
 from seepseg.geo.scale import HIGHEST, Amplitude, tell_packing
 from seepseg.geo.scene_search import Found, find_scenes, scene_name
-from seepseg.geo.sentinel1 import MANIFEST, Product, is_product, read_product
+from seepseg.geo.sentinel1 import MANIFEST, Product, is_measurement, is_product, read_product
 from seepseg.geo.trained_on import compare, factor_to
+from seepseg.io.image_values import pack_image
 
 __all__ = ["Found", "SceneFile", "find_scenes", "open_scene", "scene_name"]
 
-WHOLE = 2**20  # pixels of scenes whose mean is taken over all of them
-SAMPLE_SIDE = 64  # of the squares sampled from larger ones, which lie in one block of most files, in pixels
-SAMPLE_GRIDS = (12, 48)  # squares along a side: the second where the first sees too little
-ENOUGH = 4096  # sampled pixels with data
+OUTSIDE = 0.5  # share of pixels beyond the ends of a scaling that is told
 
 ToAmplitude = Callable[[npt.NDArray[Any], Window], Amplitude]
 
@@ -61,6 +61,7 @@ class SceneFile:
     _band: RasterBand
     _to_amplitude: ToAmplitude
     _product: Product | None
+    _noise: BorderNoise | None
     _factor: float = field(default=1.0)
 
     def read(self, window: Window) -> npt.NDArray[np.uint16]:
@@ -80,6 +81,8 @@ class SceneFile:
         if inner.height <= 0 or inner.width <= 0:
             return packed
         values, valid = self._band.read(inner)
+        if self._noise:
+            valid &= ~self._noise.in_window(inner, values, valid)
         amplitude, measured = self._to_amplitude(values, inner)
         if self._factor != 1:
             amplitude = amplitude * np.float32(self._factor)
@@ -125,14 +128,18 @@ class SceneFile:
         self.close()
 
 
-def open_scene(path: Path, params: ScenesParams, trained: Radiometry | None = None) -> SceneFile:
+def open_scene(
+    path: Path, params: ScenesParams, trained: Radiometry | None = None, scaling: Scaling | None = None
+) -> SceneFile:
     """Open a scene.
 
     Args:
         path: a SAFE folder or a zip with one, or any raster file that GDAL reads.
         params: polarisation and scale.
-        trained: what the numbers were that a model was trained on. Where the scene's are of another kind, or one of
-            them is unknown and their means are far apart, they are multiplied so that the means agree.
+        trained: what the numbers were that a model was trained on. Where one of both is calibrated and the other is
+            not, or neither is and their means are far apart, they are multiplied so that the means agree.
+        scaling: of the model, if its tiles were packed by one: so are the numbers of the file, which then are not
+            converted to amplitude, nor multiplied.
 
     Raises:
         InputError: it is missing, damaged, complex, of another polarisation, or not of the scale that the user says.
@@ -140,16 +147,21 @@ def open_scene(path: Path, params: ScenesParams, trained: Radiometry | None = No
     path = path.parent if path.name.lower() == MANIFEST else path
     if not path.exists():
         raise InputError(f"{path}: expected a scene, found nothing; check the path")
-    scene = _open_product(path, params) if is_product(path) else _open_raster(path, params)
+    scene = (_open_product if is_product(path) else _open_raster)(path, params, scaling)
     try:
-        packed = np.concatenate([scene.read(window).ravel() for window in _sample(scene.shape, scene.read)])
+        packed = np.concatenate([scene.read(window).ravel() for window in sample_windows(scene.shape, scene.read)])
         seen = packed[packed != NODATA]
         mean = float(seen.mean(dtype=np.float64)) if seen.size else 0.0
         spacing = scene.georeference.spacing(scene.shape) if scene.georeference else 0.0
         scene.radiometry = replace(scene.radiometry, spacing=spacing, mean=mean)
+        if scaling and seen.size and (share := np.mean((seen == 1) | (seen == HIGHEST))) > OUTSIDE:
+            scene.warnings.append(
+                f"has {share:.0%} of its numbers outside of {scaling[0]:g} to {scaling[1]:g}, the data.scaling of the "
+                "model: it may be of other units"
+            )
         if trained:
-            scene.warnings += compare(scene.radiometry, trained)
-            scene._factor = factor_to(scene.radiometry, trained)
+            scene._factor = 1.0 if scaling else factor_to(scene.radiometry, trained)
+            scene.warnings += compare(scene.radiometry, trained, scene._factor)
             scene.radiometry = replace(scene.radiometry, mean=mean * scene._factor)
     except BaseException:
         scene.close()
@@ -157,32 +169,53 @@ def open_scene(path: Path, params: ScenesParams, trained: Radiometry | None = No
     return scene
 
 
-def _open_product(path: Path, params: ScenesParams) -> SceneFile:
+def _open_product(path: Path, params: ScenesParams, scaling: Scaling | None) -> SceneFile:
     product = read_product(path, params.polarisation)
     band = RasterBand(path, product.measurement, product.polarisation)
-    if band.shape != product.shape:
+    try:
+        if band.shape != product.shape:
+            raise InputError(
+                f"{path}: expected a measurement of {product.shape[0]:,} x {product.shape[1]:,} pixels, as the "
+                f"annotation says, found {band.shape[0]:,} x {band.shape[1]:,}; {COPY_AGAIN}"
+            )
+        place = place_of_product(path, product.grid)
+        noise = BorderNoise.of(band, product.acquired)
+    except BaseException:
         band.close()
-        raise InputError(
-            f"{path}: expected a measurement of {product.shape[0]:,} x {product.shape[1]:,} pixels, as the annotation "
-            f"says, found {band.shape[0]:,} x {band.shape[1]:,}; {COPY_AGAIN}"
-        )
-    radiometry = Radiometry(quantity="sigma0", polarisation=product.polarisation)
-    place = place_of_product(path, product.grid)
+        raise
+    quantity: Quantity = "unknown" if scaling else "sigma0"
     return SceneFile(
-        product.name, band.shape, place, radiometry, product.acquired, [], band, product.calibration.amplitude, product
+        product.name,
+        band.shape,
+        place,
+        Radiometry(quantity=quantity, polarisation=product.polarisation, noise_removed=False),
+        product.acquired,
+        [],
+        band,
+        _scaled(scaling) if scaling else product.calibration.amplitude,
+        product,
+        noise,
     )
 
 
-def _open_raster(path: Path, params: ScenesParams) -> SceneFile:
+def _open_raster(path: Path, params: ScenesParams, scaling: Scaling | None) -> SceneFile:
     if path.is_dir():
         raise InputError(f"{path}: expected a scene, found a folder that is no SAFE product; name one of its files")
     band = RasterBand(path, str(path), params.polarisation)
+    quantity: Quantity = "unknown"
     try:
         place, warnings = place_of_raster(band.dataset, path)
-        windows = _sample(band.shape, lambda window: band.read(window)[1])
-        sample = np.concatenate([values[valid] for values, valid in map(band.read, windows)])
-        packing, assumed = tell_packing(sample, band.text, params.scale, str(path), band.declares_nodata)
-        acquired = _time_of(path.name, band.dataset.tags())
+        sample, tags = sampled(band), band.dataset.tags()
+        from_sentinel1 = is_measurement(path.name, tags)
+        acquired = time_acquired(path.name, tags, from_sentinel1)
+        is_raw = from_sentinel1 and band.dtype == np.uint16
+        noise = BorderNoise.of(band, acquired) if is_raw else None
+        if scaling:
+            to_amplitude = _scaled(scaling)
+        else:
+            packing, assumed = tell_packing(sample, band.text, params.scale, str(path), band.declares_nodata)
+            warnings += assumed
+            quantity, to_amplitude = packing.quantity, lambda values, _window: packing.amplitude(values)
     except BaseException:
         band.close()
         raise
@@ -194,41 +227,24 @@ def _open_raster(path: Path, params: ScenesParams) -> SceneFile:
         scene_name(path),
         band.shape,
         place,
-        Radiometry(quantity=packing.quantity, polarisation=band.polarisation),
+        Radiometry(quantity=quantity, polarisation=band.polarisation, noise_removed=False if is_raw else None),
         acquired,
-        [*band.warnings, *warnings, *assumed],
+        [*band.warnings, *warnings],
         band,
-        lambda values, _window: packing.amplitude(values),
+        to_amplitude,
         None,
+        noise,
     )
 
 
-def _sample(shape: tuple[int, int], read: Callable[[Window], npt.NDArray[Any]]) -> list[Window]:
-    """Windows that stand for a scene, the same at every time: squares on a grid, or all of a small scene.
+def _scaled(scaling: Scaling) -> ToAmplitude:
+    """Packs numbers as ingest does those of tiles."""
 
-    Args:
-        shape: of the scene.
-        read: gives a window's pixels, 0 where there is no data.
-    """
-    height, width = shape
-    if height * width <= WHOLE:
-        return [Window(0, 0, height, width)]
-    for grid in SAMPLE_GRIDS:
-        windows = [
-            Window(top, left, min(SAMPLE_SIDE, height), min(SAMPLE_SIDE, width))
-            for top in _places(height, grid)
-            for left in _places(width, grid)
-        ]
-        if sum(int(np.count_nonzero(read(window))) for window in windows) >= ENOUGH:
-            break
-    return windows
+    def pack(values: npt.NDArray[Any], _window: Window) -> Amplitude:
+        packed = pack_image(values, None, scaling).pixels
+        return packed.astype(np.float32), packed != NODATA
 
-
-def _places(length: int, count: int) -> list[int]:
-    """Where squares begin along a side: evenly spread, at whole squares, so that each lies in one block of the file."""
-    last = max(0, length - SAMPLE_SIDE)
-    middles = (np.arange(count) + 0.5) / count * length - SAMPLE_SIDE / 2
-    return sorted({int(min(last, max(0, middle // SAMPLE_SIDE * SAMPLE_SIDE))) for middle in middles})
+    return pack
 
 
 def _clip(window: Window, shape: tuple[int, int]) -> tuple[Window, tuple[slice, slice]]:
@@ -237,16 +253,3 @@ def _clip(window: Window, shape: tuple[int, int]) -> tuple[Window, tuple[slice, 
     bottom, right = min(window.top + window.height, shape[0]), min(window.left + window.width, shape[1])
     where = slice(top - window.top, bottom - window.top), slice(left - window.left, right - window.left)
     return Window(top, left, bottom - top, right - left), where
-
-
-def _time_of(name: str, tags: dict[str, str]) -> datetime | None:
-    """When a scene was acquired: by a name such as Sentinel-1's products have, else by the tags of its file."""
-    found = re.search(r"(?<!\d)(\d{8})[tT](\d{6})(?!\d)", name)
-    texts = [f"{found[1]}T{found[2]}"] if found else []
-    texts.append(tags.get("ACQUISITION_START_TIME", ""))
-    day, _, time = tags.get("TIFFTAG_DATETIME", "").strip().partition(" ")
-    texts.append(f"{day.replace(':', '-')}T{time}")
-    for text in texts:
-        with suppress(ValueError):
-            return datetime.fromisoformat(text).replace(tzinfo=UTC)
-    return None

@@ -18,8 +18,7 @@ from seepseg.base.radiometry import Radiometry
 from seepseg.geo.georeference import Georeference
 from seepseg.geo.params import ScenesParams
 from seepseg.geo.scene_file import SceneFile, open_scene
-
-SPACING_RATIO = 1.5  # more is another kind of scene; a third less is the same
+from seepseg.geo.trained_on import other_spacing
 
 
 @dataclass(frozen=True)
@@ -110,11 +109,12 @@ def common_radiometry(records: Sequence[SceneRecord]) -> Radiometry:
     """What the pixels of all scenes measure: the median of known spacings, and else only what all have in common."""
     each = [record.radiometry for record in records]
     spacings = [radiometry.spacing for radiometry in each if radiometry.spacing]
+    removed = {radiometry.noise_removed for radiometry in each}
     return Radiometry(
         quantity=each[0].quantity if len({radiometry.quantity for radiometry in each}) == 1 else "unknown",
         polarisation=each[0].polarisation if len({radiometry.polarisation for radiometry in each}) == 1 else "",
         spacing=float(median(spacings)) if spacings else 0.0,
-        noise_removed=all(radiometry.noise_removed for radiometry in each),
+        noise_removed=removed.pop() if len(removed) == 1 else None,
     )
 
 
@@ -130,8 +130,8 @@ def differing_kinds(records: Sequence[SceneRecord]) -> list[str]:
         if len(counts) > 1:
             differing.append(f"{title} " + " and ".join(f"{name} of {count:,}" for name, count in counts.most_common()))
     spacings = [radiometry.spacing for radiometry in each if radiometry.spacing]
-    if spacings and max(spacings) > SPACING_RATIO * min(spacings):
-        differing.append(f"pixels from {min(spacings):,.4g} to {max(spacings):,.4g} m")
+    if spacings and (text := other_spacing(max(spacings), min(spacings), "as in other scenes")):
+        differing.append(text)
     return differing
 
 

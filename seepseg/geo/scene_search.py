@@ -2,8 +2,12 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
+
+import rasterio
+from rasterio.errors import RasterioError
 
 from seepseg.base.errors import InputError
 from seepseg.geo.sentinel1 import MANIFEST, is_product, product_name
@@ -57,6 +61,8 @@ def find_scenes(path: Path) -> Found:
     """
     if path.name.lower() == MANIFEST:
         path = path.parent
+    if path.name in ("", ".."):  # a scene is called by the name of its folder
+        path = path.resolve()
     if path.is_file() or is_product(path):
         return Found([path], [])
     if not path.is_dir():
@@ -85,6 +91,16 @@ def find_scenes(path: Path) -> Found:
 def scene_name(path: Path) -> str:
     """Name of a scene: of its file or folder, without its ending."""
     return product_name(path) if path.suffix.lower() in (".safe", ".zip") or path.is_dir() else path.stem
+
+
+def files_of(path: Path) -> list[Path]:
+    """Files that a scene consists of: those in its folder, or to which a virtual raster points."""
+    if path.is_dir():
+        return [file for file in path.rglob("*") if file.is_file()]
+    if path.suffix.lower() == ".vrt":
+        with suppress(RasterioError), rasterio.open(path) as file:
+            return [each for each in map(Path, file.files) if each.is_file()]
+    return [path]
 
 
 def _walk(folder: Path, seen: set[Path]) -> Iterator[Path]:

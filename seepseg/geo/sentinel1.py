@@ -7,8 +7,9 @@ and by the names of each other, so that products that were renamed or repacked a
 import re
 import zipfile
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree
 
@@ -16,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seepseg.base.errors import InputError
+from seepseg.geo.acquired import in_utc
 from seepseg.geo.calibration import Calibration, read_calibration, text_of
 from seepseg.geo.raster_band import COPY_AGAIN
 
@@ -117,6 +119,12 @@ def is_product(path: Path) -> bool:
         return True  # half a download; reading it says so
 
 
+def is_measurement(name: str, tags: Mapping[str, str]) -> bool:
+    """Whether a raster by itself, by the name of its file or its tags, is the measurement of a product."""
+    of_tags = tags.get("TIFFTAG_IMAGEDESCRIPTION", "").startswith("Sentinel-1")
+    return of_tags or bool(re.match(r"s1[a-z]-\w+-grd\w?-", name.lower()))
+
+
 def product_name(path: Path) -> str:
     """Name of a product: of the folder or zip, without endings."""
     return re.sub(r"(\.safe|\.zip)+$", "", path.name, flags=re.IGNORECASE)
@@ -149,7 +157,7 @@ def read_product(path: Path, polarisation: str) -> Product:
             name=product_name(path),
             measurement=files.source(measurement),
             polarisation=wanted,
-            acquired=datetime.fromisoformat(text_of(root, "adsHeader/startTime")).replace(tzinfo=UTC),
+            acquired=in_utc(datetime.fromisoformat(text_of(root, "adsHeader/startTime"))),
             shape=(
                 int(text_of(root, f"{INFORMATION}/numberOfLines")),
                 int(text_of(root, f"{INFORMATION}/numberOfSamples")),

@@ -17,6 +17,7 @@ from seepseg.base.radiometry import Radiometry
 from seepseg.base.version import VERSION
 from seepseg.data.block_array import BlockArray
 from seepseg.data.pixels import ScenePixels, Window
+from seepseg.detection.detection import UNSEEN
 from seepseg.geo.georeference import Georeference
 from seepseg.geo.land import Land
 from seepseg.geo.polygons import Polygons, parts, split, to_map, trace
@@ -25,7 +26,6 @@ Floats = npt.NDArray[np.float64]
 
 WGS84 = CRS.from_epsg(4326)
 NEAR_LAND = 1000.0  # metres
-UNSEEN = 255  # in rasters of probabilities, where there is no data
 DIGITS = 6  # after the point
 ON_LAND = 0.5  # of a slick's pixels: with more of them, it is none
 

@@ -108,17 +108,29 @@ def write_geojson(folder: Path, scenes: Iterable[Layers], class_names: Sequence[
             write_bytes(folder / f"{name}.qml", _style(name, class_names).encode())
             with atomic_path(folder / f"{name}.geojson") as partial:
                 Path(scratch, name).replace(partial)
+    remove_geojson(folder, set(NAMES) - set(written))
+
+
+def remove_geojson(folder: Path, names: Iterable[str] = NAMES) -> None:
+    """Remove what an earlier `write_geojson` wrote of layers that are not there any more."""
+    for name in names:
+        for suffix in (".geojson", ".qml"):
+            (folder / f"{name}{suffix}").unlink(missing_ok=True)
 
 
 def _gathered(scenes: Iterable[Layers]) -> Iterator[Layers]:
     """Layers of several scenes together, because each writing takes its time."""
     waiting: dict[str, list[gpd.GeoDataFrame]] = {}
+    begun, rows = set[str](), 0
     for layers in scenes:
         for name, table in layers.items():
-            waiting.setdefault(name, []).append(table)
-        if sum(len(table) for tables in waiting.values() for table in tables) >= AT_ONCE:
+            if len(table) or name not in begun:  # a layer without a slick needs one table to be there
+                waiting.setdefault(name, []).append(table)
+                begun.add(name)
+                rows += len(table)
+        if rows >= AT_ONCE:
             yield _together(waiting)
-            waiting = {}
+            waiting, rows = {}, 0
     if waiting:
         yield _together(waiting)
 

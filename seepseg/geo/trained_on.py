@@ -13,28 +13,21 @@ def factor_to(scene: Radiometry, trained: Radiometry) -> float:
     1 where both are calibrated. Where one is and the other is not, their means are made equal; and so where neither is
     and their means are far apart, as then they hardly are of one kind of product.
     """
-    quantities = {scene.quantity, trained.quantity}
-    if quantities == {"sigma0"} or not (scene.mean > 0 and trained.mean > 0):
+    if (scene.is_calibrated and trained.is_calibrated) or not (scene.mean > 0 and trained.mean > 0):
         return 1.0
     factor = trained.mean / scene.mean
-    if quantities == {"sigma0", "amplitude"}:
+    if scene.is_calibrated != trained.is_calibrated:
         return factor
     return factor if max(factor, 1 / factor) > OTHER_SCALE else 1.0
 
 
-def compare(scene: Radiometry, trained: Radiometry) -> list[str]:
-    """Warnings about a scene that differs from what a model was trained on."""
+def compare(scene: Radiometry, trained: Radiometry, factor: float) -> list[str]:
+    """Warnings about a scene that differs from what a model was trained on, and whose numbers are multiplied."""
     warnings = []
-    if scene.spacing and trained.spacing:
-        ratio = scene.spacing / trained.spacing
-        if max(ratio, 1 / ratio) > THIRD:
-            warnings.append(
-                f"has pixels of {scene.spacing:.3g} m, and the model was trained on {trained.spacing:.3g} m: slicks "
-                f"look {'smaller' if ratio > 1 else 'larger'} to it than those it knows"
-            )
+    if differing := other_spacing(scene.spacing, trained.spacing, "as in training"):
+        warnings.append(f"has {differing}")
     if scene.polarisation and trained.polarisation and scene.polarisation != trained.polarisation:
         warnings.append(f"shows polarisation {scene.polarisation}, and the model was trained on {trained.polarisation}")
-    factor = factor_to(scene, trained)
     if factor != 1:
         warnings.append(
             f"measures {_named(scene)}, and the model was trained on {_named(trained)}: multiplied its numbers by "
@@ -45,6 +38,21 @@ def compare(scene: Radiometry, trained: Radiometry) -> list[str]:
     return warnings
 
 
+def other_spacing(spacing: float, usual: float, where: str) -> str:
+    """Say that pixels differ by more than a third from the usual ones; nothing where they don't or one is unknown.
+
+    Args:
+        spacing: of pixels, in metres; 0 where it is unknown.
+        usual: the same.
+        where: pixels are usual, as in "as in training".
+    """
+    if not spacing or not usual or max(spacing / usual, usual / spacing) <= THIRD:
+        return ""
+    looks = "smaller" if spacing > usual else "larger"
+    return f"pixels of {spacing:.3g} m, not {usual:.3g} m {where}: the same slick looks {looks}"
+
+
 def _named(radiometry: Radiometry) -> str:
-    names = {"unknown": "an unknown quantity", "amplitude": "uncalibrated amplitude", "sigma0": "calibrated sigma0"}
-    return names[radiometry.quantity]
+    if radiometry.is_calibrated:
+        return f"calibrated {radiometry.quantity}"
+    return "uncalibrated amplitude" if radiometry.quantity == "amplitude" else "an unknown quantity"

@@ -2,6 +2,7 @@
 
 from pathlib import Path, PurePosixPath
 
+import numpy as np
 import pandas as pd
 
 from seepseg.base.errors import InputError
@@ -45,6 +46,11 @@ def read_table(folder: Path, report: Report) -> list[Tile]:
         raise InputError(f"{path}: expected a table of tiles, found {error}; {TABLE_REMEDY}") from None
     if absent := [name for name in TABLE_COLUMNS if name not in table]:
         raise InputError(f"{path}: columns {', '.join(absent)} are missing; {TABLE_REMEDY}")
+    if (empty := table[list(TABLE_COLUMNS)].isna()).any(axis=None):
+        line, column = np.argwhere(empty.to_numpy())[0]
+        raise InputError(
+            f"{path}: expected all columns filled, found no {empty.columns[column]} in line {line + 2}; {TABLE_REMEDY}"
+        )
     if (twice := table.duplicated(["scene", "row", "col"])).any():
         first = table[twice].iloc[0]
         raise InputError(

@@ -16,6 +16,7 @@ from rasterio import features
 
 from seepseg.base.conventions import NODATA
 from seepseg.base.files import write_csv
+from seepseg.geo.acquired import ACQUIRED
 from seepseg.synthetic.ground import Ground, Pass
 from seepseg.synthetic.scenes import SyntheticScene
 
@@ -41,7 +42,7 @@ def write_scene(path: Path, scene: SyntheticScene) -> None:
     with rasterio.open(
         path, "w", driver="GTiff", height=height, width=width, count=1, dtype="uint16", **place, **layout
     ) as file:
-        file.update_tags(TIFFTAG_DATETIME=f"{scene.conditions.acquired:%Y:%m:%d %H:%M:%S}")
+        file.update_tags(**{ACQUIRED: f"{scene.conditions.acquired:%Y-%m-%dT%H:%M:%SZ}"})
         file.set_band_description(1, "VV")
         file.write(scene.image, 1)
 

@@ -1,14 +1,19 @@
 """Writers: byte-stable, and whole or not at all."""
 
 import errno
+import hashlib
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import ROOT
 
-from seepseg.base.files import atomic_path, read_json, write_bytes, write_csv, write_json
+from seepseg.base import folders
+from seepseg.base.files import atomic_path, fingerprint, read_json, sha256, write_bytes, write_csv, write_json
 from seepseg.base.folders import new_folder
 from seepseg.base.npy_stream import NpyStream
 
@@ -76,7 +81,7 @@ def test_a_folder_that_fails_to_take_the_place_of_another_leaves_it_there(tmp_pa
     rename = Path.rename
 
     def failing(path, target):
-        if path.name.endswith(".new.partial"):
+        if path.name == "new":
             raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
         return rename(path, target)
 
@@ -89,6 +94,86 @@ def test_a_folder_that_fails_to_take_the_place_of_another_leaves_it_there(tmp_pa
     with new_folder(folder) as partial:
         (partial / "new").touch()
     assert list(tmp_path.iterdir()) == [folder] and list(folder.iterdir()) == [folder / "new"]
+
+
+def test_two_runs_that_write_one_folder_leave_each_other_alone(tmp_path):
+    folder = tmp_path / "a"
+    with new_folder(folder) as first:
+        (first / "first").touch()
+        with new_folder(folder) as second:
+            (second / "second").touch()
+            assert list(first.iterdir()) == [first / "first"]
+        assert list(folder.iterdir()) == [folder / "second"]
+    assert list(folder.iterdir()) == [folder / "first"] and list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_folder_that_another_run_puts_there_at_the_same_moment_is_whole(tmp_path, monkeypatch):
+    folder, rename = tmp_path / "a", Path.rename
+    folder.mkdir()
+
+    def overtaken(path, target):
+        if path.name == "new":
+            folder.mkdir()
+            (folder / "theirs").touch()
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", overtaken)
+    with new_folder(folder) as partial:
+        (partial / "ours").touch()
+    assert list(folder.iterdir()) == [folder / "theirs"] and list(tmp_path.iterdir()) == [folder]
+
+
+@pytest.mark.e2e
+def test_what_a_killed_run_left_is_cleared_away_and_what_a_living_one_writes_is_not(tmp_path):
+    folder = tmp_path / "a"
+    code = (
+        "import sys, time, pathlib\n"
+        "from seepseg.base.folders import new_folder\n"
+        "with new_folder(pathlib.Path(sys.argv[1])) as folder:\n"
+        "    (folder / 'half').touch()\n"
+        "    print(folder, flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        [sys.executable, "-c", code, folder], env=environment, stdout=subprocess.PIPE, text=True
+    ) as run:
+        half = Path(run.stdout.readline().strip(), "half")
+        with new_folder(folder):
+            assert half.exists()
+        assert half.exists()
+        run.kill()
+    assert half.exists()
+    with new_folder(folder) as partial:
+        assert list(partial.iterdir()) == [] and not half.exists()
+    assert list(tmp_path.iterdir()) == [folder] and list(folder.iterdir()) == []
+
+
+def test_without_locks_what_is_there_is_left_alone(tmp_path, monkeypatch):
+    """As a file system may lack them."""
+
+    def failing(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(folders.fcntl, "flock", failing)
+    with new_folder(tmp_path / "a") as first, new_folder(tmp_path / "a") as second:
+        assert first != second and first.is_dir()
+
+
+def test_the_mode_of_a_folder_is_as_usual(tmp_path):
+    (tmp_path / "plain").mkdir()
+    with new_folder(tmp_path / "a"):
+        pass
+    assert (tmp_path / "a").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_fingerprints_are_of_the_content(tmp_path):
+    (tmp_path / "a.gdb").mkdir()
+    for name, content in (("b", b"two"), ("a", b"one")):
+        (tmp_path / "a.gdb" / name).write_bytes(content)
+    write_bytes(tmp_path / "file", b"onetwo")
+    assert sha256(tmp_path / "file") == sha256(tmp_path / "a.gdb") == hashlib.sha256(b"onetwo").hexdigest()
+    assert fingerprint(tmp_path / "file") == hashlib.sha256(b"onetwo").hexdigest()[:12]
 
 
 def test_what_fails_to_be_read_meanwhile_keeps_its_name(tmp_path):

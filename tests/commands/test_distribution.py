@@ -3,11 +3,12 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,17 @@ def test_a_task_that_kills_every_worker_is_an_outcome(capfd):
     assert task == "scene" and isinstance(outcome, InputError)
     assert str(outcome).startswith("every worker that tried it died, 4 in all; most often memory is short")
     assert capfd.readouterr().err == ""
+
+
+def test_a_cluster_beside_another_is_no_cause_for_a_warning(recwarn, capfd):
+    with socket.create_server(("", 8787), reuse_port=True) if _is_free(8787) else nullcontext():
+        assert by_task(run_tasks(square, [3], workers=1)) == {3: 9}
+    assert not [warning for warning in recwarn if "8787" in str(warning.message)] and capfd.readouterr().err == ""
+
+
+def _is_free(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
 def test_tasks_are_taken_as_there_is_room(monkeypatch):

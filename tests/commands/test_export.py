@@ -192,6 +192,7 @@ def test_a_tile_size_binds_the_graph(run):
     [
         ({"out": "out.bin"}, r"out\.bin: expected a name that ends in \.onnx"),
         ({"out": "dvc.onnx", "card": "dvc.lock"}, r"dvc\.lock is there already; remove it or name another file"),
+        ({"out": "out.onnx", "card": "out.onnx"}, r"out\.onnx: expected another file than OUT\.onnx, found the same"),
         ({"out": "out.onnx", "tile_size": 0}, "--tile-size: expected pixels, 1 or more, found 0"),
         ({"out": "out.onnx", "model": "none.safetensors"}, r"none\.safetensors"),
     ],

@@ -5,14 +5,19 @@ import hashlib
 import json
 import os
 import pickle
+import signal
 import subprocess
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
 import geopandas as gpd
 import numpy as np
 import pandas as pd
+import psutil
 import pyogrio
 import pytest
 import rasterio
@@ -27,6 +32,7 @@ from seepseg.base.errors import InputError
 from seepseg.base.radiometry import Radiometry
 from seepseg.commands import predict_scene, predict_scenes
 from seepseg.commands.predict import main
+from seepseg.detection.proposal import DetectParams
 
 FINGERPRINT = hashlib.sha256(b"a model").hexdigest()[:12]
 BOXES = [(20, 20, 24, 40), (50, 50, 60, 52)]
@@ -50,7 +56,8 @@ def at_work(tmp_path, monkeypatch):
     """A folder with a model and two scenes, and a count of the scenes that are done."""
     monkeypatch.chdir(tmp_path)
     model = SimpleNamespace(
-        meta=SimpleNamespace(networks=SimpleNamespace(tile_size=32, radiometry=Radiometry())), class_names=CLASSES
+        meta=SimpleNamespace(networks=SimpleNamespace(tile_size=32, radiometry=Radiometry(), scaling=[])),
+        class_names=CLASSES,
     )
     done = []
 
@@ -126,6 +133,91 @@ def test_a_scene_that_changed_is_done_again(at_work):
     assert at_work == ["a", "b", "a"] and [*slicks()["scene_id"]] == ["a"] * 3 + ["b"] * 2
 
 
+def test_a_product_is_changed_where_a_file_in_it_is(tmp_path):
+    files = [tmp_path / "a.SAFE/measurement/a.tiff", tmp_path / "a.SAFE/manifest.safe"]
+    for path in files:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"123")
+        os.utime(path, (5, 5))
+    task = SimpleNamespace(scene=tmp_path / "a.SAFE")
+    sources = [predict_scene.SceneTask.source.fget(task)]
+    os.utime(files[0], (7, 7))
+    sources.append(predict_scene.SceneTask.source.fget(task))
+    assert sources == [{"bytes": 6, "modified": 5}, {"bytes": 6, "modified": 7}]
+
+
+def test_a_folder_without_slicks_is_not_finished(at_work):
+    run()
+    Path("out/scenes/a/slicks.gpkg").unlink()
+    main(["scenes/b.tif", "out", "--model", "model.safetensors"])  # nothing of a, which is not done now
+    assert [*slicks()["scene_id"]] == ["b", "b"]
+    run()
+    assert at_work == ["a", "b", "a"] and [*slicks()["scene_id"]] == ["a", "b", "b"]
+
+
+def test_old_results_of_a_scene_that_fails_now_are_left_out(at_work):
+    run()
+    Path("model.safetensors").write_bytes(b"another model")
+    Path("scenes/a.tif").write_bytes(b"II*\0nonsense")
+    told = (
+        r"1 of 2 scenes can't be used, the others are done, results of earlier runs are left out of the file .*\n  a: "
+    )
+    with pytest.raises(InputError, match=told):
+        run("--overwrite")
+    table = slicks()
+    assert [*table["scene_id"]] == ["b", "b"]
+    assert table["model_fingerprint"].unique().tolist() == [hashlib.sha256(b"another model").hexdigest()[:12]]
+
+
+def test_a_process_does_one_scene_at_a_time(at_work, monkeypatch):
+    """As a worker of a cluster with several threads would not."""
+    sent, inside, most = [], [], []
+    monkeypatch.setattr(predict_scenes, "run_tasks", lambda _, tasks, *__: sent.extend(tasks) or [])
+    run()
+
+    def slow(path, *_):
+        inside.append(path)
+        most.append(len(inside))
+        time.sleep(0.1)
+        inside.pop()
+        raise InputError("enough")
+
+    monkeypatch.setattr(predict_scene, "open_scene", slow)
+    with ThreadPoolExecutor(2) as threads:
+        ends = [threads.submit(predict_scene.predict_scene, task) for task in sent]
+    assert all(isinstance(end.exception(), InputError) for end in ends) and most == [1, 1]
+
+
+def test_a_worker_that_stays_takes_no_other_model_for_the_same(tmp_path, monkeypatch):
+    path, loaded = tmp_path / "model.safetensors", []
+    monkeypatch.setattr(predict_scene, "load_model", lambda path: loaded.append(path.read_bytes()))
+    monkeypatch.setattr(predict_scene, "make_deterministic", lambda *_: None)
+    monkeypatch.setattr(predict_scene.Detector, "of_model", lambda *_: None)
+    path.write_bytes(b"one")
+    one, two = (hashlib.sha256(content).hexdigest()[:12] for content in (b"one", b"two"))
+    for _ in range(2):
+        predict_scene._load(path, DetectParams(device="cpu"), False, one)
+    with pytest.raises(InputError, match=rf"expected the model of the command, {two}, found {one}"):
+        predict_scene._load(path, DetectParams(device="cpu"), False, two)
+    path.write_bytes(b"two")
+    predict_scene._load(path, DetectParams(device="cpu"), False, two)
+    assert loaded == [b"one", b"two"]
+
+
+def test_with_nothing_to_do_no_worker_starts(at_work, monkeypatch):
+    run()
+    monkeypatch.setattr(predict_scenes, "run_tasks", lambda *_: pytest.fail("workers are started"))
+    run("--workers", "2")
+    assert len(slicks()) == 3
+
+
+@pytest.mark.parametrize("number", ["-1", "two"])
+def test_a_wrong_number_of_workers_is_one_clear_line(at_work, capsys, number):
+    with pytest.raises(SystemExit):
+        run("--workers", number)
+    assert f"argument --workers: expected a whole number, 0 or more, found {number}" in capsys.readouterr().err
+
+
 def test_models_and_options_are_not_mixed(at_work):
     run()
     Path("model.safetensors").write_bytes(b"another model")
@@ -157,7 +249,7 @@ def test_a_full_disk_loses_nothing_finished(at_work, monkeypatch):
     original = predict_scene.write_geopackage
 
     def full(path, *arguments):
-        if path.parent.name.startswith(".b"):
+        if path.parents[1].name.startswith(".b"):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         original(path, *arguments)
 
@@ -200,6 +292,18 @@ def test_geojson(at_work):
     assert Path("out/slicks.qml").is_file()
 
 
+def test_another_format_replaces_the_file_of_all_slicks(at_work):
+    def written():
+        return sorted(path.name for path in Path("out").iterdir() if path.is_file())
+
+    run()
+    assert written() == ["slicks.gpkg"]
+    run("--format", "geojson")
+    assert written() == ["slicks.geojson", "slicks.qml"]
+    run()
+    assert written() == ["slicks.gpkg"]
+
+
 def test_an_image_without_a_place_gives_pixels(at_work):
     image = np.full((60, 90), 180, np.uint8)
     image[10:14, 30:50] = 90
@@ -216,6 +320,17 @@ def test_results_among_the_scenes_are_no_scenes(at_work):
     assert at_work == ["a", "b"]
     with pytest.raises(InputError, match="expected a folder for results, found scenes in scenes/"):
         main(["scenes", ".", "--model", "model.safetensors"])
+
+
+@pytest.mark.parametrize("given", ["one.tif", "."])
+def test_results_may_lie_beside_their_scene(at_work, monkeypatch, capsys, given):
+    Path("beside").mkdir()
+    monkeypatch.chdir("beside")
+    write_scene(Path("one.tif"))
+    for _ in range(2):
+        main([given, ".", "--model", "../model.safetensors", "--rasters"])
+    assert at_work == ["one"] and len(slicks(path="slicks.gpkg")) == 2
+    assert "no scenes" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -265,6 +380,53 @@ def test_it_gives_what_evaluate_gives_for_the_test_scene(finished, tmp_path, mon
     np.testing.assert_array_equal(np.where(found == 255, 0, found), expected)
     table = pyogrio.read_dataframe(tmp_path / "out/slicks.gpkg", layer="slicks")
     assert table["area_px"].sum() == np.count_nonzero(expected)
+
+
+def kill_in_a_scene(scenes, killed):
+    """Kill the first process that is in the middle of a scene, and note which; a thread for it."""
+
+    def busy():
+        for child in psutil.Process().children(recursive=True):
+            try:
+                files = [file.path for file in child.open_files()]
+            except psutil.Error:  # it has ended
+                continue
+            for lock in (Path(file) for file in files if file.endswith(".partial/lock")):
+                return child, lock
+        return None
+
+    def wait():
+        while not killed:
+            if found := busy():
+                child, lock = found
+                child.suspend()
+                if lock.exists() and not (scenes / lock.parent.name.split(".")[1]).exists():
+                    killed.append(lock.parent)
+                    child.send_signal(signal.SIGKILL)
+                else:
+                    child.resume()
+            time.sleep(0.02)
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    return thread
+
+
+@pytest.mark.e2e
+def test_a_worker_that_is_killed_in_a_scene_changes_nothing(finished, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(finished.folder)
+    killed = []
+    thread = kill_in_a_scene(tmp_path / "killed/scenes", killed)
+    main(["data/sample/scenes", f"{tmp_path}/killed", "--workers", "2"])
+    thread.join(timeout=1)
+    assert len(killed) == 1 and not killed[0].exists()
+    try:
+        main(["data/sample/scenes", f"{tmp_path}/alone"])
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert not list(Path(tmp_path, "killed").rglob(".*"))
+    assert Path(tmp_path, "killed/slicks.gpkg").read_bytes() == Path(tmp_path, "alone/slicks.gpkg").read_bytes()
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def command(*arguments):

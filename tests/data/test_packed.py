@@ -124,7 +124,8 @@ def test_radiometry_is_that_of_the_scenes_with_the_mean_of_the_tiles(folder):
     lines = MANIFEST.splitlines()
     scaled = [lines[0] + ",value_of_1,value_of_65535", *(line + ",-35.0,5.0" for line in lines[1:])]
     (folder / "manifest.csv").write_text("\n".join(scaled))
-    assert open_packed(folder).radiometry == Radiometry(mean=100.5)  # scaling made other numbers of what was measured
+    # Scaling made other numbers of what was measured.
+    assert open_packed(folder).radiometry == Radiometry(**known | {"quantity": "unknown", "mean": 100.5})
     (folder / "scenes.json").write_text("{")
     with pytest.raises(InputError, match=r"scenes.json: expected JSON, found a damaged file; run `dvc repro ingest`"):
         open_packed(folder)

@@ -2,6 +2,7 @@
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import pyogrio
 import pytest
 import shapely
@@ -11,7 +12,7 @@ from seepseg.base.errors import InputError
 from seepseg.data.block_array import BlockArray
 from seepseg.data.pixels import Window
 from seepseg.geo.georeference import AffineGeoreference, GcpGeoreference
-from seepseg.geo.land import Land, WithoutLand
+from seepseg.geo.land import Land, WithoutLand, find_layer
 
 SHAPE = (120, 200)
 UTM = AffineGeoreference("EPSG:32631", Affine(40, 0, 500_000, 0, -40, 6_000_000))
@@ -69,6 +70,14 @@ def test_share_of_slicks(tmp_path):
     labels = np.zeros(SHAPE, np.int32)
     labels[10, 40:60], labels[20, 45:65], labels[30, 10:20], labels[40, 60:70] = 1, 2, 3, 4
     np.testing.assert_array_equal(land.share(BlockArray.of(labels, (32, 32)), 4), [0.5, 0.25, 1, 0])
+
+
+def test_tables_without_geometry_are_passed_over(tmp_path):
+    """Such as the styles that QGIS saves in a GeoPackage."""
+    path = write_land(tmp_path / "land.gpkg", [(-900, -900, 50, 900)], layer="coast")
+    pyogrio.write_dataframe(pd.DataFrame({"styleQML": [""]}), path, layer="layer_styles")
+    assert find_layer(path)[0] == "coast"
+    assert Land.read(path, UTM, SHAPE).covers(WHOLE).any()
 
 
 class Sea:

@@ -15,6 +15,7 @@ from seepseg.data.pixels import Window
 from seepseg.geo.georeference import AffineGeoreference, GcpGeoreference
 from seepseg.geo.params import ScenesParams
 from seepseg.geo.scene_file import open_scene
+from seepseg.io.image_values import pack_image
 
 ALL = Window(0, 0, 40, 60)
 PLACE = {"crs": "EPSG:32633", "transform": Affine(10, 0, 500_000, 0, -10, 4_600_000)}
@@ -45,8 +46,8 @@ def write(path, bands, descriptions=(), tags=None, place=PLACE, nodata=None, **m
     return path
 
 
-def read(path, window=ALL, trained=None, **params):
-    with open_scene(path, ScenesParams(**params), trained) as scene:
+def read(path, window=ALL, trained=None, scaling=None, **params):
+    with open_scene(path, ScenesParams(**params), trained, scaling) as scene:
         return scene.read(window), scene
 
 
@@ -146,8 +147,6 @@ def test_place_and_time(tmp_path):
     assert isinstance(scene.georeference, AffineGeoreference)
     assert scene.acquired == datetime(2021, 12, 23, 5, 11, 22, tzinfo=UTC)
     assert np.isclose(scene.radiometry.spacing, 10, rtol=1e-3)
-    _, scene = read(write(tmp_path / "b.tif", image, tags={"TIFFTAG_DATETIME": "2018:07:16 06:06:23"}))
-    assert scene.acquired == datetime(2018, 7, 16, 6, 6, 23, tzinfo=UTC)
     points = [GroundControlPoint(y, x, 15 + x / 1e4, 40 - y / 1e4) for y in (0, 20, 40) for x in (0, 30, 60)]
     _, scene = read(write(tmp_path / "c.tif", image, place={"gcps": points, "crs": "EPSG:4326"}))
     assert isinstance(scene.georeference, GcpGeoreference)
@@ -223,7 +222,30 @@ def test_numbers_of_another_kind_are_brought_to_the_mean_of_training(tmp_path):
     assert "pixels of 10 m" in spacing and "20 m" in spacing
     assert "VV" in polarisation and "HH" in polarisation
     assert "calibrated sigma0" in kind and "uncalibrated amplitude" in kind
-    # Of unknown kind: as they are, where the means are as near as those of scenes of one kind.
-    near, far = (Radiometry(mean=factor * PACKED.mean()) for factor in (0.5, 0.1))
-    assert np.abs(read(file, trained=near)[0] - PACKED).max() <= 1
-    assert np.isclose(read(file, trained=far)[0].mean(), 0.1 * PACKED.mean(), rtol=0.01)
+    for factor in (0.5, 0.1):  # of unknown kind
+        unknown = Radiometry(mean=factor * PACKED.mean())
+        assert np.isclose(read(file, trained=unknown)[0].mean(), factor * PACKED.mean(), rtol=0.01)
+
+
+@pytest.mark.parametrize(
+    ("description", "quantity"),
+    [("Gamma0_VV", "gamma0"), ("Beta0_VV", "beta0"), ("sigma0 of gamma0", "sigma0"), ("power", "sigma0")],
+)
+def test_what_the_file_says_was_calibrated_is_kept(tmp_path, description, quantity):
+    packed, scene = read(write(tmp_path / "a.tif", SIGMA0.astype(np.float32), [description]))
+    assert scene.radiometry.quantity == quantity and scene.radiometry.noise_removed is None
+    assert np.abs(packed - PACKED).max() <= 1
+
+
+def test_numbers_are_packed_by_the_scaling_of_the_model(tmp_path):
+    db = (10 * np.log10(SIGMA0)).astype(np.float32)
+    db[0, :3] = np.nan, -np.inf, -99
+    file = write(tmp_path / "a.tif", db, ["VV dB"], nodata=-99)
+    trained = Radiometry(polarisation="VV", spacing=20, mean=99)  # far from the mean here, which changes nothing
+    packed, scene = read(file, trained=trained, scaling=[-35, 5])
+    np.testing.assert_array_equal(packed, pack_image(db, -99, [-35, 5]).pixels)
+    assert packed[0, :3].tolist() == [0, 0, 0] and scene.radiometry.quantity == "unknown"
+    assert scene.radiometry.mean == packed[packed > 0].mean()
+    assert len(scene.warnings) == 1 and "pixels of 10 m, not 20 m as in training" in scene.warnings[0]
+    _, scene = read(file, scaling=[0, 1])
+    assert "has 100% of its numbers outside of 0 to 1, the data.scaling of the model" in scene.warnings[0]

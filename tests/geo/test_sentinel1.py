@@ -1,5 +1,6 @@
 """SAFE products: sigma0 by the product's own table, place, angle; and what they may lack."""
 
+import re
 from datetime import UTC, datetime
 
 import numpy as np
@@ -8,9 +9,12 @@ import rasterio
 from geo.safe_product import NAME, gain, grid_place, write_safe, zip_product
 
 from seepseg.base.errors import InputError
+from seepseg.base.radiometry import Radiometry
 from seepseg.data.pixels import Window
 from seepseg.geo.params import ScenesParams
+from seepseg.geo.raster_band import RasterBand
 from seepseg.geo.scene_file import open_scene
+from seepseg.io.image_values import pack_image
 
 VV = ScenesParams()
 
@@ -30,6 +34,7 @@ def test_amplitude_is_calibrated_by_the_products_own_table(tmp_path):
         packed = scene.read(Window(0, 0, 300, 500))
         assert scene.radiometry.mean == packed[packed > 0].mean()
         assert (scene.radiometry.quantity, scene.radiometry.polarisation) == ("sigma0", "VV")
+        assert scene.radiometry.noise_removed is False
         beyond = scene.read(Window(-30, 450, 400, 100))
     assert packed.dtype == np.uint16
     assert np.abs(packed - expected).max() <= 1  # float32 beside float64: a half may round the other way ...
@@ -55,9 +60,30 @@ def test_the_measurement_alone_has_the_same_place_but_no_calibration(tmp_path):
     safe = write_safe(tmp_path)
     with open_scene(safe, VV) as product, open_scene(next(safe.glob("measurement/*.tiff")), VV) as alone:
         assert alone.radiometry.quantity == "amplitude" and alone.radiometry.polarisation == "VV"
+        assert alone.radiometry.noise_removed is False
         assert alone.incidence(0, 0) is None
         assert alone.acquired == datetime(2020, 1, 2, 3, 4, 5, tzinfo=UTC)
         assert np.allclose(alone.georeference.to_lonlat(7, 9), product.georeference.to_lonlat(7, 9), rtol=0, atol=1e-9)
+
+
+def test_a_scaling_is_of_the_numbers_as_they_are_stored(tmp_path):
+    safe = write_safe(tmp_path)
+    with rasterio.open(next(safe.glob("measurement/*.tiff"))) as tiff:
+        expected = pack_image(tiff.read(1), None, [0, 900]).pixels
+    with open_scene(safe, VV, Radiometry(mean=1), [0, 900]) as scene:
+        np.testing.assert_array_equal(scene.read(Window(0, 0, 300, 500)), expected)
+        assert scene.radiometry.quantity == "unknown" and scene.warnings == []
+
+
+def test_a_product_that_is_refused_is_closed(tmp_path, monkeypatch):
+    closed = []
+    monkeypatch.setattr(RasterBand, "close", lambda band: closed.append(band.path))
+    safe = write_safe(tmp_path)
+    file = next(safe.glob("annotation/*.xml"))
+    file.write_text(re.sub(r"<pixel>[0-9]+</pixel>", "<pixel>7</pixel>", file.read_text()))
+    with pytest.raises(InputError, match="copy the product again"):
+        open_scene(safe, VV)
+    assert closed == [safe]
 
 
 def test_a_zip_and_a_folder_are_the_same(tmp_path):

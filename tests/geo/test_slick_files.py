@@ -15,6 +15,8 @@ from dark_slicks import CLASSES, SEA, SLICK, DarkDetector
 from pyproj import Geod
 
 from seepseg.base.radiometry import Radiometry
+from seepseg.detection.detection import P_CLASS
+from seepseg.geo import slick_files
 from seepseg.geo.georeference import AffineGeoreference
 from seepseg.geo.land import Land
 from seepseg.geo.slick_attributes import FoundSlicks, column_types, describe, probability_columns
@@ -51,7 +53,7 @@ BOXES = [(20, 20, 24, 40), (0, 50, 3, 60), (40, 70, 45, 80), (50, 10, 51, 11), (
 
 def found_in(scene):
     found = DarkDetector().detect(scene, (32, 32))
-    probs = found.slicks[["p_thin", "p_thick"]].to_numpy()
+    probs = found.slicks[[P_CLASS + name for name in CLASSES]].to_numpy()
     return FoundSlicks(found.slicks, probs, found.labels, found.foreground, CLASSES)
 
 
@@ -214,6 +216,23 @@ def test_geojson(tmp_path, monkeypatch, at_once):
     first = document["features"][0]["properties"]
     assert first["near_land"] is None and first["touches_edge"] is True
     assert first["acquired"].startswith("2021-12-23T05:11:22.5")
+
+
+def test_scenes_without_a_slick_take_no_memory(monkeypatch):
+    """Of each layer one empty table at most is kept."""
+    monkeypatch.setattr("seepseg.geo.slick_files.AT_ONCE", 4)
+    a, b, empty = scenes()
+    kept = []
+    monkeypatch.setattr(slick_files, "_together", lambda waiting: kept.append([*map(len, waiting["slicks"])]))
+    [*slick_files._gathered([empty, empty, a, empty, empty, b, empty, a, empty])]
+    assert kept == [[0, 2, 3], [2]]
+
+
+def test_files_of_layers_that_are_no_more_go(tmp_path):
+    for name in ("not_slicks.geojson", "not_slicks.qml", "slicks_in_pixels.geojson", "notes.geojson"):
+        (tmp_path / name).touch()
+    write_geojson(tmp_path, scenes(), CLASSES)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["notes.geojson", "slicks.geojson", "slicks.qml"]
 
 
 def test_geojson_without_a_slick(tmp_path):

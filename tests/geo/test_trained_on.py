@@ -20,7 +20,11 @@ def like(quantity, mean, **values):
         (("amplitude", 100), ("amplitude", 290), 1),
         (("amplitude", 100), ("amplitude", 310), 3.1),
         (("amplitude", 310), ("amplitude", 100), 100 / 310),
-        (("unknown", 100), ("sigma0", 290), 1),
+        # Calibrated beside uncalibrated: no number is comparable, so the means are made equal, far apart or not.
+        (("unknown", 100), ("sigma0", 290), 2.9),
+        (("gamma0", 100), ("unknown", 50), 0.5),
+        (("gamma0", 100), ("sigma0", 5000), 1),
+        (("beta0", 100), ("amplitude", 5000), 50),
         (("unknown", 100), ("unknown", 310), 3.1),
         # Without a mean nothing is known.
         (("sigma0", 0), ("amplitude", 5000), 1),
@@ -29,15 +33,22 @@ def like(quantity, mean, **values):
 )
 def test_factors(scene, trained, factor):
     assert factor_to(like(*scene), like(*trained)) == pytest.approx(factor)
-    warnings = compare(like(*scene), like(*trained))
+    warnings = compare(like(*scene), like(*trained), factor)
     assert any("multiplied its numbers by" in warning for warning in warnings) == (factor != 1)
 
 
 def test_spacing_and_polarisation_are_compared_where_both_are_known():
     trained = like("sigma0", 1, spacing=30.0, polarisation="VV")
     for spacing, told in ((39.9, False), (40.1, True), (22.6, False), (22.4, True), (0.0, False)):
-        assert bool(compare(like("sigma0", 1, spacing=spacing, polarisation="VV"), trained)) == told
-    assert compare(like("sigma0", 1, polarisation="VH"), trained) == [
+        assert bool(compare(like("sigma0", 1, spacing=spacing, polarisation="VV"), trained, 1)) == told
+    assert compare(like("sigma0", 1, polarisation="VH"), trained, 1) == [
         "shows polarisation VH, and the model was trained on VV"
     ]
-    assert compare(like("sigma0", 1), trained) == []
+    assert compare(like("sigma0", 1), trained, 1) == []
+
+
+def test_another_kind_is_told():
+    assert compare(like("gamma0", 1), like("sigma0", 1), 1) == [
+        "measures calibrated gamma0, and the model was trained on calibrated sigma0"
+    ]
+    assert compare(like("gamma0", 1), like("gamma0", 1), 1) == []

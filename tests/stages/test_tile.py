@@ -239,6 +239,16 @@ def test_annotations_that_meet_no_scene_end_the_stage(own):
     assert "annotations without a pixel" in own.refusal("tile")
 
 
+def test_annotations_of_background_alone_end_the_stage(own):
+    own.annotate(in_map(1, 1, 9, 9), **{"class": ["background"]})
+    message = own.refusal("tile")
+    assert "annotations without a pixel" in message
+    assert "polygons of background or without an area alone" in message
+    corners = [TRANSFORM @ point for point in ((1, 1), (9, 9), (1, 1))]
+    own.annotate(Polygon(corners))
+    assert "polygons of background or without an area alone" in own.refusal("tile")
+
+
 def test_damage_that_shows_in_the_pixels_is_told(own):
     path = own.folder / "scenes/one.tif"
     write_scene(path, speckle(2000, 1500), compress="deflate", tiled=True, blockxsize=256, blockysize=256)
@@ -250,11 +260,12 @@ def test_damage_that_shows_in_the_pixels_is_told(own):
     assert not own.tiles.exists()
 
 
-def test_scenes_of_several_kinds_are_told(own):
+def test_scenes_of_several_kinds_are_told(own, capsys):
     write_scene(own.folder / "scenes/two.tif", speckle(100, 150), transform=TRANSFORM @ Affine.scale(2))
     own.annotate(in_map(1, 1, 9, 9))
     own.run("tile")
     assert warned(own)["mixed_sets"] == 1
+    assert "pixels of 80 m, not 40 m as in other scenes: the same slick looks smaller" in capsys.readouterr().err
     assert json.loads((own.tiles / "scenes.json").read_text())["radiometry"]["spacing"] == pytest.approx(60, rel=1e-2)
 
 
@@ -276,6 +287,9 @@ def test_ingest_names_files_that_the_table_has_and_the_folder_has_not(own):
     assert "targets/one_000_001.tif" in message
     (own.tiles / "tiles.csv").write_text("scene,row\na,1\n")
     assert "columns col, image, target, top, left are missing" in own.refusal("ingest")
+    for line, column in (("a,0,0,,t,0,0", "image"), ("a,0,0,i,,0,0", "target"), (",0,0,i,t,0,0", "scene")):
+        (own.tiles / "tiles.csv").write_text(f"scene,row,col,image,target,top,left\n{line}\n")
+        assert f"expected all columns filled, found no {column} in line 2" in own.refusal("ingest")
     (own.tiles / "tiles.csv").write_text("scene,row,col,image,target,top,left\n" + "a,0,0,i,t,0,0\n" * 2)
     assert "found another of scene a, row 0, column 0" in own.refusal("ingest")
 

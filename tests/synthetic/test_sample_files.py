@@ -53,7 +53,7 @@ def test_a_scene_is_a_geotiff_with_place_time_polarisation_and_nodata(scene, tmp
         assert (file.dtypes, file.nodata, file.descriptions) == (("uint16",), 0, ("VV",))
         assert file.crs.to_epsg() == 32615
         assert file.res == (40, 40)
-        assert file.tags()["TIFFTAG_DATETIME"] == "2021:01:04 00:12:20"
+        assert file.tags()["ACQUISITION_START_TIME"] == "2021-01-04T00:12:20Z"
 
 
 def test_a_shift_by_rows_and_columns_moves_the_corner_south_and_east(tmp_path):
