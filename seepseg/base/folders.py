@@ -10,6 +10,7 @@ from itertools import count
 from pathlib import Path
 from typing import IO
 
+from seepseg.base.disk import explain_full_disk
 from seepseg.base.files import name_the_file
 
 LOCK = "lock"
@@ -34,7 +35,8 @@ def new_folder(folder: Path) -> Iterator[Path]:
         new, old = own / "new", own / "old"
         try:
             new.mkdir()
-            yield new
+            with explain_full_disk(new):
+                yield new
             _put(new, folder, old)
         except OSError as error:
             if old.exists() and not folder.exists():

@@ -19,6 +19,7 @@ from seepseg.data.pixels import Window
 
 Numbers = npt.NDArray[Any]
 
+MAX_PIXELS = 2**34  # 40 times a Sentinel-1 scene: a header that claims more is taken for damaged
 # Rows of a whole Sentinel-1 scene, stored line by line, stay cached while windows move along them. Bytes: for rasterio
 # 256 is bytes, for GDAL MB. Without GDAL_NUM_THREADS, which makes such files slower.
 GDAL = {"GDAL_CACHEMAX": 2**28}
@@ -74,6 +75,11 @@ class RasterBand:
         with gdal(path):
             self.dataset = rasterio.open(source)
             self.shape: tuple[int, int] = self.dataset.shape
+            if self.shape[0] * self.shape[1] > MAX_PIXELS:
+                raise InputError(
+                    f"{path}: expected at most {MAX_PIXELS:,} pixels, found {self.shape[0]:,} x {self.shape[1]:,}; copy "
+                    "it again from its source if it is damaged, or cut it into scenes"
+                )
             bands = [
                 index
                 for index, meaning in zip(self.dataset.indexes, self.dataset.colorinterp, strict=True)

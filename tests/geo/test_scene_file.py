@@ -202,6 +202,16 @@ def test_what_can_not_be_read_is_named(tmp_path):
         scene.read(Window(2900, 0, 100, 64))
 
 
+def test_a_header_that_claims_too_much_is_refused(tmp_path):
+    size = {"height": 200_000, "width": 200_000, "count": 1, "dtype": "uint16", "sparse_ok": True, "bigtiff": True}
+    with rasterio.open(
+        tmp_path / "huge.tif", "w", driver="GTiff", tiled=True, blockxsize=4096, blockysize=4096, **size
+    ):
+        pass
+    with pytest.raises(InputError, match=r"huge.tif: expected at most 17,179,869,184 pixels, found 200,000 x 200,000"):
+        open_scene(tmp_path / "huge.tif", ScenesParams())
+
+
 def test_a_large_scene_is_sampled_where_it_has_data(tmp_path):
     image = np.zeros((2048, 2048), np.uint16)
     image[970:1010] = 500  # between the squares of the first grid
