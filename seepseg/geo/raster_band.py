@@ -77,8 +77,8 @@ class RasterBand:
             self.shape: tuple[int, int] = self.dataset.shape
             if self.shape[0] * self.shape[1] > MAX_PIXELS:
                 raise InputError(
-                    f"{path}: expected at most {MAX_PIXELS:,} pixels, found {self.shape[0]:,} x {self.shape[1]:,}; copy "
-                    "it again from its source if it is damaged, or cut it into scenes"
+                    f"{path}: expected at most {MAX_PIXELS:,} pixels, found {self.shape[0]:,} x {self.shape[1]:,}; "
+                    "copy it again from its source if it is damaged, or cut it into scenes"
                 )
             bands = [
                 index
