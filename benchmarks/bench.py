@@ -34,8 +34,7 @@ from seepseg.base.errors import InputError
 from seepseg.base.files import write_json
 from seepseg.base.params import load_params
 from seepseg.data.packed import open_packed
-from seepseg.geo.tile_writer import IMAGES, TARGETS
-from seepseg.io.tile_table import TABLE
+from seepseg.io.raw_data import DataParams
 from seepseg.models import ModelParams
 
 COMMITTED = ROOT / "benchmarks"
@@ -174,7 +173,7 @@ def subjects(workspace: Path, params: Changes, effort: Effort) -> dict[str, Spec
     """
     train, data = params["train"], params["data"]
     root = workspace / data["root"]  # an absolute one stays as it is
-    images, targets = (IMAGES, TARGETS) if (root / TABLE).exists() else (data["images"], data["targets"])
+    images, targets = data_path.folders_of(root, load_params(DataParams, "data", workspace / "params.yaml"))
     variants = {
         "same_architecture": merged(params, SAME_ARCHITECTURE),
         "default": params,
@@ -187,8 +186,8 @@ def subjects(workspace: Path, params: Changes, effort: Effort) -> dict[str, Spec
         "reference": Spec(
             root=workspace,
             params_file=None,
-            images=root / images,
-            targets=root / targets,
+            images=images,
+            targets=targets,
             batch_size=effort.original_batch,
             threads=train["threads"],
             device=train["device"],

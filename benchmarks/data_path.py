@@ -34,9 +34,11 @@ from seepseg.base.files import atomic_path, write_csv, write_json
 from seepseg.base.npy_stream import NpyStream
 from seepseg.base.params import load_params
 from seepseg.data.packed import IMAGES, MANIFEST, SCENES, TARGETS
+from seepseg.geo import tile_writer
 from seepseg.io.raw_data import DataParams
 from seepseg.io.report import Report
 from seepseg.io.tile_files import find_tiles
+from seepseg.io.tile_table import TABLE, read_table
 from seepseg.synthetic.ground import make_ground
 from seepseg.synthetic.scenes import make_scene
 from stages.ingest import PARAMS, Packer
@@ -170,10 +172,16 @@ def write_tiles(root: Path, count: int, images: npt.NDArray[np.uint16], targets:
             path.write_bytes(b"".join([before, pixels.tobytes(), after]))
 
 
+def folders_of(root: Path, params: DataParams) -> tuple[Path, Path]:
+    """The folders of images and of targets, of tiles that the stage tile cut or of others."""
+    names = (tile_writer.IMAGES, tile_writer.TARGETS) if (root / TABLE).is_file() else (params.images, params.targets)
+    return root / names[0], root / names[1]
+
+
 def _read_plainly(root: Path, params: DataParams, write: Callable[[memoryview], object] = len) -> int:
     """Read every file of a raw data set into one buffer, and hand on what was read; the number of bytes."""
     buffer, size = memoryview(bytearray(MIB)), 0
-    for folder in (root / params.images, root / params.targets):
+    for folder in folders_of(root, params):
         for entry in os.scandir(folder):
             with open(entry.path, "rb") as file:  # noqa: PTH123 - a Path would make the plain read slower
                 while count := file.readinto(buffer):
@@ -191,12 +199,16 @@ def _copy_plainly(root: Path, params: DataParams, folder: Path) -> None:
 def _ingest(root: Path, params: DataParams, folder: Path) -> int:
     """What the stage does, but into another folder; the number of tiles."""
     report = Report()
-    pattern = re.compile(params.name_pattern)
-    tiles = find_tiles(root / params.images, root / params.targets, pattern, report)
+    has_table = (root / TABLE).is_file()
+    tiles = (
+        read_table(root, report)
+        if has_table
+        else find_tiles(*folders_of(root, params), re.compile(params.name_pattern), report)
+    )
     with atomic_path(folder / IMAGES) as images, atomic_path(folder / TARGETS) as targets:
         with NpyStream.open(images, "<u2") as image_stream, NpyStream.open(targets, "u1") as target_stream:
             packer = Packer(params, image_stream, target_stream)
-            packer.pack(tiles, report)
+            packer.pack(tiles, report, by_names=not has_table)
         if report.has_errors:
             raise InputError(f"{root} can't be used\n{report}")
         write_csv(folder / MANIFEST, packer.manifest())

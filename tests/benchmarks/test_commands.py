@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from conftest import ROOT
 
-from benchmarks import classification, data_path, report
+from benchmarks import classification, data_path, report, scene_speed
 from seepseg.base.files import read_json
 
 pytestmark = pytest.mark.e2e
@@ -93,6 +93,25 @@ def test_features_are_compared(finished, tmp_path, monkeypatch):
     assert page == classification.page(read_json(tmp_path / "classification.json"))
 
 
+def test_scenes_are_measured(finished, tmp_path, monkeypatch):
+    monkeypatch.setattr(scene_speed, "MODEL", finished.folder / "models/model.safetensors")
+    monkeypatch.setattr(scene_speed, "SAMPLE", finished.folder / "data/sample/scenes")
+    monkeypatch.setattr(scene_speed, "alone", lambda function, *arguments: function(*arguments))
+    found = scene_speed.measure(tmp_path, True)
+    assert found["growth"][0]["pixels"] == 512 * 512 and found["growth"][-1]["seen"] == "a tenth of it"
+    assert 0 < found["default"]["share_of_networks"]["median"] < 1
+    committed = read_json(ROOT / "benchmarks/scene.json")
+    assert found.keys() == committed.keys() and found["plain"].keys() == committed["plain"].keys()
+    assert "Growth with the size of the scene" in report._scene(found)
+
+
 def test_every_benchmark_of_makefile_has_a_test():
     named = set(re.findall(r"python -m benchmarks\.(\w+)", (ROOT / "Makefile").read_text()))
-    assert named == {*COMMANDS, "data_path", "report", "cross_validation", "recipe"}  # test_cross_validation.py has two
+    assert named == {
+        *COMMANDS,
+        "data_path",
+        "report",
+        "cross_validation",
+        "recipe",
+        "scene_speed",
+    }  # test_cross_validation.py has two
