@@ -34,6 +34,7 @@ from seepseg.geo.faults import (
     NO_SCENE,
     NOTHING_DRAWN,
     ON_NODATA,
+    ON_SEVERAL_SCENES,
     OUTSIDE,
     OVERLAP,
     SCENE_WARNING,
@@ -129,13 +130,17 @@ def _place_annotations(
     placed = to_lonlat(annotations, placeable, report)
     if placed is None:
         return None
-    meets = np.zeros(len(annotations.names), bool)
+    meets = np.zeros(len(annotations.names), np.int64)
     for scene in placeable:
-        meets[placed.on_scene(scene)[0]] = True
+        meets[placed.on_scene(scene)[0]] += 1
     if not meets.any():
         report.add(ALL_OUTSIDE, f"{len(meets):,} polygons", explain_misplaced(annotations, placeable))
     else:
-        for index in np.flatnonzero(~meets):
+        if several := int(np.count_nonzero(meets > 1)):
+            report.add(
+                ON_SEVERAL_SCENES, f"{several:,} of {len(meets):,} polygons", f"up to {meets.max()} scenes for one"
+            )
+        for index in np.flatnonzero(meets == 0):
             of_scene = annotations.scenes[index]
             report.add(OUTSIDE, annotations.names[index], f"no part of it on {of_scene}" if of_scene else ())
     return placed

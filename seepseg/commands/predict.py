@@ -12,8 +12,8 @@ folder. In it are written
                                in half percents; 255 where there is no data
 
 Scenes that are finished in OUT are not done again, so a run that was stopped goes on where it was, and scenes can be
-added later; slicks.gpkg always holds all that are finished there. A scene that can't be used is named at the end, with
-exit status 1; the others are done.
+added later; at its end, slicks.gpkg holds all that are finished there. A scene that can't be used is named at the
+end, with exit status 1; the others are done.
 
 Of an image without a place on earth, PNG or JPEG too, polygons are in pixels: layer `slicks_in_pixels`, y negative
 downwards. A folder of nothing but tiles without a place, whose names fit data.name_pattern of the parameter file, is

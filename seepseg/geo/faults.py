@@ -80,7 +80,8 @@ ONE_CLASS = FaultKind(
 UNKNOWN_CLASS = FaultKind(
     "unknown classes",
     "names in data.class_names, or their numbers from 1",
-    "say what they mean: -S 'scenes.classes={oil: class_1, lookalike: background}', or name all in data.class_names",
+    "say what they mean, in params.yaml (classes: {oil: class_1, 'look-alike': background}) or by -S "
+    "'+scenes.classes={oil: class_1, look-alike: background}', or name all in data.class_names; fill in empty ones",
 )
 UNKNOWN_SCENE = FaultKind(
     "annotations of scenes that are not there",
@@ -123,6 +124,13 @@ REPAIRED = FaultKind(
     "check these; they were repaired: parts that overlap are joined, and what has no area goes",
     "repaired_polygons",
 )
+ON_SEVERAL_SCENES = FaultKind(
+    "polygons on several scenes",
+    "the scene of each polygon, in the column that scenes.scene_column names",
+    "set scenes.scene_column to the column that names scenes, or add one; nothing if the slick is in all of these "
+    "scenes, as each of them shows it now",
+    "polygons_on_several_scenes",
+)
 THIN = FaultKind(
     "polygons thinner than a pixel",
     "the centre of a pixel inside of a polygon",
@@ -148,6 +156,7 @@ WARNINGS = (
     EMPTY_SCENE,
     OTHER_LAYERS,
     OUTSIDE,
+    ON_SEVERAL_SCENES,
     EMPTY_GEOMETRY,
     REPAIRED,
     THIN,

@@ -154,6 +154,8 @@ def open_scene(
         mean = float(seen.mean(dtype=np.float64)) if seen.size else 0.0
         spacing = scene.georeference.spacing(scene.shape) if scene.georeference else 0.0
         scene.radiometry = replace(scene.radiometry, spacing=spacing, mean=mean)
+        if not seen.size and not any("no pixel with data" in warning for warning in scene.warnings):
+            scene.warnings.append("found no pixel with data")
         if scaling and seen.size and (share := np.mean((seen == 1) | (seen == HIGHEST))) > OUTSIDE:
             scene.warnings.append(
                 f"has {share:.0%} of its numbers outside of {scaling[0]:g} to {scaling[1]:g}, the data.scaling of the "

@@ -29,10 +29,12 @@ def compare(scene: Radiometry, trained: Radiometry, factor: float) -> list[str]:
     if scene.polarisation and trained.polarisation and scene.polarisation != trained.polarisation:
         warnings.append(f"shows polarisation {scene.polarisation}, and the model was trained on {trained.polarisation}")
     if factor != 1:
-        warnings.append(
-            f"measures {_named(scene)}, and the model was trained on {_named(trained)}: multiplied its numbers by "
-            f"{factor:.4g}, so that their mean is that of training"
+        what = (
+            f"measures {_named(scene)} in other units than those of training"
+            if _named(scene) == _named(trained)
+            else f"measures {_named(scene)}, and the model was trained on {_named(trained)}"
         )
+        warnings.append(f"{what}: multiplied its numbers by {factor:.4g}, so that their mean is that of training")
     elif "unknown" not in (scene.quantity, trained.quantity) and scene.quantity != trained.quantity:
         warnings.append(f"measures {_named(scene)}, and the model was trained on {_named(trained)}")
     return warnings

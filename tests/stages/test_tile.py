@@ -299,3 +299,17 @@ def test_a_missing_folder_is_named(own):
     own.set("scenes", root="nowhere")
     with pytest.raises(InputError, match="nowhere"):
         tile.main(own.folder)
+
+
+def test_polygons_that_name_no_scene_and_lie_on_several_are_told(own, capsys):
+    """Without a column of scenes each pass over the same ground shows them, which may be right or not."""
+    write_scene(own.folder / "scenes/two.tif", speckle(100, 80, seed=1))
+    own.annotate(in_map(10, 10, 30, 30), in_map(100, 10, 130, 30))
+    own.run("tile")
+    assert warned(own)["polygons_on_several_scenes"] == 1
+    assert "1 of 2 polygons: found up to 2 scenes for one" in capsys.readouterr().err
+    own.annotate(
+        in_map(10, 10, 30, 30), in_map(100, 10, 130, 30), **{"class": ["class_1"] * 2, "scene": ["one", "one"]}
+    )
+    own.run("tile")
+    assert "polygons_on_several_scenes" not in warned(own)
