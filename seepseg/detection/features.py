@@ -10,7 +10,8 @@ number of neighbours and the distances to them, to bright targets such as ships,
 scenes held out, classes were no better with them.
 """
 
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
@@ -110,10 +111,9 @@ def _measure_pixels(
     asked = np.zeros_like(on_slick)
     asked[core] = on_slick[core]
     y, x = asked.nonzero()
-    at = y, x
-    pixels = _maps(image, valid, on_slick, asked, pool)
+    pixels = _at_pixels(image, valid, on_slick, asked, pool)
     inside = y - core[0].start, x - core[1].start
-    return inside, number[at].astype(np.int64) - 1, {name: values[at] for name, values in pixels.items()}
+    return inside, number[y, x].astype(np.int64) - 1, pixels
 
 
 def _with_surroundings(block: Window, shape: tuple[int, int]) -> tuple[Window, tuple[slice, slice]]:
@@ -127,38 +127,40 @@ def _with_surroundings(block: Window, shape: tuple[int, int]) -> tuple[Window, t
     return Window(top, left, height, width), (core[0], core[1])
 
 
-def _maps(
+def _at_pixels(
     image: npt.NDArray[np.uint16], valid: Mask, on_slick: Mask, asked: Mask, pool: ThreadPoolExecutor
 ) -> dict[str, Floats]:
-    """What can be measured at a pixel, float32 (H, W) each, right where it is asked for."""
+    """What can be measured at a pixel, float32 (p,) each, at the p pixels that are asked for, row by row."""
     sea = valid & ~on_slick
-    intensity = image.astype(np.float32)
-    of_image, of_sea = MaskedMean(valid), MaskedMean(sea)
-    slicks = on_slick.astype(np.float32)
-    # The long ones first; the pool runs some at a time, as each uses one core.
-    beside = pool.submit(of_sea, intensity, NEAR, asked)
-    rough = pool.submit(of_image, intensity, 4.0, sea & near(asked, TRUNCATED * AROUND))
-    smooth = pool.submit(of_image, intensity, 1.5, asked)
-    wide = pool.submit(of_sea, intensity, WIDE)
-    cover_near, cover_wide = pool.submit(gaussian, slicks, CROWD), pool.submit(gaussian, slicks, REGION)
+    intensity, slicks = image.astype(np.float32), on_slick.astype(np.float32)
+    of_sea = MaskedMean(sea)  # keeps its weights; scales that are used once have another, which goes
+
+    def run(measure: Callable[[], Floats]) -> Future[Floats]:
+        """Measure in the pool, which works on some at a time, as each uses one core; only what is asked for stays."""
+        return pool.submit(lambda: measure()[asked])
+
+    near_sea = run(lambda: MaskedMean(sea)(intensity, NEAR, asked))
+    smooth = run(lambda: MaskedMean(valid)(intensity, 1.5, asked))
+    wide = run(lambda: MaskedMean(sea)(intensity, WIDE))
+    cover_near, cover_wide = run(lambda: gaussian(slicks, CROWD)), run(lambda: gaussian(slicks, REGION))
     around = of_sea(intensity, AROUND)
-    edge = pool.submit(steepness, np.where(valid, intensity, around), 1.5, asked)
-    beyond = intensity - around
-    sea_std = pool.submit(of_sea, beyond**2, AROUND)
-    sea_texture = of_sea((rough.result() - around) ** 2, AROUND)
+    edge = run(lambda: steepness(np.where(valid, intensity, around), 1.5, asked))
+    sea_std = run(lambda: np.sqrt(of_sea((intensity - around) ** 2, AROUND)))
+    rough = MaskedMean(valid)(intensity, 4.0, sea & near(asked, TRUNCATED * AROUND))
+    texture = np.sqrt(of_sea((rough - around) ** 2, AROUND))[asked]
     return {
         # Of the smoothed image.
         "intensity": smooth.result(),
         "edge": edge.result(),
         # Against the sea near or around.
-        "contrast_near": smooth.result() - beside.result(),
-        "contrast": beyond,
+        "contrast_near": smooth.result() - near_sea.result(),
+        "contrast": intensity[asked] - around[asked],
         # Sea beside the slick.
-        "sea_near": beside.result(),
-        "sea_around": around,
+        "sea_near": near_sea.result(),
+        "sea_around": around[asked],
         "sea_wide": wide.result(),
-        "sea_std": np.sqrt(sea_std.result()),
-        "sea_texture": np.sqrt(sea_texture),
+        "sea_std": sea_std.result(),
+        "sea_texture": texture,
         # Shares of the surface around that slicks cover.
         "cover_near": cover_near.result(),
         "cover_wide": cover_wide.result(),
