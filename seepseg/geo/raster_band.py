@@ -22,7 +22,7 @@ Numbers = npt.NDArray[Any]
 MAX_PIXELS = 2**34  # 40 times a Sentinel-1 scene: a header that claims more is taken for damaged
 # Rows of a whole Sentinel-1 scene, stored line by line, stay cached while windows move along them. Bytes: for rasterio
 # 256 is bytes, for GDAL MB. Without GDAL_NUM_THREADS, which makes such files slower.
-GDAL = {"GDAL_CACHEMAX": 2**28}
+GDAL = {"GDAL_CACHEMAX": 2**27}
 
 _TOKEN = re.compile(r"(?<![a-z])(vv|vh|hh|hv)(?![a-z])")
 # Sentinel-1's names tell the polarisations of a product in two letters.
