@@ -331,11 +331,11 @@ def _scene(found: Results) -> str:
             _factor(found[name]["mpx_per_second"]["median"] / plain),
             _percent(found[name]["share_of_networks"]["median"]) if name != "plain" else "–",
             _mib(found[name]["peak_mib"]["median"]),
-            f"{found[name]['slicks']['median']:,}",
+            f"{found[name]['slicks']['median']:,.0f}",
         ]
         for name, label in names.items()
     ]
-    header = ["", "million pixels/s", "plain way", "share of the networks", "peak memory", "slicks"]
+    header = ["", "million pixels/s", "of the plain way", "share of the networks", "peak memory, MiB", "slicks"]
     grown = [
         [
             f"{each['pixels'] / MEGA:.3g}",
@@ -346,7 +346,7 @@ def _scene(found: Results) -> str:
         ]
         for each in found["growth"]
     ]
-    growth = _table(["million pixels, `--fast`", "with data", "million pixels/s", "peak memory", "slicks"], grown)
+    growth = _table(["million pixels, `--fast`", "with data", "million pixels/s", "peak memory, MiB", "slicks"], grown)
     return f"{text}\n\n{_table(header, rows)}\n\nGrowth with the size of the scene, one run each:\n\n{growth}"
 
 
