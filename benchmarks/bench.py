@@ -34,7 +34,6 @@ from seepseg.base.errors import InputError
 from seepseg.base.files import write_json
 from seepseg.base.params import load_params
 from seepseg.data.packed import open_packed
-from seepseg.io.raw_data import DataParams
 from seepseg.models import ModelParams
 
 COMMITTED = ROOT / "benchmarks"
@@ -173,7 +172,7 @@ def subjects(workspace: Path, params: Changes, effort: Effort) -> dict[str, Spec
     """
     train, data = params["train"], params["data"]
     root = workspace / data["root"]  # an absolute one stays as it is
-    images, targets = data_path.folders_of(root, load_params(DataParams, "data", workspace / "params.yaml"))
+    images, targets = data_path.folders_of(root, data["images"], data["targets"])
     variants = {
         "same_architecture": merged(params, SAME_ARCHITECTURE),
         "default": params,

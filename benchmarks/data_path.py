@@ -172,16 +172,17 @@ def write_tiles(root: Path, count: int, images: npt.NDArray[np.uint16], targets:
             path.write_bytes(b"".join([before, pixels.tobytes(), after]))
 
 
-def folders_of(root: Path, params: DataParams) -> tuple[Path, Path]:
-    """The folders of images and of targets, of tiles that the stage tile cut or of others."""
-    names = (tile_writer.IMAGES, tile_writer.TARGETS) if (root / TABLE).is_file() else (params.images, params.targets)
-    return root / names[0], root / names[1]
+def folders_of(root: Path, images: str, targets: str) -> tuple[Path, Path]:
+    """The folders of images and of targets: of tiles that the stage tile cut, or else these two."""
+    if (root / TABLE).is_file():
+        images, targets = tile_writer.IMAGES, tile_writer.TARGETS
+    return root / images, root / targets
 
 
 def _read_plainly(root: Path, params: DataParams, write: Callable[[memoryview], object] = len) -> int:
     """Read every file of a raw data set into one buffer, and hand on what was read; the number of bytes."""
     buffer, size = memoryview(bytearray(MIB)), 0
-    for folder in folders_of(root, params):
+    for folder in folders_of(root, params.images, params.targets):
         for entry in os.scandir(folder):
             with open(entry.path, "rb") as file:  # noqa: PTH123 - a Path would make the plain read slower
                 while count := file.readinto(buffer):
@@ -203,7 +204,7 @@ def _ingest(root: Path, params: DataParams, folder: Path) -> int:
     tiles = (
         read_table(root, report)
         if has_table
-        else find_tiles(*folders_of(root, params), re.compile(params.name_pattern), report)
+        else find_tiles(*folders_of(root, params.images, params.targets), re.compile(params.name_pattern), report)
     )
     with atomic_path(folder / IMAGES) as images, atomic_path(folder / TARGETS) as targets:
         with NpyStream.open(images, "<u2") as image_stream, NpyStream.open(targets, "u1") as target_stream:
