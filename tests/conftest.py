@@ -11,6 +11,8 @@ import torch
 import yaml
 
 from seepseg.base.command import run_stage
+from seepseg.data.scenes import read_padded
+from seepseg.detection.postprocessing import Postprocessing
 from seepseg.models import ModelParams
 from seepseg.models.registry import NETWORKS
 
@@ -33,9 +35,34 @@ SMALL = {
 }
 
 
+# Of two classes.
+POSTPROCESSING = Postprocessing(
+    accept="classifier",
+    min_area=2,
+    object_threshold=0.5,
+    pixel_threshold=0.6,
+    mean_area=100.0,
+    peak=0.0,
+    class_from="classifier",
+    class_weights=[1.0, 1.5],
+)
+
+
 def small_model(name="unet", head="softmax", **values):
     """Section `model` for a small network of any kind, with further parameters of that kind."""
     return ModelParams(name=name, head=head, **{name: NETWORKS[name](**{"width": 4, "depth": 3} | values)})
+
+
+class Whole:
+    """A scene in memory, which gives its pixels by window."""
+
+    def __init__(self, image, name="s"):
+        self.name = name
+        self.image = image
+        self.shape = image.shape
+
+    def read(self, window):
+        return read_padded(self.image, window)
 
 
 def merge(block, changes):

@@ -9,7 +9,7 @@ import onnxruntime
 import pytest
 import torch
 import yaml
-from conftest import small_model
+from conftest import POSTPROCESSING, small_model
 
 from seepseg.base.errors import InputError
 from seepseg.base.radiometry import Radiometry
@@ -17,7 +17,6 @@ from seepseg.commands.export import export, main
 from seepseg.data.channels import InputParams
 from seepseg.detection.classifier import ClassifierMeta, build_classifiers
 from seepseg.detection.model_file import Model, ModelMeta, load_model, save_model
-from seepseg.detection.postprocessing import Postprocessing
 from seepseg.detection.proposal import ProposalParams
 from seepseg.models.export import AveragedNetworks
 from seepseg.models.network_file import NetworksMeta
@@ -35,16 +34,6 @@ NETWORKS = NetworksMeta(
     tile_size=64,
 )
 CLASSIFIERS = ClassifierMeta(class_names=["seep", "ship"], features=["a"], classifiers=2, members=1, hidden=2)
-POSTPROCESSING = Postprocessing(
-    accept="classifier",
-    min_area=2,
-    object_threshold=0.5,
-    pixel_threshold=0.6,
-    mean_area=100.0,
-    peak=0.0,
-    class_from="classifier",
-    class_weights=[1.0, 1.5],
-)
 META = ModelMeta(
     networks=NETWORKS,
     proposal=ProposalParams(tta=4, norm_prior_tiles=32, threshold=0.3, min_area=5),

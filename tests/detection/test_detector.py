@@ -6,14 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import small_model
+from conftest import Whole, small_model
 from torch import nn
 
 from seepseg.base.radiometry import Radiometry
 from seepseg.data import block_array
 from seepseg.data.channels import InputParams
 from seepseg.data.pixels import Window
-from seepseg.data.scenes import Scene, TiledScene, read_padded
+from seepseg.data.scenes import Scene, TiledScene
 from seepseg.detection.classifier import ClassifierMeta, build_classifiers
 from seepseg.detection.detection import COLUMNS
 from seepseg.detection.detector import Detector
@@ -60,19 +60,6 @@ def painted():
     whole[24:30, 34:44] = 9000
     whole[0, 47] = 9000  # one pixel is less than a candidate
     return SCENE.cut(whole.astype(np.uint16))
-
-
-class Whole:
-    """A scene in memory."""
-
-    name = "0418"
-
-    def __init__(self, image):
-        self.image = image
-        self.shape = image.shape
-
-    def read(self, window):
-        return read_padded(self.image, window)
 
 
 def pixels(images=None):
@@ -216,7 +203,7 @@ def test_a_scene_and_its_tiles_give_the_same_where_they_see_the_same():
     grid = Scene("0418", np.arange(12), rows.ravel() * SIDE, columns.ravel() * SIDE, (SIDE, SIDE))
     tiles = grid.cut(np.pad(image, ((0, 3 * SIDE - height), (0, 4 * SIDE - width))))
     as_tiles = TiledScene(grid, tiles)
-    as_scene = Whole(image)
+    as_scene = Whole(image, "0418")
     found = [
         proposer().propose(each, (SIDE, SIDE)).slicks.labels.whole()[:height, :width] > 0
         for each in (as_tiles, as_scene)

@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import Whole
 
 from seepseg.data.block_array import BlockArray
-from seepseg.data.scenes import read_padded
 from seepseg.detection import features, filters, shapes
 from seepseg.detection.features import image_features
 from seepseg.detection.marked_slicks import MarkedSlicks
@@ -14,19 +14,6 @@ from seepseg.detection.shapes import find_boxes
 from seepseg.detection.slick_table import feature_columns
 from seepseg.detection.tta import BlockProbs
 from seepseg.evaluation.objects import label_objects
-
-
-class Whole:
-    """A scene in memory."""
-
-    name = "s"
-
-    def __init__(self, image):
-        self.image = image
-        self.shape = image.shape
-
-    def read(self, window):
-        return read_padded(self.image, window)
 
 
 def scene(*slicks, height=200, width=300, sea=30000, dark=20000, noise=1000.0):

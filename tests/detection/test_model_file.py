@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 
 import pytest
 import torch
-from conftest import small_model
+from conftest import POSTPROCESSING, small_model
 from torch import nn
 
 from seepseg.base.errors import InputError
@@ -14,7 +14,6 @@ from seepseg.base.tensor_file import write_tensors
 from seepseg.data.channels import InputParams
 from seepseg.detection.classifier import ClassifierMeta, build_classifiers
 from seepseg.detection.model_file import MODEL, Model, ModelMeta, load_model, save_model
-from seepseg.detection.postprocessing import Postprocessing
 from seepseg.detection.proposal import ProposalParams
 from seepseg.models.network_file import NetworksMeta
 from seepseg.models.trained_networks import build_networks
@@ -29,16 +28,6 @@ NETWORKS = NetworksMeta(
     tile_size=256,
 )
 CLASSIFIERS = ClassifierMeta(class_names=NETWORKS.class_names, features=["a", "b"], classifiers=2, members=3, hidden=4)
-POSTPROCESSING = Postprocessing(
-    accept="classifier",
-    min_area=2,
-    object_threshold=0.5,
-    pixel_threshold=0.6,
-    mean_area=100.0,
-    peak=0.0,
-    class_from="classifier",
-    class_weights=[1.0, 1.5],
-)
 META = ModelMeta(
     networks=NETWORKS,
     proposal=ProposalParams(tta=8, norm_prior_tiles=16, threshold=0.4, min_area=3),

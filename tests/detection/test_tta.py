@@ -6,13 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from conftest import Whole
 from torch import nn
 
 from seepseg.data.block_array import BlockArray, blocks_of
 from seepseg.data.channels import InputMaker, InputParams
 from seepseg.data.packed import Packed
 from seepseg.data.pixels import Window
-from seepseg.data.scenes import TiledScene, find_scenes, read_padded
+from seepseg.data.scenes import TiledScene, find_scenes
 from seepseg.detection import tta as module
 from seepseg.detection.padded_block import PaddedBlock, window_starts
 from seepseg.detection.tta import SHIFTS, BlockProbs, ScenePredictor, device_with_room, typical_tiles
@@ -137,18 +138,6 @@ def test_what_a_pixel_gets_does_not_depend_on_the_blocks():
     assert (found[0] > 0).sum() == (pixels > 0).sum()
     np.testing.assert_array_equal(found[1], found[0])
     np.testing.assert_array_equal(found[2], found[0])
-
-
-class Whole:
-    """A scene in memory."""
-
-    def __init__(self, pixels):
-        self.name = "s"
-        self.shape = pixels.shape
-        self.pixels = pixels
-
-    def read(self, window):
-        return read_padded(self.pixels, window)
 
 
 @pytest.mark.parametrize(
