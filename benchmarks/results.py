@@ -27,9 +27,9 @@ from seepseg.evaluation.scene_counts import (
     SceneCounts,
     calibration_error,
     confusion_rows,
-    edges_of_scenes,
     operating_point,
     pooled_scores,
+    read_edges,
     reliability_curve,
 )
 from seepseg.evaluation.surface import surface_dice
@@ -37,10 +37,10 @@ from seepseg.evaluation.surface import surface_dice
 SAMPLES, SEED = 2000, 1  # of the bootstrap
 DPI = 80
 AT_RANDOM = "_tiles_at_random"
-COMPARED = ("binary_dice", "surface_dice", "macro_dice", "object_f1")
+COMPARED = ("binary_dice", "surface_dice_1", "macro_dice", "object_f1")
 HEADINGS = {
     "binary_dice": "binary Dice",
-    "surface_dice": "surface Dice",
+    "surface_dice_1": "surface Dice",
     "macro_dice": "macro Dice",
     "object_f1": "object F1",
     "macro_object_f1": "named object F1",
@@ -49,9 +49,13 @@ DETAILS = {
     "binary_iou": "binary IoU",
     "binary_precision": "precision",
     "binary_recall": "recall",
+    "surface_dice_2": "surface Dice, 2 pixels",
+    "surface_dice_3": "surface Dice, 3 pixels",
+    "macro_surface_dice_1": "surface Dice, mean over classes",
     "object_precision": "object precision",
     "object_recall": "object recall",
 }
+RENAMED = {"surface_dice_1": "surface_dice"}  # to names that older records have
 
 Result = dict[str, Any]
 
@@ -105,7 +109,7 @@ def pool(results: list[Result]) -> Result:
     return {
         **pooled_scores(counts, names, SAMPLES, SEED),
         "annotated": annotated_slick_scores(by_pixel, by_slick, names),
-        "oof_scores": {key: _mean([result["oof_scores"].get(key) for result in chosen]) for key in HEADINGS},
+        "oof_scores": {key: _mean([_oof_score(result, key) for result in chosen]) for key in HEADINGS},
         "class_names": names,
         "folds": list(dict.fromkeys(result["fold"] for result in chosen)),
         "scenes": len(counts),
@@ -155,8 +159,7 @@ def headlines(counts: list[SceneCounts], times: Any) -> Any:
     tp, n_pred, n_target = (times @ np.stack([each.objects[0] for each in counts])).T
     binary = ratios(*class_counts(binary_table(confusion)))["dice"][:, 0]
     macro = macro_mean(confusion, ratios(*class_counts(confusion))["dice"])
-    edges = edges_of_scenes(counts)
-    surface = np.full(len(times), np.nan) if edges is None else surface_dice(np.tensordot(times, edges, 1))
+    surface = surface_dice(np.tensordot(times, np.stack([each.edges for each in counts]), 1))[:, 0, 0]
     return np.stack([binary, surface, macro, divide(2 * tp, n_pred + n_target)], axis=1)
 
 
@@ -193,16 +196,22 @@ def counts_of_all_scenes(results: list[Result]) -> list[SceneCounts]:
             np.sum([scene["confusion"] for scene in scenes], axis=0),
             np.sum([scene["objects"] for scene in scenes], axis=0),
             np.zeros((THRESHOLDS, 3)),
-            _sum_edges([scene.get("edges") for scene in scenes]),
+            _sum_edges(np.stack([read_edges(scene) for scene in scenes])),
         )
         for name, scenes in by_scene.items()
     ]
 
 
-def _sum_edges(recorded: list[Any]) -> Any:
-    """Edge pixels of the seeds whose edges were counted; None where none were, as in the oldest records."""
-    known = [edges for edges in recorded if edges is not None]
-    return np.sum(known, axis=0) if known else None
+def _sum_edges(edges: Any) -> Any:
+    """Edge pixels of a scene over the seeds whose edges were counted, (seeds, ...); NaN where none were."""
+    return np.where(np.isnan(edges).all(axis=0), np.nan, np.nansum(edges, axis=0))
+
+
+def _oof_score(result: Result, key: str) -> float | None:
+    """A score of training scenes out of fold; None where it wasn't computed."""
+    scores = result["oof_scores"]
+    value: float | None = scores.get(key, scores.get(RENAMED.get(key)))
+    return value
 
 
 def class_names(result: Result) -> list[str]:
@@ -256,8 +265,8 @@ def page(document: dict[str, Result]) -> str:
         "a whole scene (8 neighbours). It is detected where a predicted one overlaps it with an IoU of at least 0.3,",
         "one to one; named object F1 also needs the right class, and is the mean over classes. *Classes of annotated",
         "slicks* is the macro Dice of slicks that are outlined as annotated and then classified. Surface Dice is the",
-        "share of edge pixels, of annotated and of predicted slicks, within 1 pixel of an edge pixel of the other. `-`",
-        "is for runs from before it was counted.",
+        "share of edge pixels, of annotated and of predicted slicks, within 1 pixel of an edge pixel of the other, or",
+        "2 or 3 pixels where that is said. `-` is for runs from before it was counted.",
         "",
         "Parameters, keys and recipes were renamed after these runs. The files have the new names; the code of the",
         "commit that a run states has the older ones. Options that did not help were removed: their recipes are marked",

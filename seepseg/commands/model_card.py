@@ -20,7 +20,7 @@ SCORES = {
     "macro_dice": "Dice, mean over classes",
     "object_f1": "F1 of slicks",
     "macro_object_f1": "F1 of slicks of the right class, mean over classes",
-    "surface_dice": "Dice of edges, to 1 pixel",
+    "surface_dice_1": "Dice of edges, to 1 pixel",
 }
 SPLITS = {"test": "test scenes", "oof": "other scenes, out of fold"}
 

@@ -1,11 +1,14 @@
 """Confidence intervals of scores, by a bootstrap over scenes."""
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 
 from seepseg.evaluation.confusion import Counts, Floats, binary_table, class_counts, divide, macro_mean, or_none, ratios
 from seepseg.evaluation.surface import surface_dice
+
+Table = TypeVar("Table", Counts, Floats)
 
 INTERVAL = (2.5, 97.5)  # percentiles that enclose 95 %
 
@@ -58,27 +61,29 @@ def object_intervals(per_scene: Counts, samples: int, seed: int) -> dict[str, fl
     return _intervals(names, (f1[:, 0], macro))
 
 
-def surface_intervals(per_scene: Counts, samples: int, seed: int) -> dict[str, float | None]:
-    """95 % interval of the surface Dice, as in `bootstrap_intervals`.
+def surface_intervals(per_scene: Floats, samples: int, seed: int) -> Floats:
+    """95 % intervals of the surface Dice, as in `bootstrap_intervals`.
 
     Args:
-        per_scene: int64 (S, 2, 2), see `edge_counts`.
+        per_scene: float64 (S, K+1, T, 2, 2), see `edge_counts`; NaN where edges weren't counted.
         samples: number of resamples.
         seed: of the draws.
 
     Returns:
-        `surface_dice_low` and `surface_dice_high`.
+        float64 (2, K+2, T), the lower and the upper ends for what `surface_dice` gives; NaN for fewer than two scenes,
+        and where no resample has the score.
     """
     if len(per_scene) < 2:
-        return dict.fromkeys(("surface_dice_low", "surface_dice_high"))
-    return _intervals(("surface_dice",), (surface_dice(_resample(per_scene, samples, seed)),))
+        return np.full_like(surface_dice(per_scene.sum(axis=0)), np.nan)[np.newaxis].repeat(2, axis=0)
+    ends: Floats = np.apply_along_axis(_ends, 0, surface_dice(_resample(per_scene, samples, seed)))
+    return ends
 
 
-def _resample(per_scene: Counts, samples: int, seed: int) -> Counts:
+def _resample(per_scene: Table, samples: int, seed: int) -> Table:
     """Sums over scenes drawn with replacement, as many as there are: (S, ...) -> (samples, ...)."""
     n_scenes = len(per_scene)
     draws = np.random.default_rng(seed).multinomial(n_scenes, np.full(n_scenes, 1 / n_scenes), size=samples)
-    sums: Counts = (draws @ per_scene.reshape(n_scenes, -1)).reshape(samples, *per_scene.shape[1:])
+    sums: Table = (draws @ per_scene.reshape(n_scenes, -1)).reshape(samples, *per_scene.shape[1:])
     return sums
 
 
@@ -86,7 +91,12 @@ def _intervals(names: Sequence[str], scores: Sequence[Floats]) -> dict[str, floa
     """`<name>_low` and `<name>_high` of each score, (samples,), leaving out resamples without it."""
     intervals: dict[str, float | None] = {}
     for name, values in zip(names, scores, strict=True):
-        known = values[~np.isnan(values)]
-        low, high = np.percentile(known, INTERVAL) if known.size else (np.nan, np.nan)
+        low, high = _ends(values)
         intervals |= {f"{name}_low": or_none(low), f"{name}_high": or_none(high)}
     return intervals
+
+
+def _ends(values: Floats) -> Floats:
+    """The lower and the upper end of the interval of a score, (2,), from that of resamples, (samples,)."""
+    known = values[~np.isnan(values)]
+    return np.percentile(known, INTERVAL) if known.size else np.full(2, np.nan)

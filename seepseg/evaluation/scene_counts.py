@@ -8,13 +8,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from seepseg.evaluation.confusion import confusion_counts, or_none, scores
+from seepseg.evaluation.confusion import or_none, scores
 from seepseg.evaluation.curves import ANY_CLASS, THRESHOLDS
 from seepseg.evaluation.intervals import bootstrap_intervals, object_intervals, surface_intervals
+from seepseg.evaluation.named_scores import class_object_f1, count_named, mean_of_known
 from seepseg.evaluation.objects import match_objects, object_scores
-from seepseg.evaluation.surface import edge_counts, surface_dice
+from seepseg.evaluation.surface import TOLERANCES, edge_counts, surface_dice
 
 Counts = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -27,37 +29,50 @@ class SceneCounts:
         objects: int64 (K+1, 3), matched, predicted and annotated objects; first of any class, then of each.
         reliability: float64 (64, 3), by probability of any class from b/64 to (b+1)/64: valid pixels, those that are of
             a class, and the sum of the probabilities.
-        edges: int64 (2, 2), of the target and of the prediction: edge pixels of slicks that the other matches, and all;
-            None where they weren't counted when the scene was recorded.
+        edges: float64 (K+1, T, 2, 2), edge pixels of any class, then of each, see `edge_counts`; NaN where they weren't
+            counted when the scene was recorded.
     """
 
     scene: str
     confusion: Counts
     objects: Counts
-    reliability: npt.NDArray[np.float64]
-    edges: Counts | None
+    reliability: Floats
+    edges: Floats
 
     def to_json(self) -> dict[str, Any]:
         """As plain values."""
+        unknown = np.isnan(self.edges)
         return {
             "scene": self.scene,
             "confusion": self.confusion.tolist(),
             "objects": self.objects.tolist(),
             "reliability": self.reliability.tolist(),
-            "edges": None if self.edges is None else self.edges.tolist(),
+            "edges": np.where(unknown, np.array(None), np.nan_to_num(self.edges).astype(np.int64)).tolist(),
         }
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> "SceneCounts":
-        """Undo `to_json`; a document without edges is one from before they were counted."""
-        edges = document.get("edges")
+        """Undo `to_json`, see also `read_edges`."""
         return cls(
             document["scene"],
             np.array(document["confusion"], dtype=np.int64),
             np.array(document["objects"], dtype=np.int64),
             np.array(document["reliability"], dtype=np.float64),
-            None if edges is None else np.array(edges, dtype=np.int64),
+            read_edges(document),
         )
+
+
+def read_edges(document: dict[str, Any]) -> Floats:
+    """The edges of a scene, of what `SceneCounts.to_json` gave.
+
+    Older documents have none, or (2, 2), those of any class at a tolerance of 1 pixel.
+    """
+    edges = np.array(document.get("edges"), dtype=np.float64)
+    if edges.ndim == 4:
+        return edges
+    known: Floats = np.full((len(document["confusion"]), len(TOLERANCES), 2, 2), np.nan)
+    known[0, 0] = edges
+    return known
 
 
 def count_scene(
@@ -81,17 +96,17 @@ def count_scene(
         min_iou: objects that overlap at least this much match, see `match_objects`.
     """
     pred, target = np.where(valid, pred, 0), np.where(valid, target, 0)
-    objects = [match_objects(pred > 0, target > 0, min_iou)]
-    objects += [match_objects(pred == number, target == number, min_iou) for number in range(1, num_classes)]
+    confusion, objects = count_named(pred, target, valid, num_classes, min_iou)
+    any_class = match_objects(pred > 0, target > 0, min_iou)
     probs, is_slick = foreground[valid].astype(np.float64), target[valid] > 0
     bins = np.minimum((probs * THRESHOLDS).astype(np.int64), THRESHOLDS - 1)
     reliability = [np.bincount(bins, weights=each, minlength=THRESHOLDS) for each in (None, is_slick, probs)]
     return SceneCounts(
         name,
-        confusion_counts(target, pred, valid, num_classes),
-        np.array(objects, dtype=np.int64),
+        confusion,
+        np.vstack([np.array(any_class, dtype=np.int64), objects]),
         np.stack(reliability, axis=1).astype(np.float64),
-        edge_counts(pred > 0, target > 0, valid),
+        edge_counts(pred, target, valid, num_classes).astype(np.float64),
     )
 
 
@@ -108,42 +123,46 @@ def pooled_scores(counts: Sequence[SceneCounts], class_names: Sequence[str], sam
         What `scores`, `bootstrap_intervals`, `object_scores` and `baseline_scores` give; besides
         `class_object_f1` by class, objects that match in outline and class, `macro_object_f1`, their mean over the
         classes present; `calibration_error`, the expected calibration error of the probability of any class: the mean
-        over pixels of the distance between the probability and the share of slick in its bin; and `surface_dice` with
-        its interval, of slicks of any class, None without an edge and where a scene's edges weren't counted.
+        over pixels of the distance between the probability and the share of slick in its bin; and what
+        `surface_scores` gives.
     """
     tables = np.stack([each.confusion for each in counts])
     objects = np.stack([each.objects for each in counts])
     confusion, found_objects = tables.sum(axis=0), objects.sum(axis=0)
-    class_f1 = {
-        name: object_scores(*map(int, found))["object_f1"] if found[2] else None
-        for name, found in zip(class_names, found_objects[1:], strict=True)
-    }
-    known = [value for value in class_f1.values() if value is not None]
+    class_f1 = class_object_f1(found_objects[1:], class_names)
     return {
         **scores(confusion, class_names),
         **bootstrap_intervals(tables, samples, seed),
-        **_surface_scores(counts, samples, seed),
+        **surface_scores(counts, class_names, samples, seed),
         **object_scores(*map(int, found_objects[0])),
         **object_intervals(objects, samples, seed),
         "class_object_f1": class_f1,
-        "macro_object_f1": float(np.mean(known)) if known else None,
+        "macro_object_f1": mean_of_known(class_f1),
         "calibration_error": calibration_error(counts),
         "baseline": baseline_scores(confusion, class_names),
     }
 
 
-def _surface_scores(counts: Sequence[SceneCounts], samples: int, seed: int) -> dict[str, float | None]:
-    """`surface_dice`, `surface_dice_low` and `surface_dice_high`."""
-    edges = edges_of_scenes(counts)
-    if edges is None:
-        return dict.fromkeys(("surface_dice", "surface_dice_low", "surface_dice_high"))
-    return {"surface_dice": or_none(surface_dice(edges.sum(axis=0))), **surface_intervals(edges, samples, seed)}
+def surface_scores(
+    counts: Sequence[SceneCounts], class_names: Sequence[str], samples: int, seed: int
+) -> dict[str, Any]:
+    """Surface Dice at each tolerance t, with 95 % intervals from a bootstrap over scenes.
 
-
-def edges_of_scenes(counts: Sequence[SceneCounts]) -> Counts | None:
-    """The edge pixels of each scene, int64 (S, 2, 2); None where those of one weren't counted."""
-    edges = [each.edges for each in counts if each.edges is not None]
-    return np.stack(edges) if len(edges) == len(counts) else None
+    Returns:
+        `surface_dice_<t>`, of slicks of any class; `class_surface_dice_<t>` by class; `macro_surface_dice_<t>`, the
+        mean over the classes present; and the ends of their intervals, `surface_dice_<t>_low`, `surface_dice_<t>_high`
+        and so on. None without an edge, of a class without an annotated edge, and where a scene's edges weren't
+        counted.
+    """
+    per_scene = np.stack([each.edges for each in counts])
+    found = surface_dice(per_scene.sum(axis=0)), *surface_intervals(per_scene, samples, seed)
+    document: dict[str, Any] = {}
+    for end, table in zip(("", "_low", "_high"), found, strict=True):
+        for tolerance, (any_class, *by_class, macro) in zip(TOLERANCES, table.T, strict=True):
+            name = f"surface_dice_{tolerance}{end}"
+            document[name], document[f"macro_{name}"] = or_none(any_class), or_none(macro)
+            document[f"class_{name}"] = dict(zip(class_names, map(or_none, by_class), strict=True))
+    return document
 
 
 def calibration_error(counts: Sequence[SceneCounts]) -> float | None:

@@ -139,8 +139,9 @@ def result(*scenes, fold=0, seed=1, oof=()):
 
 def scene(name, right, missed, false):
     objects, edges = [[right, right + false, right + missed]] * 2, [[right, right + missed], [right, right + false]]
+    everywhere = np.broadcast_to(np.array(edges, float), (2, 3, 2, 2))  # any class and each, at all tolerances
     return SceneCounts(
-        name, np.array([[100, false], [missed, right]]), np.array(objects), np.zeros((64, 3)), np.array(edges)
+        name, np.array([[100, false], [missed, right]]), np.array(objects), np.zeros((64, 3)), everywhere
     ).to_json()
 
 
@@ -170,9 +171,9 @@ def test_edges_are_compared_where_both_have_them():
     results = [result(("a", 10, 10, 0), ("b", 10, 30, 0)) for _ in range(2)]
     old, new = (counts_of_test_scenes([each]) for each in (without_edges(results[0]), results[1]))
     for found in (compare(new, old), compare(old, new), compare(new, [old[0], new[1]])):
-        unknown = [found.pop(f"surface_dice{end}") for end in ("", "_low", "_high")]
+        unknown = [found.pop(f"surface_dice_1{end}") for end in ("", "_low", "_high")]
         assert unknown == [None] * 3 and found.pop("scenes") == 2 and set(found.values()) == {0.0}
-    assert compare(new, new[1:])["surface_dice"] == 0
+    assert compare(new, new[1:])["surface_dice_1"] == 0
 
 
 def test_a_recipe_is_that_of_its_lowest_seed():
@@ -187,17 +188,17 @@ def test_short_recipes_count_all_scenes_and_seeds():
     assert counts.keys() == {"a", "b"}
     assert counts["a"].confusion.tolist() == [[200, 33], [22, 11]]
     assert counts["b"].objects.tolist() == [[44, 110, 99]] * 2
-    assert counts["b"].edges.tolist() == [[44, 99], [44, 110]]
+    assert counts["b"].edges.tolist() == [[[[44, 99], [44, 110]]] * 3] * 2
     without = without_edges(seeds[0])
     known_of_one = counts_of_all_scenes([without, seeds[1]])
-    assert known_of_one[1].edges.tolist() == [[40, 90], [40, 100]]
+    assert known_of_one[1].edges.tolist() == [[[[40, 90], [40, 100]]] * 3] * 2
     assert known_of_one[1].objects.tolist() == counts["b"].objects.tolist()
-    assert [each.edges for each in counts_of_all_scenes([without])] == [None, None]
+    assert np.isnan([each.edges for each in counts_of_all_scenes([without])]).all()
 
 
 def test_a_difference_is_bold_beyond_scenes_and_seeds():
     sure = {f"{name}{end}": value for name in COMPARED for end, value in (("", 0.2), ("_low", 0.1), ("_high", 0.3))}
-    found = {"base": "short", "scenes": 2, **sure, "macro_dice_low": -0.1, "surface_dice": None}
+    found = {"base": "short", "scenes": 2, **sure, "macro_dice_low": -0.1, "surface_dice_1": None}
     row = _differences({"short+lee": {"against": found}}, {"binary_dice": 0.1, "macro_dice": 0.1, "object_f1": 0.3})[-1]
     cells = row.split(" | ")[3:]
     assert [cell.startswith("**") for cell in cells] == [True, False, False, False]
@@ -262,7 +263,7 @@ def test_what_the_stages_write_is_recorded_and_pooled(finished, tmp_path):
     assert recorded["oof"].keys() == {"scenes", "annotated"} and len(recorded["annotated"]["slicks"]) == 49
     pooled = results.write_all(tmp_path / "runs", tmp_path)["default_tiles_at_random"]
     scores = read_json(finished.folder / "metrics/evaluate.json")["test"]
-    for name in ("binary_dice", "surface_dice"):
+    for name in ("binary_dice", "surface_dice_1", "macro_surface_dice_3"):
         assert pooled[name] == pytest.approx(scores[name], abs=1e-6)
     assert all(scene.keys() == {"scene", "confusion", "objects", "edges"} for scene in recorded["oof"]["scenes"])
     classes = read_json(finished.folder / "metrics/classify.json")["annotated_slicks"]["test"]

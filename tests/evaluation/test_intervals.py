@@ -74,7 +74,11 @@ def test_object_intervals_of_two_scenes_are_their_scores():
 
 def test_surface_intervals_of_two_scenes_are_their_scores():
     # Per scene, of the target and of the prediction: matched edge pixels, all.
-    scenes = np.array([[[1, 4], [2, 2]], [[3, 3], [4, 4]]])
-    intervals = surface_intervals(scenes, samples=200, seed=1)
-    assert intervals == {"surface_dice_low": 0.5, "surface_dice_high": 1.0}
-    assert set(surface_intervals(scenes[:1], 200, 1).values()) == {None}
+    scenes = np.array([[[1, 4], [2, 2]], [[3, 3], [4, 4]]], float)
+    # Of any class and of two; of the latter, one is in no target, and edges of it were never found.
+    of_classes = np.stack([scenes, scenes, scenes * 0], axis=1)[:, :, np.newaxis]
+    low, high = surface_intervals(of_classes, samples=200, seed=1)
+    np.testing.assert_array_equal(low, [[0.5], [0.5], [np.nan], [0.5]])
+    np.testing.assert_array_equal(high, [[1], [1], [np.nan], [1]])
+    alone = surface_intervals(of_classes[1:], 200, 1)
+    assert alone.shape == (2, 4, 1) and np.isnan(alone).all()

@@ -45,35 +45,52 @@ def test_what_is_not_valid_counts_nowhere():
 
 
 def test_edges_by_hand():
-    # Each slick has 14 pixels on its edge; the classes don't matter. Shifted by 2, a slick meets a row and its ends.
-    assert scene().edges.tolist() == [[28, 42], [28, 42]]
-    assert scene(shift=2).edges.tolist() == [[22, 42], [22, 42]]
+    # Each slick has 14 pixels on its edge. Shifted by 2, a slick meets a row and its ends at 1 pixel, all at 2.
+    any_class, oil, gas = scene().edges.tolist()
+    assert any_class == [[[28, 42], [28, 42]]] * 3
+    assert oil == [[[14, 14], [14, 28]]] * 3
+    assert gas == [[[0, 28], [0, 14]]] * 3
+    any_class, oil, _ = scene(shift=2).edges.tolist()
+    assert any_class == [[[22, 42], [22, 42]], *[[[28, 42], [28, 42]]] * 2]
+    assert oil == [[[8, 14], [8, 28]], *[[[14, 14], [14, 28]]] * 2]
 
 
 def test_scores_of_one_scene():
     document = pooled_scores([scene()], NAMES, 10, 1)
     assert document["binary_dice"] == pytest.approx(2 * 36 / 108)
-    assert document["surface_dice"] == pytest.approx(28 / 42)
+    assert document["surface_dice_1"] == pytest.approx(28 / 42)
+    assert document["class_surface_dice_1"] == pytest.approx({"oil": 28 / 42, "gas": 0})
+    assert document["macro_surface_dice_1"] == pytest.approx(14 / 42)
     assert document["object_f1"] == pytest.approx(4 / 6)
     assert document["class_object_f1"] == pytest.approx({"oil": 2 / 3, "gas": 0})
     assert document["macro_object_f1"] == pytest.approx(1 / 3)
-    assert document["object_f1_low"] is None and document["surface_dice_low"] is None
+    assert document["object_f1_low"] is None and document["surface_dice_1_low"] is None
 
 
 def test_scores_of_two_scenes_are_of_the_sums():
     document = pooled_scores([scene("a"), scene("b", shift=2)], NAMES, 50, 1)
     assert document["object_f1"] == pytest.approx(2 * 3 / 12)
     assert document["object_f1_low"] == pytest.approx(2 / 6) and document["object_f1_high"] == pytest.approx(4 / 6)
-    assert document["surface_dice"] == pytest.approx((28 + 22) / 84)
-    ends = document["surface_dice_low"], document["surface_dice_high"]
+    assert document["surface_dice_1"] == pytest.approx((28 + 22) / 84)
+    ends = document["surface_dice_1_low"], document["surface_dice_1_high"]
     assert ends == pytest.approx((22 / 42, 28 / 42))
+    oil = [document[f"class_surface_dice_1{end}"]["oil"] for end in ("", "_low", "_high")]
+    assert oil == pytest.approx([(28 + 16) / 84, 16 / 42, 28 / 42])
+    macro = [document[f"macro_surface_dice_1{end}"] for end in ("", "_low", "_high")]
+    assert macro == pytest.approx([value / 2 for value in oil])  # gas is never met
+    assert document["surface_dice_2"] == document["surface_dice_3_high"] == pytest.approx(28 / 42)
 
 
 def test_without_the_edges_of_a_scene_only_the_surface_dice_is_unknown():
-    whole, part = ([scene("a"), replace(scene("b"), edges=edges)] for edges in (scene().edges, None))
-    expected = dict.fromkeys(("surface_dice", "surface_dice_low", "surface_dice_high"))
+    whole, part = ([scene("a"), replace(scene("b"), edges=edges)] for edges in (scene().edges, scene().edges * np.nan))
     known, unknown = (pooled_scores(counts, NAMES, 50, 1) for counts in (whole, part))
-    assert known["surface_dice"] is not None and unknown == known | expected
+    differing = {name for name in known if known[name] != unknown[name]}
+    of_tolerance = {
+        f"{start}surface_dice_{end}" for start in ("", "macro_", "class_") for end in (1, "1_low", "1_high")
+    }
+    assert differing == {name.replace("1", tolerance) for name in of_tolerance for tolerance in "123"}
+    values = [unknown[name] for name in differing]
+    assert all(set(value.values()) == {None} if isinstance(value, dict) else value is None for value in values)
 
 
 def test_an_absent_class_has_no_score():
@@ -82,7 +99,8 @@ def test_an_absent_class_has_no_score():
     counts = count_scene("a", target, target, target >= 0, (target > 0).astype(np.float32), 3, 0.3)
     document = pooled_scores([counts], NAMES, 10, 1)
     assert document["class_object_f1"] == {"oil": 1.0, "gas": None}
-    assert document["macro_object_f1"] == 1 and document["calibration_error"] == 0
+    assert document["class_surface_dice_1"] == {"oil": 1.0, "gas": None}
+    assert document["macro_object_f1"] == document["macro_surface_dice_2"] == 1 and document["calibration_error"] == 0
 
 
 def test_reliability_and_its_error_by_hand():
@@ -108,11 +126,17 @@ def test_counts_survive_json():
         np.testing.assert_array_equal(getattr(after, name), getattr(before, name))
 
 
-def test_counts_recorded_without_edges_are_read():
+def test_counts_recorded_without_edges_or_with_those_of_any_class_are_read():
     document = scene().to_json()
-    del document["edges"]
-    unknown = SceneCounts.from_json(document)
-    assert unknown.edges is None and SceneCounts.from_json(unknown.to_json()).edges is None
+    assert document["edges"][1][0] == [[14, 14], [14, 28]]
+    for edges in ({}, {"edges": None}, {"edges": [[28, 42], [28, 42]]}):
+        older = SceneCounts.from_json({name: document[name] for name in document if name != "edges"} | edges)
+        known = older.edges[~np.isnan(older.edges)].tolist()
+        assert older.edges.shape == (3, 3, 2, 2) and known == ([28, 42, 28, 42] if edges.get("edges") else [])
+        again = SceneCounts.from_json(json.loads(json.dumps(older.to_json())))
+        np.testing.assert_array_equal(again.edges, older.edges)
+    scores = pooled_scores([older], NAMES, 10, 1)
+    assert scores["surface_dice_1"] == 28 / 42 and scores["surface_dice_2"] is scores["macro_surface_dice_1"] is None
 
 
 def test_baselines_of_the_real_data():
