@@ -7,7 +7,10 @@ from scipy import ndimage
 from seepseg.base.conventions import NODATA
 from seepseg.data.block_array import BlockArray
 from seepseg.data.pixels import Window
-from seepseg.detection.detection import P_CLASS, Detection
+from seepseg.detection.centrelines import find_centrelines
+from seepseg.detection.detection import P_CLASS, Detection, candidate_columns
+from seepseg.detection.shapes import find_boxes
+from seepseg.detection.slick_table import ENDS
 
 SEA, SLICK = 30_000, 15_000
 CLASSES = ["thin", "thick"]
@@ -49,6 +52,11 @@ class DarkDetector:
         def blocks(values, dtype):
             return BlockArray.of(values.astype(dtype), tile_shape)
 
-        return Detection(
-            scene, blocks(labels, np.int32), blocks(classes, np.uint8), blocks(foreground, np.uint8), table
-        )
+        in_blocks = blocks(labels, np.int32)
+        lines = find_centrelines(in_blocks, find_boxes(in_blocks, n), with_paths=True)
+        columns = [*lines.ends.reshape(n, 4).T, lines.length, *lines.half_width.T, np.ones(n), np.ones(n)]
+        candidates = table.assign(candidate=numbers, **dict(zip(ENDS, columns, strict=True)))[
+            candidate_columns(CLASSES)
+        ]
+        foreground_blocks = blocks(foreground, np.uint8)
+        return Detection(scene, in_blocks, blocks(classes, np.uint8), foreground_blocks, table, candidates, lines.paths)

@@ -25,6 +25,8 @@ class Scene:
         top: int64 (N,), row of each tile's first pixel in the stitched scene.
         left: int64 (N,), its column.
         tile_shape: height and width of a tile, in pixels.
+        origin: row and column of the stitched scene's first pixel in the grid of the whole scene; None for a tile
+            without a place in it.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Scene:
     top: npt.NDArray[np.int64]
     left: npt.NDArray[np.int64]
     tile_shape: tuple[int, int]
+    origin: tuple[int, int] | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -109,9 +112,9 @@ def find_scenes(manifest: pd.DataFrame, indices: Indices, tile_shape: tuple[int,
         grid, alone = group[placed], group[~placed]
         if len(grid):
             row, col = (grid[axis].to_numpy(dtype=np.int64) for axis in ("row", "col"))
-            scenes.append(
-                Scene(str(name), _rows(grid), (row - row.min()) * height, (col - col.min()) * width, tile_shape)
-            )
+            top, left = row * height, col * width
+            origin = int(top.min()), int(left.min())
+            scenes.append(Scene(str(name), _rows(grid), top - origin[0], left - origin[1], tile_shape, origin))
         zero = np.zeros(1, dtype=np.int64)
         scenes += [Scene(str(name), np.array([index]), zero, zero, tile_shape) for index in _rows(alone)]
     return scenes

@@ -3,106 +3,29 @@
 Small ensembles of neural networks learn that from candidates in scenes that the segmentation networks were not trained
 on, and from annotated slicks. There is one classifier for each inner fold, fitted without the slicks of that fold, as
 there is one network: what both say of that fold is out of fold.
+
+Where other passes over the same ground saw a slick, a further ensemble tells its class, by what those show as well, see
+`seepseg.passes.recurrence`. Whether it is a slick is told without them.
 """
 
-import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
-import torch.nn.functional as F
-from annotated_types import Ge, Gt, Le, Lt
+from annotated_types import Ge
 from torch import Tensor, nn
 
 from seepseg.base.errors import InputError
 from seepseg.base.params import param_block
 from seepseg.data.packed import PIXELS
+from seepseg.detection.ensemble import ClassifierParams, Ensemble, fit_ensemble
 from seepseg.detection.slick_table import SLICK
 
-CLIP = 4.0  # standard deviations; a feature farther out than in training tells nothing more
-MIN_STD = 1e-6
-
-
-@param_block
-class ClassifierParams:
-    """The slick classifier: small ensembles of neural networks on the features of slicks."""
-
-    members: Annotated[int, Ge(1)] = 16
-    """networks of an ensemble, whose probabilities are averaged"""
-    hidden: Annotated[int, Ge(1)] = 32
-    """units of each of the two hidden layers"""
-    epochs: Annotated[int, Ge(1)] = 150
-    """passes over the slicks"""
-    batch_size: Annotated[int, Ge(1)] = 64
-    """slicks a step, drawn for each member apart"""
-    lr: Annotated[float, Gt(0), Le(1)] = 3.0e-3
-    """of AdamW at the start; it falls to 0 in a straight line"""
-    weight_decay: Annotated[float, Ge(0), Le(1)] = 3.0e-2
-    """of AdamW"""
-    dropout: Annotated[float, Ge(0), Lt(1)] = 0.3
-    """share of hidden units that are left out at random"""
-    noise: Annotated[float, Ge(0)] = 0.1
-    """standard deviation of what is added to each feature, in its standard deviations"""
-    inverse_frequency_exponent: Annotated[float, Ge(0), Le(1)] = 0.7
-    """a slick weighs the number of slicks of its class to minus this power ..."""
-    area_exponent: Annotated[float, Ge(0), Le(1)] = 0.5
-    """... times its area to this power: 1 counts pixels, 0 slicks"""
-    seed: Annotated[int, Ge(0)] = 1
-    """of the first weights and of all draws"""
-
-
-class Ensemble(nn.Module):
-    """Perceptrons with two hidden layers of ReLUs, all at once, whose probabilities are averaged.
-
-    Args:
-        members: E.
-        inputs: D, features of a slick.
-        hidden: units of each hidden layer.
-        outputs: K, classes.
-        dropout: of hidden units, in training.
-
-    Attributes:
-        mean: float32 (D,), of each feature over the slicks of training.
-        std: likewise, the standard deviation.
-    """
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, members: int, inputs: int, hidden: int, outputs: int, dropout: float = 0.0) -> None:
-        super().__init__()
-        sizes = (inputs, hidden, hidden, outputs)
-        self.weights = nn.ParameterList(
-            nn.Parameter(torch.randn(members, i, o) * (2 / i) ** 0.5) for i, o in itertools.pairwise(sizes)
-        )
-        self.biases = nn.ParameterList(nn.Parameter(torch.zeros(members, 1, o)) for o in sizes[1:])
-        self.dropout = dropout
-        self.register_buffer("mean", torch.zeros(inputs))
-        self.register_buffer("std", torch.ones(inputs))
-
-    def standardise(self, values: Tensor) -> Tensor:
-        """Features (N, D) in standard deviations from their means."""
-        return ((values - self.mean) / self.std).clamp(-CLIP, CLIP)
-
-    @torch.inference_mode()
-    def probs(self, values: Tensor) -> npt.NDArray[np.float64]:
-        """Probabilities of the classes, float64 (N, K), from features (N, D)."""
-        logits = self(self.standardise(values).expand(len(self.weights[0]), -1, -1))  # (E, N, K)
-        probs: npt.NDArray[np.float64] = logits.softmax(2).mean(0).double().numpy()
-        return probs
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map standardised features (E, N, D) to logits (E, N, K)."""
-        last = len(self.weights) - 1
-        for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            x = torch.baddbmm(bias, x, weight)
-            if layer < last:
-                x = F.dropout(x.relu(), self.dropout, self.training)
-        return x
+PASSES = "passes"  # column: number of other passes that saw a slick; 0 and no column say that nothing is known
 
 
 @param_block
@@ -115,6 +38,9 @@ class ClassifierMeta:
         classifiers: how many there are, each fitted without the slicks of the inner fold of its number.
         members: of each ensemble.
         hidden: of its layers.
+        recurrence: names of the further features by which slicks are classified that other passes saw; empty where
+            there were none to learn from.
+        recurrence_radius: for which these were measured, in pixels; 0 without any.
     """
 
     class_names: list[str]
@@ -122,6 +48,8 @@ class ClassifierMeta:
     classifiers: Annotated[int, Ge(1)]
     members: Annotated[int, Ge(1)]
     hidden: Annotated[int, Ge(1)]
+    recurrence: list[str] = field(default_factory=list)
+    recurrence_radius: Annotated[float, Ge(0)] = 0.0
 
 
 @dataclass(frozen=True)
@@ -150,17 +78,30 @@ class SlickClassifier(nn.Module):
     def __init__(self, meta: ClassifierMeta, dropout: float = 0.0) -> None:
         super().__init__()
         self.features = meta.features
+        self.in_passes: list[str] = []
         self.classes, self.p_slick, self.pixel_precision = (
             Ensemble(meta.members, len(meta.features), meta.hidden, outputs, dropout)
             for outputs in (len(meta.class_names), 2, 2)
         )
+        self.classes_in_passes: Ensemble | None = None
+        if meta.recurrence:
+            self.add_classes_in_passes(meta, dropout)
         self.eval()
+
+    def add_classes_in_passes(self, meta: ClassifierMeta, dropout: float = 0.0) -> Ensemble:
+        """Add the ensemble for slicks that other passes saw, with any weights."""
+        self.in_passes = meta.features + meta.recurrence
+        ensemble = Ensemble(meta.members, len(self.in_passes), meta.hidden, len(meta.class_names), dropout).eval()
+        self.classes_in_passes = ensemble
+        return ensemble
 
     def probs(self, table: pd.DataFrame) -> SlickProbs:
         """The probabilities of slicks.
 
         Args:
-            table: n rows, see `seepseg.detection.features.slick_features`; further columns are ignored.
+            table: n rows, see `seepseg.detection.features.slick_features`; further columns are ignored. With a column
+                `passes` and those that the classifier knows of, slicks that other passes saw are classified by these,
+                too.
 
         Raises:
             InputError: the classifier was fitted with features that this version does not measure.
@@ -171,9 +112,11 @@ class SlickClassifier(nn.Module):
                 "use the version of the program that wrote the model, or train anew with `dvc repro`"
             )
         values = _values(table, self.features)
-        return SlickProbs(
-            self.classes.probs(values), self.p_slick.probs(values)[:, 1], self.pixel_precision.probs(values)[:, 1]
-        )
+        classes = self.classes.probs(values)
+        if self.classes_in_passes is not None and PASSES in table.columns:
+            seen = seen_by_others(table)
+            classes[seen] = self.classes_in_passes.probs(_values(table[seen], self.in_passes))
+        return SlickProbs(classes, self.p_slick.probs(values)[:, 1], self.pixel_precision.probs(values)[:, 1])
 
 
 def fit_classifier(
@@ -200,21 +143,57 @@ def fit_classifier(
     classifier = SlickClassifier(meta, params.dropout)
     generator = torch.Generator().manual_seed(params.seed)
 
-    pixels = annotated[[PIXELS + name for name in meta.class_names]].to_numpy(np.float64)
-    classes = pixels.argmax(axis=1)
-    sizes = np.bincount(classes, minlength=pixels.shape[1]).clip(min=1).astype(np.float64)
-    weight = sizes[classes] ** -params.inverse_frequency_exponent * pixels.sum(axis=1) ** params.area_exponent
-    one_hot = np.eye(pixels.shape[1])[classes]
-    _fit(classifier.classes, _values(annotated, meta.features), one_hot, weight, params, generator)
-
+    _fit_classes(classifier.classes, annotated, meta.features, meta.class_names, params, generator)
     if not len(candidates):
         return classifier
     values, areas = _values(candidates, meta.features), candidates["area"].to_numpy(np.float64)
     matches = (candidates["iou"] >= min_iou).to_numpy(np.float64)
     share = candidates[[PIXELS + name for name in meta.class_names]].to_numpy(np.float64).sum(axis=1) / areas
-    _fit(classifier.p_slick, values, _no_and_yes(matches), np.ones(len(values)), params, generator)
-    _fit(classifier.pixel_precision, values, _no_and_yes(share), areas**params.area_exponent, params, generator)
+    fit_ensemble(classifier.p_slick, values, _no_and_yes(matches), np.ones(len(values)), params, generator)
+    fit_ensemble(classifier.pixel_precision, values, _no_and_yes(share), areas**params.area_exponent, params, generator)
     return classifier
+
+
+def fit_in_passes(
+    classifier: SlickClassifier, annotated: pd.DataFrame, meta: ClassifierMeta, params: ClassifierParams
+) -> None:
+    """Learn to classify slicks that other passes saw, too; all else that the classifier knows stays as it is.
+
+    Args:
+        classifier: fitted by `fit_classifier`.
+        annotated: as there, with `passes` and the features of `meta.recurrence`; rows count that other passes saw, of
+            which there must be one.
+        meta: what to build.
+        params: section `classify`.
+    """
+    torch.manual_seed(params.seed)
+    generator = torch.Generator().manual_seed(params.seed)
+    ensemble = classifier.add_classes_in_passes(meta, params.dropout)
+    rows = annotated[seen_by_others(annotated)]
+    _fit_classes(ensemble, rows, classifier.in_passes, meta.class_names, params, generator)
+
+
+def seen_by_others(table: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Which slicks of a table with a column `passes` other passes saw, bool (n,)."""
+    seen: npt.NDArray[np.bool_] = (table[PASSES] > 0).to_numpy()
+    return seen
+
+
+def _fit_classes(
+    ensemble: Ensemble,
+    annotated: pd.DataFrame,
+    features: list[str],
+    class_names: list[str],
+    params: ClassifierParams,
+    generator: torch.Generator,
+) -> None:
+    """Train an ensemble on the classes of annotated slicks."""
+    pixels = annotated[[PIXELS + name for name in class_names]].to_numpy(np.float64)
+    classes = pixels.argmax(axis=1)
+    sizes = np.bincount(classes, minlength=pixels.shape[1]).clip(min=1).astype(np.float64)
+    weight = sizes[classes] ** -params.inverse_frequency_exponent * pixels.sum(axis=1) ** params.area_exponent
+    one_hot = np.eye(pixels.shape[1])[classes]
+    fit_ensemble(ensemble, _values(annotated, features), one_hot, weight, params, generator)
 
 
 def _no_and_yes(yes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -224,34 +203,6 @@ def _no_and_yes(yes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 def _values(table: pd.DataFrame, features: list[str]) -> Tensor:
     return torch.from_numpy(table[features].to_numpy(np.float32, copy=True))
-
-
-def _fit(
-    ensemble: Ensemble,
-    values: Tensor,
-    target: npt.NDArray[np.float64],
-    weight: npt.NDArray[np.float64],
-    params: ClassifierParams,
-    generator: torch.Generator,
-) -> None:
-    """Train an ensemble on features (n, D), probabilities of the outputs (n, O) and weights (n,)."""
-    ensemble.mean.copy_(values.mean(0))
-    ensemble.std.copy_(values.std(0, correction=0).clamp(min=MIN_STD))
-    x, y, w = ensemble.standardise(values), torch.from_numpy(target).float(), torch.from_numpy(weight / weight.mean())
-    optimizer = torch.optim.AdamW(ensemble.parameters(), lr=params.lr, weight_decay=params.weight_decay, fused=True)
-    steps = params.epochs * -(-len(x) // params.batch_size)
-    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, steps)
-    shape = (params.members, params.batch_size)
-    ensemble.train()
-    for _ in range(steps):
-        drawn = torch.randint(len(x), shape, generator=generator)
-        inputs = x[drawn] + params.noise * torch.randn(*shape, x.shape[1], generator=generator)
-        losses = F.cross_entropy(ensemble(inputs).flatten(0, 1), y[drawn].flatten(0, 1), reduction="none")
-        optimizer.zero_grad(set_to_none=True)
-        (losses * w[drawn].flatten().float()).mean().backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        schedule.step()
-    ensemble.eval()
 
 
 def average_probs(classifiers: Sequence[SlickClassifier], table: pd.DataFrame) -> SlickProbs:

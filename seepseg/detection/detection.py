@@ -11,6 +11,7 @@ from seepseg.data.block_array import BlockArray
 from seepseg.data.pixels import ScenePixels
 from seepseg.detection.marked_slicks import MarkedSlicks
 from seepseg.detection.postprocessing import ScoredCandidates
+from seepseg.detection.slick_table import ENDS
 
 COLUMNS = (
     "scene",
@@ -44,6 +45,10 @@ class Detection:
             box around it in pixels, bottom and right being the first behind it; the probability that it is a slick, by
             the classifier, or by its surest pixel where that is not asked; that of its class, if it is one, and of
             each class; and the features `MEASURED`.
+        candidates: a row for each candidate, accepted or not: `scene`, `candidate` (1..m), `slick` (its number among
+            the slicks, 0 if it is none), `area`, `ENDS` (see `seepseg.detection.slick_table`, pixels of this scene),
+            and the probabilities `p_slick` and of each class, as above.
+        paths: of each candidate, float64 (k, 2), x and y of its centreline from end 1 to end 2, k >= 2.
     """
 
     scene: ScenePixels
@@ -51,6 +56,8 @@ class Detection:
     classes: BlockArray[np.uint8]
     foreground: BlockArray[np.uint8]
     slicks: pd.DataFrame
+    candidates: pd.DataFrame
+    paths: Sequence[npt.NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -67,24 +74,37 @@ class Slicks:
     accepted: npt.NDArray[np.bool_]
     classes: npt.NDArray[np.uint8]
 
+    @property
+    def numbers(self) -> npt.NDArray[np.int64]:
+        """The number of each candidate among the slicks, int64 (n,), 0 if it is none."""
+        return np.where(self.accepted, self.accepted.cumsum(), 0).astype(np.int64)
+
+    def probabilities(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Of each candidate: that it is a slick, (n,), and of each class, if it is one, (n, K)."""
+        if (probs := self.candidates.probs) is not None:
+            return probs.p_slick, probs.classes
+        shares = self.candidates.mean_probability
+        return self.candidates.table["prob_peak"].to_numpy(np.float64), shares / shares.sum(axis=1, keepdims=True)
+
 
 def slick_columns(class_names: Sequence[str]) -> list[str]:
     """Columns of `Detection.slicks`."""
     return [*COLUMNS, *(P_CLASS + name for name in class_names), *MEASURED]
 
 
+def candidate_columns(class_names: Sequence[str]) -> list[str]:
+    """Columns of `Detection.candidates`."""
+    return ["scene", "candidate", "slick", "area", *ENDS, "p_slick", *(P_CLASS + name for name in class_names)]
+
+
 def slick_rows(found: MarkedSlicks, slicks: Slicks, class_names: Sequence[str]) -> pd.DataFrame:
     """A row for each accepted candidate, with `slick_columns`."""
     candidates, classes, boxes = slicks.candidates, slicks.classes, found.boxes
-    if candidates.probs is None:
-        shares = candidates.mean_probability
-        p_class = shares / shares.sum(axis=1, keepdims=True)
-        p_slick = candidates.table["prob_peak"].to_numpy(np.float64)
-    else:
-        p_class, p_slick = candidates.probs.classes, candidates.probs.p_slick
+    p_slick, p_class = slicks.probabilities()
     rows = pd.DataFrame(
         {
             "scene": found.scene.name,
+            "slick": slicks.numbers,
             "class": [class_names[number - 1] for number in classes],
             "area": boxes.area,
             "top": boxes.first[0],
@@ -96,5 +116,22 @@ def slick_rows(found: MarkedSlicks, slicks: Slicks, class_names: Sequence[str]) 
             **{P_CLASS + name: p for name, p in zip(class_names, p_class.T, strict=True)},
             **{name: candidates.table[name].to_numpy() for name in MEASURED},
         }
-    )[slicks.accepted]
-    return rows.assign(slick=np.arange(1, len(rows) + 1))[slick_columns(class_names)].reset_index(drop=True)
+    )
+    return rows.loc[slicks.accepted, slick_columns(class_names)].reset_index(drop=True)
+
+
+def candidate_rows(found: MarkedSlicks, slicks: Slicks, class_names: Sequence[str]) -> pd.DataFrame:
+    """A row for each candidate, with `candidate_columns`."""
+    p_slick, p_class = slicks.probabilities()
+    rows = pd.DataFrame(
+        {
+            "scene": found.scene.name,
+            "candidate": np.arange(1, len(found) + 1),
+            "slick": slicks.numbers,
+            "area": found.boxes.area,
+            **{name: slicks.candidates.table[name].to_numpy() for name in ENDS},
+            "p_slick": p_slick,
+            **{P_CLASS + name: p for name, p in zip(class_names, p_class.T, strict=True)},
+        }
+    )
+    return rows[candidate_columns(class_names)]

@@ -15,8 +15,18 @@ from seepseg.data.block_array import BlockArray, block_shape
 from seepseg.data.channels import InputMaker
 from seepseg.data.pixels import ScenePixels, Window
 from seepseg.detection.candidates import PieceCollector, average, most_probable_classes
+from seepseg.detection.centrelines import find_centrelines
 from seepseg.detection.classifier import SlickClassifier
-from seepseg.detection.detection import FOREGROUND_STEPS, UNSEEN, Detection, Slicks, slick_columns, slick_rows
+from seepseg.detection.detection import (
+    FOREGROUND_STEPS,
+    UNSEEN,
+    Detection,
+    Slicks,
+    candidate_columns,
+    candidate_rows,
+    slick_columns,
+    slick_rows,
+)
 from seepseg.detection.marked_slicks import MarkedSlicks
 from seepseg.detection.model_file import Model
 from seepseg.detection.network_features import NetworkSums
@@ -198,15 +208,19 @@ class Detector:
 
         found = self.propose(scene, tile_shape, see=see, watch=watch)
         labels, mask = BlockArray(scene.shape, np.int32, block), BlockArray(scene.shape, np.uint8, block)
+        names = self.class_names
         if not len(found.slicks):
-            return Detection(scene, labels, mask, foreground, pd.DataFrame(columns=slick_columns(self.class_names)))
-        slicks = self.classify(found.slicks.measure(torch.get_num_threads()).assign(scene=scene.name))
-        numbers = np.concatenate([[0], np.where(slicks.accepted, slicks.accepted.cumsum(), 0)]).astype(np.int32)
+            slicks_of_none, none = (pd.DataFrame(columns=of(names)) for of in (slick_columns, candidate_columns))
+            return Detection(scene, labels, mask, foreground, slicks_of_none, none, [])
+        lines = find_centrelines(found.slicks.labels, found.slicks.boxes, with_paths=True)
+        slicks = self.classify(found.slicks.measure(torch.get_num_threads(), lines).assign(scene=scene.name))
+        numbers = np.concatenate([[0], slicks.numbers]).astype(np.int32)
         for window in labels.windows():
             candidates = found.slicks.labels.read(window)
             labels.write(window, numbers[candidates])
             mask.write(window, self.draw(candidates, slicks.accepted, slicks.classes, found.classes.read(window)))
-        return Detection(scene, labels, mask, foreground, slick_rows(found.slicks, slicks, self.class_names))
+        rows, all_rows = (of(found.slicks, slicks, names) for of in (slick_rows, candidate_rows))
+        return Detection(scene, labels, mask, foreground, rows, all_rows, lines.paths)
 
 
 def build_predictors(

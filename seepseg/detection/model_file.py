@@ -16,7 +16,7 @@ from seepseg.detection.proposal import ProposalParams
 from seepseg.models.network_file import NetworksMeta
 from seepseg.models.trained_networks import build_networks
 
-MODEL = Kind("model", 3, "write it anew with `dvc repro classify`, or have it sent again")
+MODEL = Kind("model", 4, "write it anew with `dvc repro classify`, or have it sent again")
 
 
 @param_block

@@ -27,6 +27,13 @@ def test_tiles_without_a_place_of_their_own_are_scenes_of_their_own():
     assert scenes[2].shape == (2, 3)
 
 
+def test_scenes_know_where_they_lie_in_their_grids():
+    scenes = find_scenes(TABLE, np.arange(6), (2, 3))
+    assert [scene.origin for scene in scenes] == [(0, 0), (8, 21), None, None]
+    (part,) = find_scenes(TABLE, np.array([2]), (2, 3))
+    assert part.origin == (10, 27)
+
+
 def test_only_chosen_tiles_are_put_together():
     (scene,) = find_scenes(TABLE, np.array([2]), (2, 3))
     assert scene.indices.tolist() == [2] and scene.shape == (2, 3)

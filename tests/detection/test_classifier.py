@@ -8,7 +8,14 @@ import pytest
 import torch
 
 from seepseg.base.errors import InputError
-from seepseg.detection.classifier import ClassifierMeta, ClassifierParams, Ensemble, average_probs, fit_classifier
+from seepseg.detection.classifier import (
+    ClassifierMeta,
+    average_probs,
+    build_classifiers,
+    fit_classifier,
+    fit_in_passes,
+)
+from seepseg.detection.ensemble import ClassifierParams, Ensemble
 
 pytestmark = pytest.mark.usefixtures("one_thread")  # as in the stage
 
@@ -157,3 +164,65 @@ def test_features_that_are_not_measured_here():
     table = slicks(4).drop(columns="b")
     with pytest.raises(InputError, match=r"needs features that are not measured here: b; use the version"):
         fit(epochs=1).probs(table)
+
+
+def in_passes(n=240, seed=0, share=0.7):
+    """Slicks of which other passes saw a share, and tell whether they are ships, which no other feature does."""
+    table = slicks(n, seed)
+    is_ship = np.random.default_rng(seed + 100).random(n) < 0.4
+    table.loc[is_ship, [f"pixels_{name}" for name in NAMES]] = [0, 0, 10]
+    seen = np.random.default_rng(seed + 200).random(n) < share
+    return table.assign(recur=np.where(seen, 1.0 * is_ship, 0.0), passes=np.where(seen, 3, 0))
+
+
+KNOWING = meta(recurrence=["recur"], recurrence_radius=32.0)
+
+
+@cache
+def fit_both():
+    params = ClassifierParams(**PARAMS)
+    classifier = fit_classifier(in_passes(), candidates(), meta(), params, 0.3)
+    fit_in_passes(classifier, in_passes(), KNOWING, params)
+    return classifier
+
+
+def test_slicks_that_other_passes_saw_are_classified_by_what_these_tell():
+    table = in_passes(seed=1)
+    classes = table[[f"pixels_{name}" for name in NAMES]].to_numpy().argmax(axis=1)
+    right = fit_both().probs(table).classes.argmax(axis=1) == classes
+    seen = (table["passes"] > 0).to_numpy()
+    assert right[seen].mean() > 0.85 and right[~seen].mean() < 0.8
+
+
+def test_without_other_passes_all_is_as_if_nothing_was_known_of_them():
+    """To the bit: a row that no other pass saw, a table without such columns, and whether it is a slick at all."""
+    plain = fit_classifier(in_passes(), candidates(), meta(), ClassifierParams(**PARAMS), 0.3)
+    table = in_passes(seed=1)
+    expected, found = plain.probs(table), fit_both().probs(table)
+    alone = (table["passes"] == 0).to_numpy()
+    np.testing.assert_array_equal(found.classes[alone], expected.classes[alone])
+    assert not (found.classes[~alone] == expected.classes[~alone]).all(axis=1).any()
+    np.testing.assert_array_equal(found.p_slick, expected.p_slick)
+    np.testing.assert_array_equal(found.pixel_precision, expected.pixel_precision)
+    unknown = fit_both().probs(table.drop(columns=["passes", "recur"]))
+    np.testing.assert_array_equal(unknown.classes, expected.classes)
+
+
+def test_only_slicks_that_other_passes_saw_are_learnt_from():
+    params = ClassifierParams(**PARAMS | {"epochs": 2})
+    table = in_passes()
+    other = table.copy()
+    other.loc[other["passes"] == 0, ["a", "recur"]] = 99.0
+    fitted = []
+    for each in (table, other):
+        classifier = fit_classifier(table, candidates(), meta(), params, 0.3)
+        fit_in_passes(classifier, each, KNOWING, params)
+        fitted.append(classifier.state_dict())
+    assert all(tensor.equal(fitted[1][name]) for name, tensor in fitted[0].items())
+
+
+def test_a_classifier_that_knows_of_passes_can_be_built_and_filled():
+    (built,) = build_classifiers(KNOWING)
+    built.load_state_dict(fit_both().state_dict())
+    table = in_passes(seed=1)
+    np.testing.assert_array_equal(built.probs(table).classes, fit_both().probs(table).classes)

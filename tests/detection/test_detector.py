@@ -15,12 +15,12 @@ from seepseg.data.channels import InputParams
 from seepseg.data.pixels import Window
 from seepseg.data.scenes import Scene, TiledScene
 from seepseg.detection.classifier import ClassifierMeta, build_classifiers
-from seepseg.detection.detection import COLUMNS
+from seepseg.detection.detection import COLUMNS, candidate_columns
 from seepseg.detection.detector import Detector
 from seepseg.detection.model_file import Model, ModelMeta
 from seepseg.detection.postprocessing import Postprocessing
 from seepseg.detection.proposal import DetectParams
-from seepseg.detection.slick_table import feature_columns
+from seepseg.detection.slick_table import ENDS, feature_columns
 from seepseg.models.network_file import NetworksMeta
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -191,6 +191,7 @@ def test_slicks_do_not_depend_on_the_blocks(class_from, monkeypatch):
     for name in ("labels", "classes", "foreground"):
         np.testing.assert_array_equal(getattr(in_blocks, name).whole(), getattr(whole, name).whole())
     pd.testing.assert_frame_equal(in_blocks.slicks, whole.slicks, rtol=1e-6)
+    pd.testing.assert_frame_equal(in_blocks.candidates, whole.candidates, rtol=1e-6)
 
 
 def test_a_scene_and_its_tiles_give_the_same_where_they_see_the_same():
@@ -232,6 +233,30 @@ def test_the_table_says_where_each_slick_is():
         assert np.count_nonzero(labels == row.slick) == row.area
 
 
+def test_all_candidates_are_listed_with_their_ends_and_paths():
+    found = detect(model(accept="peak", class_from="mean_probability", min_area=20))
+    candidates, slicks = found.candidates, found.slicks
+    assert list(candidates.columns) == candidate_columns(NAMES)
+    assert candidates["candidate"].tolist() == [1, 2, 3, 4] and candidates["slick"].tolist() == [0, 0, 1, 2]
+    assert candidates["area"].tolist() == [12, 18, 50, 60]
+    of_slicks = candidates[candidates["slick"] > 0].reset_index(drop=True)
+    same = ["scene", "slick", "area", "p_slick", "p_of_oil", "p_of_gas"]
+    pd.testing.assert_frame_equal(of_slicks[same], slicks[same], check_dtype=False)
+    corners = candidates[["x_1", "y_1", "x_2", "y_2"]].to_numpy()
+    assert corners.tolist() == [  # first one of the equals
+        [39.5, 3.5, 36.5, 1.5],
+        [8.5, 4.5, 3.5, 2.5],
+        [21.5, 11.5, 12.5, 7.5],
+        [43.5, 29.5, 34.5, 24.5],
+    ]
+    assert [path[[0, -1]].ravel().tolist() for path in found.paths] == corners.tolist()
+    np.testing.assert_allclose(
+        candidates["centreline"], [1 + 2 * 2**0.5, 3 + 2 * 2**0.5, 5 + 4 * 2**0.5, 4 + 5 * 2**0.5]
+    )
+    assert candidates[["bright_1", "bright_2"]].stack().between(1, 1.1).all()
+    assert not candidates[list(ENDS)].isna().any(axis=None)
+
+
 def test_probabilities_in_eight_bits_tell_where_there_is_no_data():
     images = painted()
     images[0, :4] = 0
@@ -255,6 +280,7 @@ def test_sea_alone_has_no_slick():
     found = detect(model(), images)
     assert found.classes.shape == SCENE.shape and not found.classes.whole().any()
     assert found.slicks.empty and list(found.slicks.columns) == list(detect(model()).slicks.columns)
+    assert found.candidates.empty and list(found.candidates.columns) == candidate_columns(NAMES) and not found.paths
 
 
 def test_candidates_are_proposed_as_the_model_was_fitted_for():

@@ -11,7 +11,7 @@ from seepseg.detection.features import image_features
 from seepseg.detection.marked_slicks import MarkedSlicks
 from seepseg.detection.network_features import NetworkSums
 from seepseg.detection.shapes import find_boxes
-from seepseg.detection.slick_table import feature_columns
+from seepseg.detection.slick_table import ENDS, feature_columns
 from seepseg.detection.tta import BlockProbs
 from seepseg.evaluation.objects import label_objects
 
@@ -167,7 +167,7 @@ def test_a_row_for_each_slick_and_network(slicks):
     table = marked(*slicks).measure()
     assert list(zip(table["slick"], table["network"], strict=True)) == [(1, 1), (1, 2), (2, 1), (2, 2)]
     assert list(table["area"]) == [240, 240, 16, 16]
-    assert set(table.columns) - set(feature_columns(table)) == {"slick", "network", "area"}
+    assert set(table.columns) - set(feature_columns(table)) == {"slick", "network", "area", *ENDS}
     assert (table[feature_columns(table)].dtypes == np.float32).all()
     pd.testing.assert_frame_equal(marked(*slicks, block=(7, 16)).measure(), table, rtol=1e-6)
 

@@ -36,9 +36,9 @@ META = ModelMeta(
 )
 
 
-def model():
+def model(meta=META):
     torch.manual_seed(0)
-    return Model(META, list(build_networks(NETWORKS).eval()), list(build_classifiers(CLASSIFIERS)))
+    return Model(meta, list(build_networks(NETWORKS).eval()), list(build_classifiers(meta.classifiers)))
 
 
 @pytest.fixture
@@ -56,6 +56,17 @@ def test_all_parts_come_through(saved):
         assert one.state_dict().keys() == other.state_dict().keys()
         assert all(tensor.equal(other.state_dict()[name]) for name, tensor in one.state_dict().items())
     assert [classifier.features for classifier in loaded.classifiers] == [["a", "b"]] * 2
+
+
+def test_what_is_known_of_other_passes_comes_through(tmp_path):
+    knowing = replace(CLASSIFIERS, recurrence=["recur_seep"], recurrence_radius=32.0)
+    saved, path = model(replace(META, classifiers=knowing)), tmp_path / "model.safetensors"
+    save_model(path, saved)
+    loaded = load_model(path)
+    assert loaded.meta.classifiers == knowing
+    for one, other in zip(loaded.classifiers, saved.classifiers, strict=True):
+        assert one.in_passes == ["a", "b", "recur_seep"]
+        torch.testing.assert_close(one.state_dict(), other.state_dict(), rtol=0, atol=0)
 
 
 def test_the_same_model_gives_the_same_bytes(saved, tmp_path):
