@@ -9,7 +9,6 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import rasterio
 from affine import Affine
 from rasterio.control import GroundControlPoint
 
@@ -17,6 +16,7 @@ from seepseg.base.files import write_bytes
 from seepseg.base.radiometry import Radiometry
 from seepseg.geo.georeference import Georeference
 from seepseg.geo.params import ScenesParams
+from seepseg.geo.place_json import place_to_json
 from seepseg.geo.scene_file import SceneFile, open_scene
 from seepseg.geo.trained_on import other_spacing
 
@@ -67,22 +67,6 @@ class SceneRecord:
             "acquired": self.acquired.isoformat() if self.acquired else None,
             "radiometry": radiometry_to_json(self.radiometry),
         }
-
-
-def place_to_json(georeference: Georeference | None) -> dict[str, Any]:
-    """The place of a raster as JSON.
-
-    Returns:
-        `crs`, a code or WKT, with `transform`, the six numbers of an affine transform from column and row to x and y;
-        or with `gcps`, each row, column, x, y and z. Nothing without a place.
-    """
-    profile = {} if georeference is None else georeference.raster_profile()
-    if not profile:
-        return {}
-    crs = rasterio.CRS.from_user_input(profile["crs"]).to_string()
-    if "gcps" in profile:
-        return {"crs": crs, "gcps": [[point.row, point.col, point.x, point.y, point.z] for point in profile["gcps"]]}
-    return {"crs": crs, "transform": list(profile["transform"])[:6]}
 
 
 def radiometry_to_json(radiometry: Radiometry) -> dict[str, Any]:

@@ -1,12 +1,13 @@
 """Files of slicks for GIS: GeoPackage and GeoJSON, written table by table, so that memory doesn't grow with them.
 
-Layers are `SLICKS`, on the map; `SLICKS_IN_PIXELS`, those of scenes without a place on earth; and `NOT_SLICKS`, what is
-kept with the reason why it is none.
+Layers are `SLICKS`, on the map; `SLICKS_IN_PIXELS`, those of scenes without a place on earth; `NOT_SLICKS`, what is
+kept with the reason why it is none; and for seeps `CENTRELINES` and `FOOTPRINTS`, on the map or in pixels, see
+`seepseg.geo.centreline_files`.
 """
 
 import io
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,10 +18,14 @@ import pyogrio
 
 from seepseg.base.disk import explain_full_disk
 from seepseg.base.files import atomic_path, write_bytes
+from seepseg.geo.centreline_files import CENTRELINES, FOOTPRINTS, IN_PIXELS, centreline_types, footprint_types
 from seepseg.geo.slick_attributes import column_types
-from seepseg.geo.style import style_of_classes, style_of_others
+from seepseg.geo.style import style_of_centrelines, style_of_classes, style_of_footprints, style_of_others
 
-SLICKS, SLICKS_IN_PIXELS, NOT_SLICKS = NAMES = "slicks", "slicks_in_pixels", "not_slicks"
+SLICKS, NOT_SLICKS = "slicks", "not_slicks"
+SLICKS_IN_PIXELS = SLICKS + IN_PIXELS
+WITH_SLICKS = tuple(name + where for name in (CENTRELINES, FOOTPRINTS) for where in ("", IN_PIXELS))
+NAMES = (SLICKS, SLICKS_IN_PIXELS, NOT_SLICKS, *WITH_SLICKS)
 
 Layers = dict[str, gpd.GeoDataFrame]
 
@@ -30,15 +35,21 @@ CARTESIAN = -1  # the reference system of a GeoPackage for what has none
 AT_ONCE = 20_000  # rows that are written at once, where tables are small
 
 
-def layers_of(slicks: gpd.GeoDataFrame) -> Layers:
-    """Sort the slicks of a scene, see `seepseg.geo.slick_attributes.describe`, into layers.
+def layers_of(slicks: gpd.GeoDataFrame, **others: gpd.GeoDataFrame) -> Layers:
+    """Sort what is found in a scene into layers.
+
+    Args:
+        slicks: see `seepseg.geo.slick_attributes.describe`.
+        others: `CENTRELINES` and `FOOTPRINTS`, if these are wanted.
 
     Returns:
-        `SLICKS` or `SLICKS_IN_PIXELS`, also without a row; and `NOT_SLICKS` where there are any.
+        `SLICKS` and the others, or `SLICKS_IN_PIXELS` and so on, also without a row; and `NOT_SLICKS` where there are
+        any.
     """
     passed_over = slicks["reason"] != ""
-    name = SLICKS if slicks.crs else SLICKS_IN_PIXELS
-    layers = {name: slicks[~passed_over].drop(columns="reason")}
+    where = "" if slicks.crs else IN_PIXELS
+    tables = {SLICKS: slicks[~passed_over].drop(columns="reason"), **others}
+    layers = {f"{name}{where}": table for name, table in tables.items()}
     return layers | ({NOT_SLICKS: slicks[passed_over]} if passed_over.any() else {})
 
 
@@ -49,8 +60,7 @@ def read_layers(path: Path, class_names: Sequence[str]) -> Layers:
         if name in pyogrio.list_layers(path)[:, 0]:
             table = pyogrio.read_dataframe(path, layer=name)
             table["acquired"] = pd.to_datetime(table["acquired"], utc=True)
-            types = column_types(class_names) | ({"reason": "str"} if name == NOT_SLICKS else {})
-            layers[name] = table.astype(types)
+            layers[name] = table.astype(_types(name, class_names))
     return layers
 
 
@@ -62,7 +72,7 @@ def write_geopackage(path: Path, scenes: Iterable[Layers], class_names: Sequence
         scenes: layers of one after the other.
         class_names: the K classes.
     """
-    with TemporaryDirectory(dir=path.parent, prefix=".") as scratch, explain_full_disk(path.parent), _reproducible():
+    with TemporaryDirectory(dir=path.parent, prefix=".") as scratch, explain_full_disk(path.parent), reproducible():
         file, written = Path(scratch, path.name), list[str]()
         for layers in _gathered(scenes):
             for name, table in layers.items():
@@ -72,13 +82,13 @@ def write_geopackage(path: Path, scenes: Iterable[Layers], class_names: Sequence
                     file,
                     layer=name,
                     driver="GPKG",
-                    geometry_type="MultiPolygon",
+                    geometry_type="MultiLineString" if name.startswith(CENTRELINES) else "MultiPolygon",
                     promote_to_multi=True,
                     append=name in written,
                     layer_options={} if name in written else options,
                 )
                 written += [name] if name not in written else []
-        _add_styles(file, written, class_names)
+        add_styles(file, {name: _style(name, class_names) for name in written})
         with atomic_path(path) as partial:
             file.replace(partial)
 
@@ -152,33 +162,49 @@ def _features(table: gpd.GeoDataFrame) -> list[bytes]:
     return buffer.getvalue().splitlines()
 
 
-def _add_styles(path: Path, names: Sequence[str], class_names: Sequence[str]) -> None:
-    """Write table layer_styles, where QGIS looks for the style of a layer that it opens."""
-    styles = pd.DataFrame(
+def add_styles(path: Path, styles: Mapping[str, str]) -> None:
+    """Write table layer_styles, where QGIS looks for the style of a layer that it opens.
+
+    Args:
+        path: a GeoPackage.
+        styles: QML by the name of its layer.
+    """
+    table = pd.DataFrame(
         {
             "f_table_catalog": "",
             "f_table_schema": "",
-            "f_table_name": list(names),
+            "f_table_name": list(styles),
             "f_geometry_column": "geom",
-            "styleName": list(names),
-            "styleQML": [_style(name, class_names) for name in names],
+            "styleName": list(styles),
+            "styleQML": list(styles.values()),
             "styleSLD": "",
             "useAsDefault": True,
             "description": "",
             "owner": "",
             "ui": "",
-            "update_time": pd.to_datetime([NO_DATE] * len(names), utc=True).as_unit("ms"),
+            "update_time": pd.to_datetime([NO_DATE] * len(styles), utc=True).as_unit("ms"),
         }
     )
-    pyogrio.write_dataframe(styles, path, layer="layer_styles", driver="GPKG", layer_options={"FID": "id"})
+    pyogrio.write_dataframe(table, path, layer="layer_styles", driver="GPKG", layer_options={"FID": "id"})
+
+
+def _types(layer: str, class_names: Sequence[str]) -> dict[str, str]:
+    others = {
+        NOT_SLICKS: column_types(class_names) | {"reason": "str"},
+        CENTRELINES: centreline_types(class_names),
+        FOOTPRINTS: footprint_types(),
+    }
+    return others.get(layer.removesuffix(IN_PIXELS), column_types(class_names))
 
 
 def _style(layer: str, class_names: Sequence[str]) -> str:
-    return style_of_others() if layer == NOT_SLICKS else style_of_classes(class_names)
+    others = {NOT_SLICKS: style_of_others, CENTRELINES: style_of_centrelines, FOOTPRINTS: style_of_footprints}
+    other = others.get(layer.removesuffix(IN_PIXELS))
+    return other() if other else style_of_classes(class_names)
 
 
 @contextmanager
-def _reproducible() -> Iterator[None]:
+def reproducible() -> Iterator[None]:
     """Without the time of day in files, and without a warning of pixels that have no reference system."""
     pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": NO_DATE})
     try:

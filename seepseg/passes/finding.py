@@ -1,0 +1,59 @@
+"""From the candidates of all passes to the seeps of each ground."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from seepseg.passes.estimate import Seeps, estimate_seeps
+from seepseg.passes.flux import seep_flux, slick_flux
+from seepseg.passes.ground import Ground, Grounds
+from seepseg.passes.params import SeepsParams
+from seepseg.passes.reading import slick_ends_of
+from seepseg.passes.slick_ends import SlickEnds
+
+
+@dataclass(frozen=True)
+class FoundSeeps:
+    """The seeps of one ground, and what they were estimated from.
+
+    Attributes:
+        ground: on which they lie.
+        slicks: of its passes.
+        seeps: the estimate.
+        flux: a row for each seep, see `seepseg.passes.flux.seep_flux`.
+    """
+
+    ground: Ground
+    slicks: SlickEnds
+    seeps: Seeps
+    flux: pd.DataFrame
+
+
+def find_seeps(
+    table: pd.DataFrame,
+    p_slick: npt.NDArray[np.float64],
+    p_class: npt.NDArray[np.float64],
+    grounds: Grounds,
+    params: SeepsParams,
+    drift: Mapping[str, float],
+) -> list[FoundSeeps]:
+    """Estimate the seeps of all grounds.
+
+    Args:
+        table: n candidates, a row each, with their ends; see `seepseg.detection.slick_table`.
+        p_slick: float64 (n,), probability that it is a slick.
+        p_class: float64 (n, K), probability of each class.
+        grounds: which scenes see what.
+        params: section `seeps`.
+        drift: of oil in scenes, see `seepseg.passes.flux.read_drift`.
+    """
+    found = []
+    for number, ground in enumerate(grounds.grounds):
+        slicks = slick_ends_of(table, p_slick, p_class, grounds, number)
+        seeps = estimate_seeps(slicks, ground, params)
+        flux = seep_flux(seeps.links, slick_flux(slicks, ground, drift), len(seeps.table))
+        found.append(FoundSeeps(ground, slicks, seeps, flux))
+    return found

@@ -1,0 +1,108 @@
+"""How much oil a seep gives, by the published centreline method: nothing where metres, wind and current aren't known.
+
+A slick of length L (its centreline) drifts at the speed v, so the oil at its far end came up L / v ago; with the area A
+and a film of thickness h the volume A h came up in that time: flux = A h v / L.
+
+Assumptions, each of which the numbers hang on:
+
+- Oil drifts with the current and with a share of the wind, `WIND_FACTOR` by default, added as vectors, and both were
+  the same all the time that the slick took to grow.
+- The film is as thick as sheen in the Bonn Agreement Oil Appearance Code, code 1: 0.04 to 0.30 micrometres, which is
+  40 to 300 litres per square kilometre; hence a low and a high flux. MacDonald et al. (2015) take 0.1 micrometres for
+  slicks of natural seeps. In radar images thickness can't be seen.
+- Nothing evaporates, disperses or sinks before the far end; what does, lowers the flux that is told.
+
+References:
+    Garcia-Pineda et al. 2010, Deep-Sea Research II 57, 1859, doi 10.1016/j.dsr2.2010.05.005.
+    MacDonald et al. 2015, J. Geophys. Res. Oceans 120, 8364, doi 10.1002/2015JC011062.
+    O'Reilly et al. 2022, Remote Sensing 14, 3150, doi 10.3390/rs14133150: centreline, area, wind and current.
+    Bonn Agreement, Aerial Operations Handbook, part 3, annex A: the Oil Appearance Code.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from seepseg.base.errors import InputError
+from seepseg.passes.ground import Ground
+from seepseg.passes.slick_ends import SlickEnds
+
+FLUXES = FLUX_LOW, FLUX_HIGH = "flux_low_l_per_day", "flux_high_l_per_day"
+THICKNESS = (0.04e-6, 0.30e-6)  # metres, of sheen
+WIND_FACTOR = 0.03  # share of the wind speed at which oil drifts, as in most models of oil on the sea
+LITRES = 1000.0  # in a cubic metre
+DAY = 86_400.0  # seconds
+SCENE, PARTS = "scene", ("wind_speed", "wind_to", "current_speed", "current_to")
+
+
+def read_drift(path: Path, wind_factor: float = WIND_FACTOR) -> dict[str, float]:
+    """Read wind and current of scenes.
+
+    Args:
+        path: a CSV file with columns `scene`, `wind_speed`, `current_speed` (metres per second), `wind_to` and
+            `current_to` (where they go, in degrees clockwise from north); further columns are ignored.
+        wind_factor: share of the wind speed at which oil drifts.
+
+    Returns:
+        Speed of the drift in metres per second, by scene; without the scenes of which a number is missing.
+
+    Raises:
+        InputError: the file is missing, or has not these columns, or something else than numbers in them.
+    """
+    if not path.is_file():
+        raise InputError(
+            f"{path} is missing: expected wind and current of the passes as CSV; name another file, or none, then no "
+            "flux is told"
+        )
+    table = pd.read_csv(path, dtype={SCENE: "str"}, keep_default_na=False, na_values=[""])
+    if absent := [name for name in (SCENE, *PARTS) if name not in table]:
+        raise InputError(f"{path}: columns {', '.join(absent)} are missing; found are {', '.join(table.columns)}")
+    numbers = table[list(PARTS)].apply(pd.to_numeric, errors="coerce")
+    if (wrong := numbers.isna() & table[list(PARTS)].notna()).any(axis=None):
+        row, name = next((row, name) for name in PARTS for row in np.flatnonzero(wrong[name]))
+        raise InputError(f"{path}: expected a number as {name} of scene {table[SCENE][row]}, found {table[name][row]}")
+    wind = wind_factor * numbers["wind_speed"] * np.exp(1j * np.radians(numbers["wind_to"]))
+    current = numbers["current_speed"] * np.exp(1j * np.radians(numbers["current_to"]))
+    speed = (wind + current).abs()
+    return {str(scene): float(value) for scene, value in zip(table[SCENE], speed, strict=True) if np.isfinite(value)}
+
+
+def slick_flux(slicks: SlickEnds, ground: Ground, drift: Mapping[str, float]) -> pd.DataFrame:
+    """The flux that each slick tells of.
+
+    Args:
+        slicks: n of them; the scene of each is told by its name, "<scene>_<slick>".
+        ground: on which they lie.
+        drift: see `read_drift`.
+
+    Returns:
+        n rows with columns `FLUXES`, litres per day; NaN where the drift of the scene or metres are not known, and for
+        slicks without length.
+    """
+    speed = np.array([drift.get(name.rpartition("_")[0], np.nan) for name in slicks.names], np.float64)
+    measured = (slicks.centreline > 0) & (ground.unit == "m")
+    width = np.divide(slicks.area, slicks.centreline, out=np.full(len(slicks), np.nan), where=measured)
+    return pd.DataFrame(
+        {name: width * speed * film * LITRES * DAY for name, film in zip(FLUXES, THICKNESS, strict=True)}
+    )
+
+
+def seep_flux(links: pd.DataFrame, of_slicks: pd.DataFrame, seeps: int) -> pd.DataFrame:
+    """The flux of seeps while they flow: the median over the slicks of each, weighed by what they count for it.
+
+    Args:
+        links: columns `seep` (1..n), `slick` (row of `of_slicks`) and `weight`.
+        of_slicks: see `slick_flux`.
+        seeps: n.
+
+    Returns:
+        n rows with columns `FLUXES`; NaN for a seep none of whose slicks tells of a flux.
+    """
+    table = pd.DataFrame(np.nan, index=range(seeps), columns=list(FLUXES))
+    known = links.assign(**{name: of_slicks[name].to_numpy()[links["slick"]] for name in FLUXES}).dropna()
+    for seep, rows in known[known["weight"] > 0].groupby("seep"):
+        for name in FLUXES:
+            table.loc[seep - 1, name] = np.quantile(rows[name], 0.5, weights=rows["weight"], method="inverted_cdf")
+    return table

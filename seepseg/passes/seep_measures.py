@@ -1,0 +1,180 @@
+"""How right the seeps of a run are: against annotated slicks, known seeps and later passes, over all its grounds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from seepseg.geo.seep_files import PLATFORM
+from seepseg.passes.estimate import estimate_seeps
+from seepseg.passes.finding import FoundSeeps
+from seepseg.passes.ground import Ground
+from seepseg.passes.params import SeepsParams
+from seepseg.passes.published_rule import published_seeps
+from seepseg.passes.reference import PASSES, WITHIN, reference_seeps
+from seepseg.passes.seep_scores import WITHIN as FOUND_WITHIN
+from seepseg.passes.seep_scores import confirmation, in_passes, match_seeps, precision_recall, seep_scores
+from seepseg.passes.side_by_side import SideBySide
+from seepseg.passes.slick_ends import SlickEnds
+
+CURVE = ["reference", "estimator", "rank", "p_seep", "precision", "recall"]
+SHARES = ["confirmed_by_1", "by_chance_1", "confirmed_by_2", "by_chance_2"]
+CONFIRMED = ["rank", "p_seep", "seen_by_1", "seen_by_2", *SHARES]
+PARTS = ("annotated", "published_rule", "known", "confirmed")  # of the document
+OF_ESTIMATES = ("expected", "within_error_radius")  # scores that the published rule has not
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class SeepMeasures:
+    """What is measured.
+
+    Attributes:
+        document: for JSON.
+        curve: columns `CURVE`, precision and recall of the first k.
+        confirmed: columns `CONFIRMED`, see `seepseg.passes.seep_scores.confirmation`.
+    """
+
+    document: dict[str, Any]
+    curve: pd.DataFrame
+    confirmed: pd.DataFrame
+
+    @classmethod
+    def of(
+        cls,
+        found: Sequence[FoundSeeps],
+        annotated: Sequence[SlickEnds],
+        known: Sequence[pd.DataFrame],
+        params: SeepsParams,
+    ) -> "SeepMeasures":
+        """Measure.
+
+        Args:
+            found: the seeps of each ground.
+            annotated: the annotated slicks of each.
+            known: the known seeps of each, see `seepseg.passes.known.known_on`.
+            params: section `seeps`.
+        """
+        counts = _counts(found, params.max_fdr)
+        if not found:
+            return cls(counts | dict.fromkeys(PARTS), pd.DataFrame(columns=CURVE), pd.DataFrame(columns=CONFIRMED))
+        together = SideBySide([each.ground for each in found])
+        slicks, marked = together.slicks([each.slicks for each in found]), together.slicks(annotated)
+        table = together.seeps([each.seeps.table for each in found])
+        table = table.sort_values(["p_seep", "score"], ascending=False, kind="stable").reset_index(drop=True)
+        places = together.seeps(known)
+        metres = float(np.median([each.ground.spacing for each in found])) if _in_metres(found) else None
+        rule = _by_rule(published_seeps(slicks, together.ground, params.radius), counts["reported"])
+        reference = reference_seeps(marked.ends, marked.pass_number, PASSES, WITHIN)[["x", "y"]].to_numpy(np.float64)
+        at = places[["x", "y"]].to_numpy(np.float64)
+        of_annotated, of_rule, of_known = (
+            _scores(each, truth, metres, params.max_fdr)
+            for each, truth in ((table, reference), (rule, reference), (table, at))
+        )
+        if of_known:
+            of_known["platforms"] = _platforms(table, places, params.max_fdr)
+        curves = [
+            _curve(each, truth, name, estimator)
+            for name, truth in (("annotated", reference), ("known", at))
+            for estimator, each in (("seepseg", table), ("published_rule", rule))
+        ]
+        confirmed, summary = _confirm(slicks, marked, together, found, params)
+        document = counts | dict(zip(PARTS, (of_annotated, of_rule, of_known, summary), strict=True))
+        return cls(document, pd.concat([each for each in curves if len(each)] or curves[:1]), confirmed)
+
+
+def _counts(found: Sequence[FoundSeeps], max_fdr: float) -> dict[str, Any]:
+    """What was found at the false-discovery rate that is wanted."""
+    reported = [each.seeps.table[each.seeps.table["q_value"] <= max_fdr] for each in found]
+    return {
+        "grounds": len(found),
+        "passes": sum(len(each.ground.passes) for each in found),
+        "reported": sum(map(len, reported)),
+        "platforms": sum(int((table["kind"] == "platform").sum()) for table in reported),
+        "expected_false": float(sum(table["expected_false"].max() for table in reported if len(table))),
+    }
+
+
+def _in_metres(found: Sequence[FoundSeeps]) -> bool:
+    return all(each.ground.unit == "m" for each in found)
+
+
+def _by_rule(places: pd.DataFrame, reported: int) -> pd.DataFrame:
+    """The places of the published rule like an estimate; as many are reported, as it has no such choice."""
+    return places.assign(
+        q_value=np.where(np.arange(len(places)) < reported, 0.0, 1.0), p_seep=np.nan, error_radius=np.nan
+    )
+
+
+def _scores(table: pd.DataFrame, truth: Floats, metres: float | None, max_fdr: float) -> dict[str, Any] | None:
+    """Scores against places; None where there are none. The error of place is in pixels, and in metres if known."""
+    if not len(truth):
+        return None
+    scores: dict[str, Any] = seep_scores(table, truth, 1.0, max_fdr)
+    error = scores.pop("place_error")
+    scores |= {"place_error_px": error, "place_error_m": error and metres and error * metres}
+    return {name: value for name, value in scores.items() if name not in OF_ESTIMATES or table["p_seep"].notna().all()}
+
+
+def _platforms(table: pd.DataFrame, known: pd.DataFrame, max_fdr: float) -> dict[str, int]:
+    """Known platforms, and known seeps, that are reported, and how many of each are called platforms."""
+    reported = table[table["q_value"] <= max_fdr]
+    places, truth = (each[["x", "y"]].to_numpy(np.float64) for each in (reported, known))
+    of = match_seeps(places, truth, FOUND_WITHIN)
+    is_platform = known[PLATFORM].to_numpy(bool)[of[of >= 0]]
+    called = (reported["kind"] == "platform").to_numpy()[of >= 0]
+    return {
+        "found": int(is_platform.sum()),
+        "called_platforms": int((is_platform & called).sum()),
+        "seeps_called_platforms": int((~is_platform & called).sum()),
+    }
+
+
+def _curve(table: pd.DataFrame, truth: Floats, reference: str, estimator: str) -> pd.DataFrame:
+    """Precision and recall of the first k places."""
+    if not len(truth):
+        return pd.DataFrame(columns=CURVE)
+    right = match_seeps(table[["x", "y"]].to_numpy(np.float64), truth, FOUND_WITHIN) >= 0
+    curve = precision_recall(right, len(truth))
+    return curve.assign(reference=reference, estimator=estimator, p_seep=table["p_seep"].to_numpy())[CURVE]
+
+
+def _confirm(
+    slicks: SlickEnds, annotated: SlickEnds, together: SideBySide, found: Sequence[FoundSeeps], params: SeepsParams
+) -> tuple[pd.DataFrame, dict[str, Any] | None]:
+    """Estimate seeps from the first half of the passes over each ground, and look for them in the second."""
+    halves = [_halves(each.ground) for each in found]
+    first, second = (
+        np.array(
+            [start + number for start, half in zip(together.first_pass, halves, strict=True) for number in half[part]]
+        )
+        for part in (0, 1)
+    )
+    if not len(first):
+        return pd.DataFrame(columns=CONFIRMED), None
+    table = estimate_seeps(*in_passes(slicks, together.ground, np.sort(first)), params).table
+    xy = table[["x", "y"]].to_numpy(np.float64)
+    later, ground = in_passes(annotated, together.ground, np.sort(second))
+    curve = confirmation(xy, later, ground, params.radius, params.draws, params.seed)
+    curve = curve.assign(p_seep=table["p_seep"].to_numpy())[CONFIRMED]
+    reported = int((table["q_value"] <= params.max_fdr).sum())
+    summary: dict[str, Any] = {"first_passes": len(first), "second_passes": len(second), "found": reported}
+    at = curve.iloc[reported - 1] if reported else pd.Series(np.nan, index=CONFIRMED)
+    return curve, summary | {name: None if np.isnan(at[name]) else float(at[name]) for name in SHARES}
+
+
+def _halves(ground: Ground) -> tuple[list[int], list[int]]:
+    """Numbers of the earlier and the later passes, by name where times are not known; none of fewer than three."""
+    passes = ground.passes
+    if len(passes) < 3:
+        return [], []
+    known = all(each.acquired is not None for each in passes)
+    always = datetime.min.replace(tzinfo=UTC)
+    order = sorted(range(len(passes)), key=lambda number: (passes[number].acquired if known else always, number))
+    middle = (len(passes) + 1) // 2
+    return order[:middle], order[middle:]

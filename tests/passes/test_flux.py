@@ -1,0 +1,67 @@
+"""Flux by the centreline method, against numbers worked out by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from pyproj import CRS
+
+from seepseg.base.errors import InputError
+from seepseg.passes.flux import FLUXES, read_drift, seep_flux, slick_flux
+from seepseg.passes.ground import Ground
+from seepseg.passes.slick_ends import SlickEnds
+
+METRES = Ground([], "m", 40.0, CRS.from_proj4("+proj=laea +lat_0=27 +lon_0=-91"))
+HEADER = "scene,acquired,wind_speed,wind_to,current_speed,current_to\n"
+
+
+def slicks(names, area, centreline):
+    n = len(names)
+    ends, pair, one = np.zeros((n, 2, 2)), np.zeros((n, 2)), np.ones((n, 1))
+    lengths = np.asarray(centreline, float)
+    return SlickEnds(names, np.zeros(n, int), ends, one[:, 0], one, np.asarray(area, float), lengths, pair, pair)
+
+
+def drift_of(tmp_path, rows, **kwargs):
+    (tmp_path / "passes.csv").write_text(HEADER + rows)
+    return read_drift(tmp_path / "passes.csv", **kwargs)
+
+
+def test_drift_adds_current_and_three_percent_of_the_wind_as_vectors(tmp_path):
+    drift = drift_of(tmp_path, "a,,10,90,0.4,0\nb,,10,90,0.3,270\nc,,10,45,0.1,45\nd,,,90,0.4,0\n")
+    assert drift == {"a": pytest.approx(0.5), "b": pytest.approx(0, abs=1e-12), "c": pytest.approx(0.4)}
+    assert drift_of(tmp_path, "a,,10,0,0.2,0\n", wind_factor=0.0) == {"a": pytest.approx(0.2)}
+
+
+def test_a_slick_of_one_square_kilometre_that_grew_in_a_day(tmp_path):
+    # At 0.25 m/s oil goes 21.6 km in a day; a square kilometre of sheen is 40 to 300 litres.
+    flux = slick_flux(slicks(["a_b_7", "other_1"], [1e6, 1e6], [21_600, 21_600]), METRES, {"a_b": 0.25})
+    np.testing.assert_allclose(flux.to_numpy(), [[40, 300], [np.nan, np.nan]])
+
+
+def test_no_flux_without_metres_or_length():
+    drift = {"a": 0.25}
+    assert slick_flux(slicks(["a_1"], [1e6], [0]), METRES, drift).isna().all(axis=None)
+    assert slick_flux(slicks(["a_1"], [1e6], [1e4]), Ground([], "px", 1.0, None), drift).isna().all(axis=None)
+
+
+def test_a_seep_takes_the_weighed_median_of_its_slicks():
+    of_slicks = pd.DataFrame({FLUXES[0]: [1.0, 2, 9, np.nan], FLUXES[1]: [10.0, 20, 90, np.nan]})
+    links = pd.DataFrame({"seep": [1, 1, 1, 2, 3], "slick": [0, 1, 2, 3, 2], "weight": [0.5, 0.3, 0.1, 1, 0]})
+    flux = seep_flux(links, of_slicks, 3)
+    np.testing.assert_array_equal(flux, [[1, 10], [np.nan, np.nan], [np.nan, np.nan]])
+    assert [*seep_flux(links.assign(weight=[0.2, 0.3, 0.1, 1, 1]), of_slicks, 3)[FLUXES[0]]][::2] == [2, 9]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("scene,wind_speed\na,1\n", "columns wind_to, current_speed, current_to are missing"),
+        (HEADER + "a,,strong,90,0.4,0\n", "expected a number as wind_speed of scene a, found strong"),
+    ],
+)
+def test_a_table_that_can_not_be_used_is_named(tmp_path, text, message):
+    (tmp_path / "passes.csv").write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_drift(tmp_path / "passes.csv")
+    with pytest.raises(InputError, match="is missing: expected wind and current"):
+        read_drift(tmp_path / "none.csv")
