@@ -22,7 +22,8 @@ from seepseg.base.command import run_stage
 from seepseg.base.files import write_bytes, write_json
 from seepseg.base.params import load_params
 from seepseg.data.packed import PIXELS
-from seepseg.detection.classifier import ClassifierMeta, ClassifierParams, average_probs, fit_classifier
+from seepseg.detection.classifier import ClassifierMeta, average_probs, fit_classifier
+from seepseg.detection.ensemble import ClassifierParams
 from seepseg.detection.slick_table import LOG_SHARE, feature_columns, out_of_fold, read_slick_table
 from seepseg.evaluation.annotated_slicks import annotated_slick_scores, annotated_slick_tables
 from stages.classify import ANNOTATED, PARAMS, ClassifyParams

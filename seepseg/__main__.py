@@ -7,6 +7,7 @@ from seepseg.base.command import run_stage
 
 COMMANDS = {
     "predict": "find and classify the slicks of whole scenes, for GIS",
+    "seeps": "find the seeps behind the slicks of many passes over the same ground",
     "export": "write the networks of a model as ONNX, with a model card",
 }
 

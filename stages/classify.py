@@ -1,16 +1,18 @@
 """Classify: learn which candidates are slicks and of what class, and put everything into one model file.
 
-Reads models/networks.safetensors and, of data/candidates, candidates.csv and annotated.csv; takes the section classify
-of params.yaml, evaluate.object_iou and what detect says of proposals. For each network there is a slick classifier,
-fitted on the slicks of the other inner folds. With what all of them say out of fold, post-processing is fitted.
+Reads models/networks.safetensors, data/packed, data/split.csv and, of data/candidates, candidates.csv, annotated.csv
+and footprints.csv; takes the sections classify and passes of params.yaml, evaluate.object_iou and what detect says of
+proposals. For each network there is a slick classifier, fitted on the slicks of the other inner folds. With what all of
+them say out of fold, post-processing is fitted; and, where several scenes see the same ground, what they say of the
+candidates of other passes tells of the class of a slick, too.
 
 Writes models/model.safetensors (networks, classifiers and post-processing, which evaluate and every later prediction
 use), models/postprocessing.json (the last of these, for people), and, of the annotated slicks, metrics/classify.json
-(how well they are classified) and plots/annotated_confusion.csv.
+(how well they are classified, and how well without other passes) and plots/annotated_confusion.csv.
 """
 
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +21,16 @@ import torch
 
 from seepseg.base.files import write_csv, write_json
 from seepseg.base.params import load_params, param_block
-from seepseg.data.packed import PIXELS
+from seepseg.data.packed import PIXELS, open_packed
 from seepseg.detection.classifier import (
     ClassifierMeta,
-    ClassifierParams,
     SlickClassifier,
     average_probs,
     fit_classifier,
+    fit_in_passes,
+    seen_by_others,
 )
+from seepseg.detection.ensemble import ClassifierParams
 from seepseg.detection.model_file import Model, ModelMeta, save_model
 from seepseg.detection.postprocessing import (
     Postprocessing,
@@ -40,9 +44,15 @@ from seepseg.detection.slick_table import SLICK, feature_columns, out_of_fold, r
 from seepseg.evaluation.annotated_slicks import annotated_slick_scores, annotated_slick_tables
 from seepseg.evaluation.params import EvaluateParams
 from seepseg.models.trained_networks import load_networks
+from seepseg.passes.other_passes import OtherPasses
+from seepseg.passes.params import PassesParams
+from seepseg.passes.recurrence import recurrence_names
 
 PARAMS = "params.yaml"
 NETWORKS = "models/networks.safetensors"
+PACKED = "data/packed"
+SPLIT = "data/split.csv"
+FOOTPRINTS = "data/candidates/footprints.csv"
 CANDIDATES = "data/candidates/candidates.csv"
 ANNOTATED = "data/candidates/annotated.csv"
 MODEL = "models/model.safetensors"
@@ -80,15 +90,25 @@ def main(root: Path = Path()) -> None:
     scored = score_candidates(oof_candidates, classifiers, start)
     exponent = params.postprocessing.inverse_frequency_exponent
     fitted = fit_postprocessing(scored, oof_annotated.drop_duplicates(SLICK), start, min_iou, exponent)
-    model_meta = ModelMeta(networks=networks_meta, proposal=detect.proposal, classifiers=meta, postprocessing=fitted)
-    save_model(root / MODEL, Model(model_meta, list(networks), classifiers))
-    write_json(root / POSTPROCESSING, asdict(fitted))
     print(
         f"of {len(scored.table)} candidates at {detect.threshold}, accepted are those that pass {_thresholds(fitted)}"
     )
-    document, confusion = classify_annotated(annotated, classifiers, names)
+    passes, packed = load_params(PassesParams, "passes", root / PARAMS), open_packed(root / PACKED)
+    others = OtherPasses.of(packed, root / SPLIT, root / FOOTPRINTS, candidates, classifiers, passes)
+    print(*others.every.notices, sep="\n", end="\n" if others.every.notices else "")
+    seen = others.add(annotated, passes.radius)
+    meta = fit_with_passes(classifiers, out_of_fold(seen), meta, params, passes.radius)
+    model_meta = ModelMeta(networks=networks_meta, proposal=detect.proposal, classifiers=meta, postprocessing=fitted)
+    save_model(root / MODEL, Model(model_meta, list(networks), classifiers))
+    write_json(root / POSTPROCESSING, asdict(fitted))
+    document, confusion = classify_annotated(seen, classifiers, names)
+    alone = scores_alone(annotated, classifiers, names)
     write_csv(root / CONFUSION, confusion)
-    write_json(root / METRICS, {"annotated_slicks": document})
+    metrics = {"annotated_slicks": document, "annotated_slicks_alone": alone, "passes": others.summary(seen)}
+    write_json(root / METRICS, metrics)
+    for split, count in document["count"].items():
+        found, before = (_shown(each[split]["macro_dice"]) for each in (document, alone))
+        print(f"{split}: classes of {count} annotated slicks: macro Dice {found}, without other passes {before}")
 
 
 def fit_classifiers(
@@ -101,24 +121,56 @@ def fit_classifiers(
             "told from look-alikes; train longer, or lower detect.threshold",
             file=sys.stderr,
         )
-    if meta.classifiers > 1:
-        return [
-            fit_classifier(
-                annotated[annotated["network"] != number],
-                candidates[candidates["network"] != number],
-                meta,
-                params,
-                min_iou,
-            )
-            for number in range(meta.classifiers)
-        ]
-    print(
-        "warning: with one network, slicks are classified by what was learnt from them, and the scores of oof are too "
-        "good; set train.networks to 2 or more, or classify.postprocessing.accept to peak and .class_from to "
-        "mean_probability",
-        file=sys.stderr,
-    )
-    return [fit_classifier(annotated, candidates, meta, params, min_iou)]
+    if meta.classifiers == 1:
+        print(
+            "warning: with one network, slicks are classified by what was learnt from them, and the scores of oof are "
+            "too good; set train.networks to 2 or more, or classify.postprocessing.accept to peak and .class_from to "
+            "mean_probability",
+            file=sys.stderr,
+        )
+    slicks, proposed = (_of_other_folds(table, meta.classifiers) for table in (annotated, candidates))
+    return [
+        fit_classifier(*each, meta=meta, params=params, min_iou=min_iou) for each in zip(slicks, proposed, strict=True)
+    ]
+
+
+def fit_with_passes(
+    classifiers: list[SlickClassifier],
+    annotated: pd.DataFrame,
+    meta: ClassifierMeta,
+    params: ClassifyParams,
+    radius: float,
+) -> ClassifierMeta:
+    """Teach classifiers what other passes tell of classes, where each has slicks to learn that from.
+
+    Args:
+        classifiers: fitted without.
+        annotated: of training scenes, with what other passes tell of them.
+        meta: of the classifiers.
+        params: section `classify`.
+        radius: for which that was measured; 0: other passes shall tell nothing.
+
+    Returns:
+        What the classifiers are now.
+    """
+    if not radius:
+        return meta
+    tables = _of_other_folds(annotated, meta.classifiers)
+    if not all(seen_by_others(table).any() for table in tables):
+        print("classes are told without other passes: too few training scenes see the same ground")
+        return meta
+    meta = replace(meta, recurrence=recurrence_names(meta.class_names), recurrence_radius=radius)
+    for classifier, table in zip(classifiers, tables, strict=True):
+        fit_in_passes(classifier, table, meta, params)
+    print(f"of slicks that other passes saw, classes are told by {', '.join(meta.recurrence)}, too")
+    return meta
+
+
+def _of_other_folds(table: pd.DataFrame, classifiers: int) -> list[pd.DataFrame]:
+    """What each classifier is fitted on: all that isn't of its own inner fold; a single one on everything."""
+    if classifiers == 1:
+        return [table]
+    return [table[table["network"] != number] for number in range(classifiers)]
 
 
 def classify_annotated(
@@ -139,10 +191,19 @@ def classify_annotated(
             for i, actual in enumerate(names)
             for j, predicted in enumerate(names)
         ]
-        macro_dice = document[split]["macro_dice"]
-        shown = "-" if macro_dice is None else f"{macro_dice:.3f}"
-        print(f"{split}: classes of {len(pixels)} annotated slicks: macro Dice {shown}")
     return document, pd.DataFrame(rows, columns=["split", "actual", "predicted", "count", "slicks"])
+
+
+def scores_alone(annotated: pd.DataFrame, classifiers: list[SlickClassifier], names: list[str]) -> dict[str, Any]:
+    """The main scores of `classify_annotated`, by split, of slicks of which nothing is known from other passes."""
+    document, _ = classify_annotated(annotated, classifiers, names)
+    return {
+        split: {name: document[split][name] for name in ("macro_dice", "macro_slick_f1")} for split in document["count"]
+    }
+
+
+def _shown(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
 
 
 def _thresholds(fitted: Postprocessing) -> str:

@@ -7,7 +7,7 @@ and classes.npy (uint8, the networks' most probable class), with a row per packe
 fold; candidates.csv and annotated.csv, the features of both and what is annotated at their place.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -16,7 +16,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import shapely
 
+from seepseg.base.conventions import NODATA
 from seepseg.base.device import choose_device, explain_full_memory, make_deterministic
 from seepseg.base.files import atomic_path, write_csv
 from seepseg.base.npy_stream import NpyStream
@@ -29,8 +31,10 @@ from seepseg.detection.detector import Candidates, Detector
 from seepseg.detection.marked_slicks import MarkedSlicks
 from seepseg.detection.matching import annotated_slicks, match_slicks
 from seepseg.detection.proposal import DetectParams
+from seepseg.detection.slick_table import in_whole_grid
 from seepseg.evaluation.objects import Labels
 from seepseg.models.trained_networks import check_classes, load_networks
+from seepseg.passes.footprints import footprint, footprint_table
 
 PARAMS = "params.yaml"
 PACKED = "data/packed"
@@ -59,6 +63,7 @@ class SlickTables:
     def add(
         self,
         split: str,
+        origin: tuple[int, int] | None,
         found: Candidates,
         annotated: MarkedSlicks,
         target: npt.NDArray[np.uint8],
@@ -68,6 +73,7 @@ class SlickTables:
 
         Args:
             split: oof or test.
+            origin: of the scene; see `seepseg.data.scenes.Scene`.
             found: the candidates.
             annotated: the annotated slicks.
             target: uint8 (H, W), the annotated classes.
@@ -88,7 +94,7 @@ class SlickTables:
         ):
             matches = match_slicks(marked.labels.whole(), len(marked), of_annotated, target, class_names)
             matches["match"] += np.where(matches["match"] > 0, firsts[1], 0)
-            rows = measured.merge(matches, on="slick")
+            rows = in_whole_grid(measured, origin).merge(matches, on="slick")
             rows["slick"] += first
             rows.insert(0, "split", split)
             rows.insert(1, "scene", name)
@@ -131,17 +137,20 @@ def main(root: Path = Path()) -> None:
         partials = {name: stack.enter_context(atomic_path(folder / f"{name}.npy")) for name in ARRAYS}
         streams = {name: stack.enter_context(NpyStream.open(partials[name], kind)) for name, kind in ARRAYS.items()}
         tables = SlickTables(stack.enter_context(ThreadPoolExecutor(params.threads)))
+        footprints = defaultdict[str, list[shapely.Geometry]](list)
         for stream in streams.values():
             stream.write_header(len(packed.targets), packed.targets.shape[1:])
         for split, scene, out_of_fold in out_of_fold_scenes(packed, root / SPLIT, len(networks)):
             images, target = packed.images[scene.indices], scene.stitch(packed.targets[scene.indices])
-            shown = Shown(scene.shape)
-            annotated, _ = annotated_slicks(scene.stitch(images), target)
+            shown, image = Shown(scene.shape), scene.stitch(images)
+            if scene.origin is not None:
+                footprints[scene.name].append(footprint(image != NODATA, scene.origin))
+            annotated, _ = annotated_slicks(image, target)
             found = detector.propose(
                 TiledScene(scene, images), scene.tile_shape, networks=out_of_fold, annotated=annotated, see=shown
             )
             assert found.annotated is not None, "they were given"
-            labels = tables.add(split, found, found.annotated, target, packed.class_names)
+            labels = tables.add(split, scene.origin, found, found.annotated, target, packed.class_names)
             print(
                 f"{split} {scene.name}: {len(found.slicks)} candidates, {len(found.annotated)} annotated slicks",
                 flush=True,
@@ -150,3 +159,4 @@ def main(root: Path = Path()) -> None:
                 streams[name].write_rows(scene.indices.tolist(), scene.cut(whole))
     write_csv(folder / "candidates.csv", pd.concat(tables.candidates, ignore_index=True))
     write_csv(folder / "annotated.csv", pd.concat(tables.annotated, ignore_index=True))
+    write_csv(folder / "footprints.csv", footprint_table(footprints))

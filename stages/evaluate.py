@@ -3,11 +3,12 @@
 Under oof, those are the training scenes, each through the network and the slick classifier that are out of fold there;
 post-processing was fitted on them. Under test, they are the test scenes, through all networks and classifiers together.
 
-Reads data/packed, data/split.csv, data/candidates and models/model.safetensors; takes the section evaluate of
-params.yaml. Writes metrics/evaluate.json; plots/confusion.csv, plots/pr.csv and plots/reliability.csv, counts and
-curves per split; data/predictions/scenes.json, the counts of each scene; and, for the pictures,
-data/predictions/pred.npy (uint8 classes, a row per packed tile) with data/predictions/tiles.csv (the tiles that are
-predicted, and their scores).
+Reads data/packed, data/split.csv, data/candidates and models/model.safetensors; takes the sections evaluate and passes
+of params.yaml. Where the model knows how, what other passes show tells of the class of a slick, too; under alone stands
+what the scores would be without. Writes metrics/evaluate.json; plots/confusion.csv, plots/pr.csv and
+plots/reliability.csv, counts and curves per split; data/predictions/scenes.json, the counts of each scene; and, for the
+pictures, data/predictions/pred.npy (uint8 classes, a row per packed tile) with data/predictions/tiles.csv (the tiles
+that are predicted, and their scores).
 """
 
 from pathlib import Path
@@ -26,10 +27,11 @@ from seepseg.data.out_of_fold import out_of_fold_scenes
 from seepseg.data.packed import Packed, open_packed
 from seepseg.data.scenes import Scene
 from seepseg.detection.detector import Detector
-from seepseg.detection.model_file import load_model
+from seepseg.detection.model_file import Model, load_model
 from seepseg.detection.slick_table import read_slick_table
 from seepseg.evaluation.confusion import confusion_counts, scores
 from seepseg.evaluation.curves import PrHistogram
+from seepseg.evaluation.named_scores import NamedCounts, count_named, named_scores
 from seepseg.evaluation.params import EvaluateParams
 from seepseg.evaluation.scene_counts import (
     SceneCounts,
@@ -40,6 +42,8 @@ from seepseg.evaluation.scene_counts import (
     reliability_curve,
 )
 from seepseg.models.trained_networks import check_classes
+from seepseg.passes.other_passes import OtherPasses
+from seepseg.passes.params import PassesParams
 
 PARAMS = "params.yaml"
 PACKED = "data/packed"
@@ -60,6 +64,7 @@ class SplitMeasures:
 
     Attributes:
         counts: of each scene.
+        alone: likewise, of classes that are told without other passes.
         curves: of all pixels.
         tiles: a row per tile, for the pictures.
     """
@@ -68,6 +73,7 @@ class SplitMeasures:
         self.packed = packed
         self.object_iou = object_iou
         self.counts: list[SceneCounts] = []
+        self.alone: list[NamedCounts] = []
         self.curves = PrHistogram(packed.class_names)
         self.tiles: list[dict[str, Any]] = []
 
@@ -75,6 +81,7 @@ class SplitMeasures:
         self,
         scene: Scene,
         pred: npt.NDArray[np.uint8],
+        alone: npt.NDArray[np.uint8],
         foreground: npt.NDArray[np.float16],
         classes: npt.NDArray[np.uint8],
     ) -> None:
@@ -83,6 +90,7 @@ class SplitMeasures:
         Args:
             scene: where its N tiles lie.
             pred: uint8 (N, h, w), predicted classes.
+            alone: likewise, told without other passes.
             foreground: float16 (N, h, w), probability of any class.
             classes: uint8 (N, h, w), the networks' most probable class.
         """
@@ -100,6 +108,11 @@ class SplitMeasures:
                 self.object_iou,
             )
         )
+        if np.array_equal(pred, alone):
+            self.alone.append(NamedCounts(self.counts[-1].confusion, self.counts[-1].objects[1:]))
+        else:
+            stitched = scene.stitch(alone), scene.stitch(target), scene.stitch(valid)
+            self.alone.append(count_named(*stitched, num_classes, self.object_iou))
         self.curves.update(probs, classes, target, valid)
         for tile, index in enumerate(scene.indices.tolist()):
             table = confusion_counts(target[tile], pred[tile], valid[tile], num_classes)
@@ -128,23 +141,47 @@ def main(root: Path = Path()) -> None:
         _open_array(root / CANDIDATES / f"{name}.npy", packed) for name in ("labels", "foreground", "classes")
     )
     detector = Detector.of_model(model)
-    table = read_slick_table(root / CANDIDATES / "candidates.csv", names).drop(columns="split")
-    slicks = detector.classify(table)
+    table = read_slick_table(root / CANDIDATES / "candidates.csv", names)
+    seen = _with_other_passes(table, packed, model, root)
+    alone, slicks = (detector.classify(each.drop(columns="split")) for each in (table, seen))
     scene_of_slick = slicks.candidates.table["scene"].to_numpy()
     measures: dict[str, SplitMeasures] = {}
     with atomic_path(root / PRED) as partial, NpyStream.open(partial, "u1") as stream:
         stream.write_header(len(packed.targets), packed.targets.shape[1:])
         for split, scene, _ in out_of_fold_scenes(packed, root / SPLIT, len(model.networks)):
             rows, here = scene.indices, scene_of_slick == scene.name
-            pred = detector.draw(labels[rows], slicks.accepted[here], slicks.classes[here], classes[rows])
+            pred, pred_alone = (
+                detector.draw(labels[rows], each.accepted[here], each.classes[here], classes[rows])
+                for each in (slicks, alone)
+            )
             of_split = measures.setdefault(split, SplitMeasures(packed, params.object_iou))
-            of_split.add(scene, pred, foreground[rows], classes[rows])
+            of_split.add(scene, pred, pred_alone, foreground[rows], classes[rows])
             stream.write_rows(rows.tolist(), pred)
 
     documents = {
-        name: pooled_scores(split.counts, names, params.bootstrap_samples, params.seed)
+        name: {
+            **pooled_scores(split.counts, names, params.bootstrap_samples, params.seed),
+            "alone": named_scores(split.alone, names),
+        }
         for name, split in measures.items()
     }
+    _write(measures, documents, root)
+    for name, document in documents.items():
+        print(_line(name, document))
+
+
+def _with_other_passes(table: pd.DataFrame, packed: Packed, model: Model, root: Path) -> pd.DataFrame:
+    """The candidates with what other passes tell of them, if the model learnt to make use of that."""
+    if not model.meta.classifiers.recurrence:
+        return table
+    passes = load_params(PassesParams, "passes", root / PARAMS)
+    footprints = root / CANDIDATES / "footprints.csv"
+    others = OtherPasses.of(packed, root / SPLIT, footprints, table, model.classifiers, passes)
+    return others.add(table, model.meta.classifiers.recurrence_radius)
+
+
+def _write(measures: dict[str, SplitMeasures], documents: dict[str, dict[str, Any]], root: Path) -> None:
+    """Write all but the predicted tiles."""
     write_csv(root / TILES, _by_split({name: pd.DataFrame(split.tiles) for name, split in measures.items()}))
     write_csv(root / CONFUSION, _by_split({name: split.confusion() for name, split in measures.items()}))
     write_csv(root / PR, _by_split({name: split.precision_recall() for name, split in measures.items()}))
@@ -153,8 +190,6 @@ def main(root: Path = Path()) -> None:
     )
     write_json(root / SCENES, {name: [each.to_json() for each in split.counts] for name, split in measures.items()})
     write_json(root / METRICS, documents)
-    for name, document in documents.items():
-        print(_line(name, document))
 
 
 def _open_array(path: Path, packed: Packed) -> npt.NDArray[Any]:
@@ -184,6 +219,6 @@ def _line(split: str, document: dict[str, Any]) -> str:
 
     per_class = " ".join(shown(dice) for dice in document["dice"].values())
     return (
-        f"{split}: binary Dice {shown(document['binary_dice'])}, surface Dice {shown(document['surface_dice'])}, "
+        f"{split}: binary Dice {shown(document['binary_dice'])}, surface Dice {shown(document['surface_dice_1'])}, "
         f"macro Dice {shown(document['macro_dice'])} (by class {per_class}), object F1 {shown(document['object_f1'])}"
     )

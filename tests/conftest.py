@@ -17,7 +17,19 @@ from seepseg.models import ModelParams
 from seepseg.models.registry import NETWORKS
 
 ROOT = Path(__file__).parents[1]
-STAGES = ("sample", "tile", "ingest", "split", "class_balance", "train", "detect", "classify", "evaluate", "plot")
+STAGES = (
+    "sample",
+    "tile",
+    "ingest",
+    "split",
+    "class_balance",
+    "train",
+    "detect",
+    "classify",
+    "evaluate",
+    "seeps",
+    "plot",
+)
 
 # What makes the default small enough for a test.
 SMALL = {

@@ -20,6 +20,7 @@ from seepseg.geo.params import ScenesParams
 from seepseg.io.raw_data import DataParams
 from seepseg.losses import LossParams
 from seepseg.models import ModelParams
+from seepseg.passes.params import PassesParams, SeepsParams
 from seepseg.training.augmentation import AugmentParams
 from seepseg.training.recipe import TrainParams
 from seepseg.training.sampling import SamplingParams
@@ -43,8 +44,10 @@ SECTIONS: dict[str, type] = {
     "augment": AugmentParams,
     "train": TrainParams,
     "detect": DetectParams,
+    "passes": PassesParams,
     "classify": ClassifyParams,
     "evaluate": EvaluateParams,
+    "seeps": SeepsParams,
     "plot": PlotParams,
 }
 WIDTH = 120

@@ -4,7 +4,9 @@ SCENES is a GeoTIFF or COG, a Sentinel-1 GRD product as SAFE folder or zip, or a
 folder. In it are written
 
   slicks.gpkg                  GeoPackage of the slicks of all scenes: polygons in longitude and latitude, layer
-                               `slicks`, which QGIS opens coloured by class; what lies on land in layer `not_slicks`
+                               `slicks`, which QGIS opens coloured by class; what lies on land in layer `not_slicks`;
+                               for `seepseg seeps`, centrelines of all candidates and what each scene has data of,
+                               layers `centrelines` and `footprints`
   scenes/NAME/slicks.gpkg      the same of each scene
   scenes/NAME/scene.json       how it was found, warnings, seconds
   scenes/NAME/NAME_classes.tif, NAME_probability.tif
@@ -17,7 +19,8 @@ end, with exit status 1; the others are done.
 
 Of an image without a place on earth, PNG or JPEG too, polygons are in pixels: layer `slicks_in_pixels`, y negative
 downwards. A folder of nothing but tiles without a place, whose names fit data.name_pattern of the parameter file, is
-put together to scenes first, and OUT, a new folder, gets a mask for each tile and slicks.csv.
+put together to scenes first, and OUT, a new folder, gets a mask for each tile, slicks.csv, and for `seepseg seeps`
+candidates.csv and footprints.csv.
 
 A parameter file says what scenes are like (section scenes: polarisation, scale of the numbers), and where to compute
 (section detect: device, threads, batch_size). Classes, and all that was learned, are the model's.

@@ -22,6 +22,7 @@ from seepseg.detection.detection import P_CLASS, Detection
 from seepseg.detection.detector import Detector
 from seepseg.detection.model_file import Model, load_model
 from seepseg.detection.proposal import DetectParams
+from seepseg.geo.centreline_files import describe_centrelines, describe_footprint
 from seepseg.geo.land import Land, WithoutLand
 from seepseg.geo.params import ScenesParams
 from seepseg.geo.rasters import write_classes, write_probabilities
@@ -29,6 +30,7 @@ from seepseg.geo.scene_file import SceneFile, open_scene
 from seepseg.geo.scene_search import files_of
 from seepseg.geo.slick_attributes import FoundSlicks, describe
 from seepseg.geo.slick_files import NOT_SLICKS, layers_of, write_geopackage
+from seepseg.passes.footprints import footprint_of_blocks
 
 RECORD, SLICKS = "scene.json", "slicks.gpkg"
 # A process does one scene at a time, also where a worker of a cluster has several threads: networks are adapted to the
@@ -167,7 +169,11 @@ def _write(
     class_probs = found.slicks[[P_CLASS + name for name in class_names]].to_numpy(float)
     of_scene = FoundSlicks(found.slicks, class_probs, found.labels, found.foreground, class_names)
     slicks = describe(of_scene, scene, land, task.settings["model_fingerprint"])
-    layers = layers_of(slicks)
+    layers = layers_of(
+        slicks,
+        centrelines=describe_centrelines(found.candidates, found.paths, class_names, scene, land),
+        footprints=describe_footprint(footprint_of_blocks(found.foreground), scene),
+    )
     write_geopackage(folder / SLICKS, [layers], class_names)
     if task.rasters:
         place = {} if scene.georeference is None else scene.georeference.raster_profile()

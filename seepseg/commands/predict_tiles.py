@@ -3,6 +3,7 @@
 import re
 import sys
 import warnings
+from collections import defaultdict
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,8 +12,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import rasterio
+import shapely
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
+from seepseg.base.conventions import NODATA
 from seepseg.base.device import choose_device, explain_full_memory, make_deterministic
 from seepseg.base.errors import InputError
 from seepseg.base.files import write_csv
@@ -26,6 +29,7 @@ from seepseg.detection.detection import COLUMNS
 from seepseg.detection.detector import Detector
 from seepseg.detection.model_file import load_model
 from seepseg.detection.proposal import DetectParams
+from seepseg.detection.slick_table import in_whole_grid
 from seepseg.io.edges import EdgeCheck
 from seepseg.io.grid import Place, place_tiles
 from seepseg.io.image_checks import ImageReader
@@ -33,8 +37,10 @@ from seepseg.io.raw_data import DataParams
 from seepseg.io.report import Report, present_report
 from seepseg.io.tiff import write_tiff
 from seepseg.io.tile_files import NamePattern, Tile, find_images
+from seepseg.passes.footprints import footprint, footprint_table
 
 TABLE = "slicks.csv"
+CANDIDATES, FOOTPRINTS = "candidates.csv", "footprints.csv"
 REPORT = Path("predict_report.txt")
 
 
@@ -62,7 +68,8 @@ def predict_tiles(images: Path, out: Path, model: Path, data: DataParams, detect
     Args:
         images: a folder of images, each named and laid out like those that ingest takes.
         out: a folder to write, which is not there yet: a mask for each image under its name (uint8, 0 background, 1..K
-            the classes of the model), and `TABLE`, a row for each slick.
+            the classes of the model); `TABLE`, a row for each slick; and for seeps `CANDIDATES`, a row for each
+            candidate, and `FOOTPRINTS`, what each scene has data of, both in pixels of the whole grid of its scene.
         model: the model file.
         data: what file names mean.
         detect: where and how to compute.
@@ -74,7 +81,8 @@ def predict_tiles(images: Path, out: Path, model: Path, data: DataParams, detect
     device = choose_device(detect.device, "detect.device")
     make_deterministic(0, detect.threads, device)
     detector = Detector.of_model(loaded, detect, device)
-    tables = []
+    tables: dict[str, list[pd.DataFrame]] = {TABLE: [], CANDIDATES: []}
+    footprints = defaultdict[str, list[shapely.Geometry]](list)
     with (
         new_folder(out) as folder,
         TemporaryDirectory(dir=folder, prefix=".") as scratch,
@@ -82,15 +90,22 @@ def predict_tiles(images: Path, out: Path, model: Path, data: DataParams, detect
     ):
         manifest, pixels = _read(images, data, loaded.meta.networks.scaling, Path(scratch, "images.npy"))
         for scene in find_scenes(manifest, np.arange(len(manifest)), pixels.shape[1:]):
-            found = detector.detect(TiledScene(scene, pixels[scene.indices]), scene.tile_shape)
+            images_of_scene = pixels[scene.indices]
+            found = detector.detect(TiledScene(scene, images_of_scene), scene.tile_shape)
             for index, mask in zip(scene.indices.tolist(), scene.cut(found.classes.whole()), strict=True):
                 path = folder / f"{manifest['tile'][index]}.tif"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_tiff(path, mask)
-            tables.append(found.slicks[list(COLUMNS)])
+            tables[TABLE].append(found.slicks[list(COLUMNS)])
+            candidates = found.candidates.drop(columns="slick").rename(columns={"candidate": "slick"})
+            tables[CANDIDATES].append(in_whole_grid(candidates, scene.origin))
+            if scene.origin is not None:
+                footprints[scene.name].append(footprint(scene.stitch(images_of_scene) != NODATA, scene.origin))
             print(f"{scene.name}: {len(found.slicks)} slicks on {len(scene.indices)} tiles", flush=True)
-        filled = [table for table in tables if len(table)] or tables[:1]
-        write_csv(folder / TABLE, pd.concat(filled, ignore_index=True))
+        for name, of_scenes in tables.items():
+            filled = [table for table in of_scenes if len(table)] or of_scenes[:1]
+            write_csv(folder / name, pd.concat(filled, ignore_index=True))
+        write_csv(folder / FOOTPRINTS, footprint_table(footprints))
 
 
 def _read(

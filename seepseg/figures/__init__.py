@@ -12,6 +12,7 @@ from seepseg.figures.charts import (
     precision_recall_figure,
     reliability_figure,
 )
+from seepseg.figures.seeps import SeepMap, seeps_figure
 from seepseg.figures.style import png_bytes
 from seepseg.figures.tiles import (
     NODATA_STRIPES,
@@ -27,6 +28,7 @@ from seepseg.figures.tiles import (
 __all__ = [
     "NODATA_STRIPES",
     "PALETTE",
+    "SeepMap",
     "Tile",
     "choose_ranks",
     "choose_samples",
@@ -40,5 +42,6 @@ __all__ = [
     "predictions_figure",
     "reliability_figure",
     "samples_figure",
+    "seeps_figure",
     "stretch_image",
 ]

@@ -84,7 +84,7 @@ def find_places(ends: Floats, pass_number: Ints, p_slick: Floats, radius: float)
     """
     order = np.argsort(pass_number, kind="stable")  # so that neighbours of an end, in order, come pass by pass
     points = ends[order].reshape(-1, 2)
-    slick, in_pass = np.repeat(np.arange(len(order)), 2), np.repeat(pass_number[order], 2)
+    slick, in_pass = np.repeat(np.arange(len(order)), 2), np.repeat(pass_number[order].astype(np.int32), 2)
     weight = np.sqrt(np.repeat(p_slick[order], 2))
     xy, evidence = _start(points, in_pass, weight, START_REACH * radius)
     xy, evidence, place, point, link, best = _assign(points, in_pass, slick, weight, radius, xy, evidence)
@@ -117,13 +117,15 @@ def _neighbours(points: Floats, weight: Floats, reach: float) -> tuple[Rows, Row
     half = coo_array((near, (pairs[:, 0], pairs[:, 1])), shape=(len(points), len(points))).tocsr()
     del pairs, near
     both = half + half.T
+    del half
     both.setdiag(1)
     both.sort_indices()
+    both.data *= weight.astype(np.float32)[both.indices]
     rows = np.repeat(np.arange(len(points), dtype=np.int32), np.diff(both.indptr))
-    return rows, both.indices, both.data * weight[both.indices].astype(np.float32)
+    return rows, both.indices, both.data
 
 
-def _sum_of_largest(i: Rows, in_pass: Ints, weights: Singles, count: int) -> Floats:
+def _sum_of_largest(i: Rows, in_pass: Rows, weights: Singles, count: int) -> Floats:
     """Sum over passes of the largest weight, for each i; pairs sorted by i, then pass."""
     if not len(i):
         return np.zeros(count)
@@ -131,7 +133,7 @@ def _sum_of_largest(i: Rows, in_pass: Ints, weights: Singles, count: int) -> Flo
     return np.asarray(np.bincount(i[runs], np.maximum.reduceat(weights, runs), minlength=count), np.float64)
 
 
-def _start(points: Floats, in_pass: Ints, weight: Floats, reach: float) -> tuple[Floats, Floats]:
+def _start(points: Floats, in_pass: Rows, weight: Floats, reach: float) -> tuple[Floats, Floats]:
     """Starting places (K, 2) and their evidence (K,)."""
     count = len(points)
     i, j, weights = _neighbours(points, weight, reach)
@@ -174,7 +176,7 @@ def _largest_around(i: Rows, j: Rows, evidence: Floats) -> npt.NDArray[np.bool_]
 
 
 def _assign(
-    points: Floats, in_pass: Ints, slick: Ints, weight: Floats, radius: float, xy: Floats, evidence: Floats
+    points: Floats, in_pass: Rows, slick: Ints, weight: Floats, radius: float, xy: Floats, evidence: Floats
 ) -> tuple[Floats, Floats, Ints, Ints, Floats, npt.NDArray[np.bool_]]:
     """Assign slicks to places and move the places, in turns; places that are left with too little go."""
     tree = cKDTree(points)

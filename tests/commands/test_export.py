@@ -49,7 +49,7 @@ SCORES = {
     "macro_dice_high": None,
     "object_f1": 0.6,
     "macro_object_f1": 0.5,
-    "surface_dice": 0.4,
+    "surface_dice_1": 0.4,
     "dice": {"seep": 0.75, "ship": None},
 }
 METRICS = {

@@ -98,6 +98,11 @@ def test_a_folder_of_scenes(at_work, capsys):
     assert (record["slicks"], record["height"], record["width"]) == (2, 80, 130)
     output = capsys.readouterr().out.splitlines()
     assert [line.split(",")[0] for line in output] == ["a: 1 slick", "b: 2 slicks"]
+    lines, footprints = slicks("centrelines"), slicks("footprints")
+    assert lines[["slick_id", "candidate"]].to_numpy().tolist() == [["a_1", 1], ["b_1", 1], ["b_2", 2]]
+    assert lines["centreline_km"].to_numpy() == pytest.approx([0.04 * 19, 0.04 * 19, 0.04 * 9], rel=0.1)
+    assert [*footprints["scene_id"]] == ["a", "b"] and footprints["spacing_m"].to_numpy() == pytest.approx(40, rel=1e-3)
+    assert footprints.to_crs(32631).area.to_numpy() == pytest.approx(80 * 130 * 40**2, rel=1e-3)
     assert not list(Path("out").rglob(".*"))
 
 
@@ -270,6 +275,7 @@ def test_land(at_work):
     run("--land", "land.shp", "--rasters")
     assert [*slicks()["slick_id"]] == ["a_1", "b_2"] and [*slicks()["near_land"]] == [False, True]
     assert slicks("not_slicks")[["slick_id", "reason"]].to_numpy().tolist() == [["b_1", "land"]]
+    assert [*slicks("centrelines")["slick_id"]] == ["a_1", "b_2"]
     with rasterio.open("out/scenes/b/b_classes.tif") as file:
         assert np.count_nonzero(file.read(1)) == 20
     with pytest.raises(InputError, match="land"):
@@ -299,7 +305,8 @@ def test_another_format_replaces_the_file_of_all_slicks(at_work):
     run()
     assert written() == ["slicks.gpkg"]
     run("--format", "geojson")
-    assert written() == ["slicks.geojson", "slicks.qml"]
+    names = ("centrelines", "footprints", "slicks")
+    assert written() == [f"{name}.{suffix}" for name in names for suffix in ("geojson", "qml")]
     run()
     assert written() == ["slicks.gpkg"]
 
@@ -310,6 +317,8 @@ def test_an_image_without_a_place_gives_pixels(at_work):
     Image.fromarray(image).save("plain.png")
     main(["plain.png", "out", "--model", "model.safetensors"])
     table = slicks("slicks_in_pixels")
+    assert slicks("footprints_in_pixels").total_bounds.tolist() == [0, -60, 90, 0]
+    assert [*slicks("centrelines_in_pixels")["candidate"]] == [1]
     assert table.crs is None or "Undefined" in str(table.crs)
     assert table["area_km2"].isna().all()
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import shapely
 import tifffile
 import torch
 from conftest import ROOT, Workspace
@@ -20,6 +21,7 @@ from seepseg.commands.options import PredictOptions
 from seepseg.commands.predict_scenes import predict
 from seepseg.detection.detection import COLUMNS
 from seepseg.detection.model_file import load_model, save_model
+from seepseg.detection.slick_table import ENDS
 from seepseg.io import image_checks
 
 pytestmark = pytest.mark.e2e
@@ -96,8 +98,25 @@ def test_it_gives_what_evaluate_gives_for_the_test_scenes(finished, taken):
         np.testing.assert_array_equal(pred, expected[index])
     assert expected[[index_of[tile] for tile in names]].any()
     assert sorted(path.name for path in (taken.folder / "out").iterdir()) == sorted(
-        [*(f"{plain}.tif" for plain in names.values()), "slicks.csv"]
+        [*(f"{plain}.tif" for plain in names.values()), "slicks.csv", "candidates.csv", "footprints.csv"]
     )
+
+
+def test_candidates_and_footprints_are_those_of_detect(finished, taken):
+    """Which knew the scene by the same networks: those that were not trained on it."""
+    run(taken)
+    candidates, footprints = (pd.read_csv(taken.folder / f"out/{name}.csv") for name in ("candidates", "footprints"))
+    before, seen = (
+        pd.read_csv(finished.folder / f"data/candidates/{name}.csv") for name in ("candidates", "footprints")
+    )
+    before = before[(before["split"] == "test") & (before["network"] == 0)]
+    assert len(before) and list(candidates["slick"]) == list(range(1, len(before) + 1))
+    pd.testing.assert_frame_equal(candidates[ENDS], before[ENDS].reset_index(drop=True))
+    of_classes = [f"p_of_{name}" for name in CLASSES]
+    assert list(candidates.columns) == ["scene", "slick", "area", *ENDS, "p_slick", *of_classes]
+    assert candidates[of_classes].sum(axis=1).to_numpy() == pytest.approx(1)
+    seen = seen[seen["scene"] == before["scene"].iloc[0]]
+    assert shapely.equals(shapely.from_wkt(footprints["wkt"][0]), shapely.from_wkt(seen["wkt"].iloc[0]))
 
 
 def test_images_in_subfolders_give_masks_in_subfolders(taken):
@@ -158,7 +177,7 @@ def test_sea_alone_gives_empty_masks_and_a_table_without_rows(taken):
     for path in (taken.folder / "new images").iterdir():
         tifffile.imwrite(path, np.zeros((64, 64), np.uint16))
     run(taken)
-    assert pd.read_csv(taken.folder / "out/slicks.csv").empty
+    assert all(pd.read_csv(taken.folder / f"out/{name}.csv").empty for name in ("slicks", "candidates", "footprints"))
     assert not any(tifffile.imread(path).any() for path in (taken.folder / "out").glob("*.tif"))
 
 

@@ -14,6 +14,7 @@ from matplotlib.image import imread
 from seepseg import figures
 from seepseg.base.errors import InputError
 from seepseg.figures import Tile
+from seepseg.passes.seep_measures import CONFIRMED, CURVE
 from stages import plot
 
 ROOT = Path(__file__).parents[2]
@@ -393,6 +394,10 @@ TEMPLATES = {
     "pr": curves("oof"),
     "reliability": reliability("oof"),
     "split_pixels": balance(9, 0, 1)[["class", "pixels", "tiles"]].assign(split="train"),
+    "seeps_curve": pd.DataFrame(
+        [("known", "seepseg", 1, 0.9, 1.0, 0.5), ("known", "published_rule", 1, None, 0, 0)], columns=CURVE
+    ),
+    "seeps_confirmed": pd.DataFrame([(1, 0.9, 1, 1, 1.0, 0.3, None, None)], columns=CONFIRMED),
 }
 
 

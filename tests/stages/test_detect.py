@@ -131,6 +131,29 @@ def test_the_tables_say_which_networks_looked(painted):
         assert table["match"].tolist() == table["slick"].tolist()
 
 
+def test_ends_and_footprints_lie_in_the_whole_grid_of_a_scene(painted):
+    """Tile (row, column) begins at so many tiles; the manifest says row 0, and column 0 or 1."""
+    folder, _ = painted
+    folder.run()
+    table = folder.slicks("candidates").query("scene == 'a'")
+    assert table[["x_1", "y_1", "x_2", "y_2"]].to_numpy().tolist() == [[19.5, 4.5, 10.5, 2.5], [28.5, 10.5, 24.5, 8.5]]
+    footprints = folder.slicks("footprints")
+    assert footprints["scene"].tolist() == ["a", "b", "d"]  # of c no network may say anything
+    assert footprints["wkt"].tolist() == [
+        f"POLYGON ((0 0, 0 16, {width} 16, {width} 0, 0 0))" for width in (32, 16, 32)
+    ]
+
+
+def test_a_tile_without_a_place_has_no_ends_and_no_footprint(tmp_path):
+    folder = Folder(tmp_path, [("a", 1, "0"), ("b", None, "1")])
+    folder.images[:, 2:5, 3:9] = 9000
+    folder.run()
+    table = folder.slicks("candidates").set_index("scene")
+    assert table.loc["a", ["x_1", "y_1"]].tolist() == [24.5, 4.5] and table.loc["b", ["x_1", "y_2"]].isna().all()
+    assert table["centreline"].nunique() == 1
+    assert folder.slicks("footprints")["scene"].tolist() == ["a"]
+
+
 def test_other_annotations_change_nothing_but_the_columns_of_matching(painted):
     folder, expected = painted
     folder.run()

@@ -63,7 +63,9 @@ def test_evaluate_has_the_documented_layout(finished):
     assert test["macro_dice"] == pytest.approx(np.mean(present), abs=1e-5)
     assert {"pixel_accuracy", "macro_iou", "object_precision", "object_recall", "object_f1"} < set(test)
     assert {"binary_dice_low", "binary_dice_high", "macro_dice_low", "macro_dice_high"} < set(test)
-    assert {"surface_dice", "surface_dice_low", "surface_dice_high"} < set(test)
+    for name in (f"{start}surface_dice_{tolerance}" for start in ("", "macro_", "class_") for tolerance in (1, 2, 3)):
+        assert {name, f"{name}_low", f"{name}_high"} < set(test)
+    assert list(test["class_surface_dice_3_low"]) == CLASSES
     assert {"object_f1_low", "object_f1_high", "class_object_f1", "macro_object_f1", "calibration_error"} < set(test)
     assert set(test["baseline"]) == {"all_background", "perfect_outline_class_1"}
     assert test["baseline"]["perfect_outline_class_1"]["binary_dice"] == 1
@@ -242,7 +244,7 @@ def test_the_counts_of_scenes_add_up_to_the_metrics(finished):
         counts = [SceneCounts.from_json(scene) for scene in scenes[split]]
         pooled = pooled_scores(counts, CLASSES, 50, 1)
         assert pooled["binary_dice"] == pytest.approx(document[split]["binary_dice"], abs=1e-5)
-        assert pooled["surface_dice"] == pytest.approx(document[split]["surface_dice"], abs=1e-5)
+        assert pooled["surface_dice_2"] == pytest.approx(document[split]["surface_dice_2"], abs=1e-5)
         assert pooled["macro_object_f1"] == pytest.approx(document[split]["macro_object_f1"], abs=1e-5)
         assert pooled["calibration_error"] == pytest.approx(document[split]["calibration_error"], abs=1e-5)
 
@@ -327,7 +329,7 @@ def test_every_input_channel_trains_and_detects(prepared, name):
 
 
 def test_a_class_that_no_tile_shows_and_a_scene_of_one_tile(finished, workspace, capsys):
-    workspace.take(finished, "data/tiles")
+    workspace.take(finished, "data/tiles", "data/sample/seeps", "data/sample/passes")
     tiles = workspace.folder / "data/tiles"
     for path in (tiles / "targets").iterdir():
         mask = tifffile.imread(path)
