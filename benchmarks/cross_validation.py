@@ -152,6 +152,7 @@ def collect(run: Run, folder: Path, commit: str, seconds: int | None) -> dict[st
         "oof_scores": {key: scores["oof"][key] for key in results.HEADINGS},
         "scenes": scenes["test"],
         "annotated": annotated["test"],
+        "seeps": read_json(folder / "metrics/seeps.json"),
         "oof": {
             "scenes": [
                 {key: scene[key] for key in ("scene", "confusion", "objects", "edges")} for scene in scenes["oof"]

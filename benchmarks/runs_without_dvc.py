@@ -25,7 +25,7 @@ from benchmarks.repository import LOCAL, ROOT, Changes, environment, set_params
 from seepseg.base.command import run_stage
 from seepseg.base.errors import InputError
 
-STAGES = ("split", "class_balance", "train", "detect", "classify", "evaluate")
+STAGES = ("split", "class_balance", "train", "detect", "classify", "evaluate", "seeps")
 AT_A_TIME = {"train": 1, "detect": 2}
 WORKSPACES = LOCAL / "without_dvc"
 
@@ -79,6 +79,7 @@ def prepare(run: Run, commit: str, packed: Path, threads: int) -> Path:
     (folder / "data/packed").symlink_to(packed)
     shutil.copy(ROOT / "params.yaml", folder)
     settings = settings_of(run, packed) | {f"{section}.threads": threads for section in ("train", "detect")}
+    settings |= {"seeps.known": "", "seeps.conditions": ""}  # files of the sample, which is not there
     set_params(folder / "params.yaml", nested(settings))
     return folder
 

@@ -14,13 +14,14 @@ import pandas as pd
 from benchmarks.simulated_passes import Simulated, simulate
 from seepseg.passes.estimate import estimate_seeps
 from seepseg.passes.params import SeepsParams
-from seepseg.passes.seep_scores import match_seeps, reliability, seep_scores
+from seepseg.passes.seep_scores import WITHIN, match_seeps, reliability, seep_scores
 
 PASSES = 1000
 RATES = 0.05, 0.15
 DENSITY = 1_000_000 / 20_000**2  # slicks per square pixel, all passes together
 REPEATS = 10  # simulations for each number of few passes
-COLUMNS = ["found", "precision", "recall", "place_error", "within_error_radius", "expected", "right"]
+COLUMNS = ["found", "precision", "recall", "place_error", "within_error_radius", "within_interval", "rate_error"]
+COLUMNS += ["expected", "right"]
 
 
 def many(slicks: int) -> tuple[Simulated, int]:
@@ -57,13 +58,23 @@ def few_passes() -> None:
         for _ in range(REPEATS):
             found = simulate(rng, passes)
             table = estimate_seeps(found.slicks, found.ground, params).table
-            scores.append(seep_scores(table, found.seeps, 1.0, params.max_fdr))
+            rates = _rates(table, found, params.max_fdr)
+            scores.append({**seep_scores(table, found.seeps, 1.0, params.max_fdr), **rates})
             right = match_seeps(table[["x", "y"]].to_numpy(), found.seeps, params.radius) >= 0
             bins.append(np.stack([table["p_seep"].to_numpy(), right], axis=1))
         print(f"\n{passes} passes, mean of {REPEATS} simulations")
         print(pd.DataFrame(scores)[COLUMNS].mean().round(3).to_frame().T.to_string(index=False))
         p_seep, hit = np.concatenate(bins).T
         print(reliability(p_seep, hit > 0).round(2).to_string(index=False), flush=True)
+
+
+def _rates(table: pd.DataFrame, found: Simulated, max_fdr: float) -> dict[str, float]:
+    """Of the reported seeps that are right: share of true recurrence rates within the 95 % interval, and mean error."""
+    table = table[table["q_value"] <= max_fdr]
+    seep = match_seeps(table[["x", "y"]].to_numpy(), found.seeps, WITHIN)
+    table, rate = table[seep >= 0], found.rates[seep[seep >= 0]]
+    held = (table["recurrence_low"] <= rate) & (rate <= table["recurrence_high"])
+    return {"within_interval": float(held.mean()), "rate_error": float((table["recurrence_rate"] - rate).mean())}
 
 
 def main() -> None:

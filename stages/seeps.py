@@ -63,10 +63,7 @@ def main(root: Path = Path()) -> None:
     p_slick, p_class = slicks.probabilities()
     drift = read_drift(root / params.conditions, params.wind_factor) if params.conditions else {}
     found = find_seeps(slicks.candidates.table, p_slick, p_class, grounds, params, drift)
-    of_annotated = [
-        slick_ends_of(annotated, np.ones(len(annotated)), _shares(annotated, names), grounds, number)
-        for number in range(len(found))
-    ]
+    of_annotated = slick_ends_of(annotated, np.ones(len(annotated)), _shares(annotated, names), grounds)
     places = read_known_seeps(root / params.known) if params.known else no_known_seeps()
     known = [known_on(each.ground, places) for each in found]
     _write(root, found, known, names, params)
@@ -103,8 +100,9 @@ def _line(document: dict[str, Any]) -> str:
         value = (document[part] or {}).get(name)
         return "-" if value is None else f"{value:.3f}"
 
+    seeps = document["reported"] - document["platforms"]
     return (
-        f"{document['reported']} seeps and {document['platforms']} platforms in {document['passes']} passes, "
+        f"{seeps} seeps and {document['platforms']} platforms in {document['passes']} passes, "
         f"{document['expected_false']:.1f} of them expected to be none; against annotated slicks precision "
         f"{shown('annotated', 'precision')}, recall {shown('annotated', 'recall')}; against known seeps "
         f"{shown('known', 'precision')}, {shown('known', 'recall')}; of those in the first half of the passes "

@@ -159,6 +159,16 @@ def finished(tmp_path_factory):
     return workspace
 
 
+@pytest.fixture(scope="session")
+def alone(finished, tmp_path_factory):
+    """The same, with classes told without other passes, of which a single scene has none. Read it only."""
+    workspace = Workspace(tmp_path_factory.mktemp("alone"))
+    workspace.take(finished, "data/packed", "data/split.csv", "data/candidates", "models/networks")
+    workspace.set("passes", radius=0.0)
+    workspace.run("classify", "evaluate")
+    return workspace
+
+
 @pytest.fixture
 def prepared(finished, tmp_path):
     """A workspace of its own with everything that training needs."""

@@ -133,8 +133,13 @@ def _tell(found: list[FoundSeeps], params: SeepsParams, with_flux: bool) -> None
                 f"{natural['error_radius'].median():.0f} {unit} (95 %)"
             )
         if with_flux and len(natural):
-            low, high = ground.flux.loc[natural.index, list(FLUXES)].sum()
-            print(f"  flux while they flow, all together: {low:,.0f} to {high:,.0f} litres a day")
+            flux = ground.flux.loc[natural.index, list(FLUXES)].dropna()
+            low, high = flux.sum()
+            print(
+                f"  flux while they flow, of {len(flux)} of them together: {low:,.0f} to {high:,.0f} litres a day"
+                if len(flux)
+                else "  no flux: wind and current of none of their slicks are known, by scene, or lengths are in pixels"
+            )
 
 
 def _tell_known(found: list[FoundSeeps], known: list[pd.DataFrame], params: SeepsParams) -> None:

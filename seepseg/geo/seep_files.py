@@ -23,11 +23,7 @@ IN_PIXELS = "_in_pixels"
 
 GEOMETRIES = {SEEPS: "Point", SEEP_ERRORS: "MultiPolygon", SEEP_SLICKS: "MultiLineString"}
 STYLES = {SEEPS: style_of_seeps, SEEP_ERRORS: style_of_errors, SEEP_SLICKS: style_of_links}
-PLATFORM, CLASS, RECURRENCE = (
-    "platform",
-    "class",
-    "recurrence_rate",
-)  # columns of known seeps that count where there are
+PLATFORM = "platform"  # column of known seeps, where there is one
 
 
 def write_seeps(path: Path, layers: Layers) -> None:

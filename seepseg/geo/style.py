@@ -32,12 +32,12 @@ def style_of_others() -> str:
 
 def style_of_centrelines() -> str:
     """QML of a layer of centrelines: thin and grey."""
-    return one_symbol("line", "SimpleLine", {"line_color": _colour(GREY), "line_width": str(THIN)})
+    return one_symbol("line", "SimpleLine", {"line_color": colour(GREY), "line_width": str(THIN)})
 
 
 def style_of_footprints() -> str:
     """QML of a layer of what scenes have data of: no inside, and a thin edge of dashes."""
-    edge = {"outline_color": _colour(GREY), "outline_style": "dash", "outline_width": str(THIN)}
+    edge = {"outline_color": colour(GREY), "outline_style": "dash", "outline_width": str(THIN)}
     return one_symbol("fill", "SimpleFill", {"style": "no"} | edge)
 
 
@@ -79,17 +79,18 @@ def text(root: ET.Element) -> str:
     return f"<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n{ET.tostring(root, encoding='unicode')}\n"
 
 
+def colour(rgb: Sequence[int], opacity: int = 255) -> str:
+    """A colour as QGIS writes it."""
+    return ",".join(map(str, (*rgb, opacity)))
+
+
 def _inside_and_edge(rgb: Sequence[int]) -> dict[str, str]:
     return {
-        "color": _colour(rgb, FILLED),
+        "color": colour(rgb, FILLED),
         "style": "solid",
-        "outline_color": _colour(rgb),
+        "outline_color": colour(rgb),
         "outline_style": "solid",
         "outline_width": str(BORDER),
         "outline_width_unit": "MM",
         "joinstyle": "miter",
     }
-
-
-def _colour(rgb: Sequence[int], opacity: int = 255) -> str:
-    return ",".join(map(str, (*rgb, opacity)))

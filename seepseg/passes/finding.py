@@ -51,8 +51,7 @@ def find_seeps(
         drift: of oil in scenes, see `seepseg.passes.flux.read_drift`.
     """
     found = []
-    for number, ground in enumerate(grounds.grounds):
-        slicks = slick_ends_of(table, p_slick, p_class, grounds, number)
+    for ground, slicks in zip(grounds.grounds, slick_ends_of(table, p_slick, p_class, grounds), strict=True):
         seeps = estimate_seeps(slicks, ground, params)
         flux = seep_flux(seeps.links, slick_flux(slicks, ground, drift), len(seeps.table))
         found.append(FoundSeeps(ground, slicks, seeps, flux))

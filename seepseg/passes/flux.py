@@ -5,8 +5,8 @@ and a film of thickness h the volume A h came up in that time: flux = A h v / L.
 
 Assumptions, each of which the numbers hang on:
 
-- Oil drifts with the current and with a share of the wind, `WIND_FACTOR` by default, added as vectors, and both were
-  the same all the time that the slick took to grow.
+- Oil drifts with the current and with a share of the wind, 3 % in most models of oil on the sea, added as vectors, and
+  both were the same all the time that the slick took to grow.
 - The film is as thick as sheen in the Bonn Agreement Oil Appearance Code, code 1: 0.04 to 0.30 micrometres, which is
   40 to 300 litres per square kilometre; hence a low and a high flux. MacDonald et al. (2015) take 0.1 micrometres for
   slicks of natural seeps. In radar images thickness can't be seen.
@@ -31,13 +31,12 @@ from seepseg.passes.slick_ends import SlickEnds
 
 FLUXES = FLUX_LOW, FLUX_HIGH = "flux_low_l_per_day", "flux_high_l_per_day"
 THICKNESS = (0.04e-6, 0.30e-6)  # metres, of sheen
-WIND_FACTOR = 0.03  # share of the wind speed at which oil drifts, as in most models of oil on the sea
 LITRES = 1000.0  # in a cubic metre
 DAY = 86_400.0  # seconds
 SCENE, PARTS = "scene", ("wind_speed", "wind_to", "current_speed", "current_to")
 
 
-def read_drift(path: Path, wind_factor: float = WIND_FACTOR) -> dict[str, float]:
+def read_drift(path: Path, wind_factor: float) -> dict[str, float]:
     """Read wind and current of scenes.
 
     Args:
@@ -49,7 +48,8 @@ def read_drift(path: Path, wind_factor: float = WIND_FACTOR) -> dict[str, float]
         Speed of the drift in metres per second, by scene; without the scenes of which a number is missing.
 
     Raises:
-        InputError: the file is missing, or has not these columns, or something else than numbers in them.
+        InputError: the file is missing, or has not these columns, or something else than numbers in them, or speeds
+            below 0, or a scene twice.
     """
     if not path.is_file():
         raise InputError(
@@ -63,6 +63,10 @@ def read_drift(path: Path, wind_factor: float = WIND_FACTOR) -> dict[str, float]
     if (wrong := numbers.isna() & table[list(PARTS)].notna()).any(axis=None):
         row, name = next((row, name) for name in PARTS for row in np.flatnonzero(wrong[name]))
         raise InputError(f"{path}: expected a number as {name} of scene {table[SCENE][row]}, found {table[name][row]}")
+    if (below := (numbers[["wind_speed", "current_speed"]] < 0).any(axis=1)).any():
+        raise InputError(f"{path}: expected speeds of at least 0, found less for scene {table[SCENE][below.argmax()]}")
+    if (twice := table[SCENE].duplicated()).any():
+        raise InputError(f"{path}: expected each scene once, found {table[SCENE][twice.argmax()]} again; keep one row")
     wind = wind_factor * numbers["wind_speed"] * np.exp(1j * np.radians(numbers["wind_to"]))
     current = numbers["current_speed"] * np.exp(1j * np.radians(numbers["current_to"]))
     speed = (wind + current).abs()
@@ -101,8 +105,9 @@ def seep_flux(links: pd.DataFrame, of_slicks: pd.DataFrame, seeps: int) -> pd.Da
         n rows with columns `FLUXES`; NaN for a seep none of whose slicks tells of a flux.
     """
     table = pd.DataFrame(np.nan, index=range(seeps), columns=list(FLUXES))
-    known = links.assign(**{name: of_slicks[name].to_numpy()[links["slick"]] for name in FLUXES}).dropna()
-    for seep, rows in known[known["weight"] > 0].groupby("seep"):
-        for name in FLUXES:
-            table.loc[seep - 1, name] = np.quantile(rows[name], 0.5, weights=rows["weight"], method="inverted_cdf")
+    known = links.join(of_slicks, on="slick").dropna()
+    known = known[known["weight"] > 0].sort_values(["seep", FLUX_LOW], kind="stable")  # by either: they go together
+    of_seep = known.groupby("seep")["weight"]
+    median = known[of_seep.cumsum() >= of_seep.transform("sum") / 2].drop_duplicates("seep")
+    table.loc[median["seep"] - 1, list(FLUXES)] = median[list(FLUXES)].to_numpy()
     return table

@@ -29,7 +29,8 @@ class SeepsParams:
     radius: Annotated[float, Gt(0)] = 20.0
     """in pixels, within which ends of slicks may come from one seep"""
     draws: Annotated[int, Ge(1)] = 100
-    """times that all passes are shifted at random, to tell how many seeps chance alone would show"""
+    """times that all passes are shifted at random, to tell how many seeps chance alone would show; at most so many,
+    fewer where there are more than 20,000 slicks"""
     seed: Annotated[int, Ge(0)] = 1
     """of these draws"""
     max_fdr: Annotated[float, Gt(0), Le(1)] = 0.05

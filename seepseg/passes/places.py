@@ -24,9 +24,7 @@ Ints = npt.NDArray[np.int64]
 Rows = npt.NDArray[np.int32]
 Singles = npt.NDArray[np.float32]
 
-START_REACH = (
-    0.8  # of the radius: starting places are sought narrower than slicks are assigned, so that neighbours stay apart
-)
+START_REACH = 0.8  # of the radius: places start narrower than slicks are assigned, so that neighbours stay apart
 START_EVIDENCE = 0.5  # they may grow when slicks are assigned
 MIN_EVIDENCE = 1.0  # more than that: it is the most that one pass can give
 ROUNDS = 4  # of assigning and moving
@@ -42,7 +40,7 @@ class Places:
         place: int64 (L,), 0..K-1, of each link.
         slick: int64 (L,), 0..n-1; no slick twice.
         end: int64 (L,), 0 or 1: which end of the slick.
-        weight: float64 (L,), of the link, in (0, 1].
+        weight: float64 (L,), of the link, in [0, 1].
         best: bool (L,), of its place and pass: the links that count.
     """
 

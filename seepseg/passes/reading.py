@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -51,38 +52,37 @@ def read_grounds(
     return Grounds.of_scenes(views, origins, tile_side)
 
 
-def slick_ends_of(
-    table: pd.DataFrame, p_slick: Floats, p_class: Floats, grounds: Grounds, ground_number: int
-) -> SlickEnds:
-    """The slicks of all passes over one ground; others, and those without a place, are left out.
+def slick_ends_of(table: pd.DataFrame, p_slick: Floats, p_class: Floats, grounds: Grounds) -> list[SlickEnds]:
+    """The slicks of all passes over each ground; those without a place, or on none of them, are left out.
 
     Args:
         table: a row per slick: `scene`, `slick`, `area` and the columns ENDS of `seepseg.detection.slick_table`.
         p_slick: float64 (n,), that each is a slick.
         p_class: float64 (n, K), of each class, if it is one.
         grounds: on which they lie.
-        ground_number: of the ground.
+
+    Returns:
+        For each of `grounds.grounds`.
     """
-    places = np.stack([_place(table, grounds, end) for end in ("1", "2")], axis=1)  # (n, 2, 3)
-    here = np.flatnonzero((places[:, :, 0] == ground_number).all(axis=1))
-    rows, spacing = table.iloc[here], grounds.spacings(table["scene"])[here]
-    names = rows["scene"].astype(str) + "_" + rows["slick"].astype(str)
-    return SlickEnds(
+    first, *at_first = grounds.place(table["scene"], table["x_1"], table["y_1"])
+    second, *at_second = grounds.place(table["scene"], table["x_2"], table["y_2"])
+    spacing = grounds.spacings(table["scene"])
+    names = table["scene"].astype(str) + "_" + table["slick"].astype(str)
+    everything = SlickEnds(
         names=names.tolist(),
-        pass_number=grounds.pass_numbers(rows["scene"]),
-        ends=places[here, :, 1:],
-        p_slick=p_slick[here],
-        p_class=p_class[here],
-        area=rows["area"].to_numpy(np.float64) * spacing**2,
-        centreline=rows["centreline"].to_numpy(np.float64) * spacing,
-        half_width=rows[["half_width_1", "half_width_2"]].to_numpy(np.float64) * spacing[:, None],
-        bright=rows[["bright_1", "bright_2"]].to_numpy(np.float64),
+        pass_number=grounds.pass_numbers(table["scene"]),
+        ends=np.stack([np.stack(at_first, axis=1), np.stack(at_second, axis=1)], axis=1),
+        p_slick=p_slick,
+        p_class=p_class,
+        area=table["area"].to_numpy(np.float64) * spacing**2,
+        centreline=table["centreline"].to_numpy(np.float64) * spacing,
+        half_width=table[["half_width_1", "half_width_2"]].to_numpy(np.float64) * spacing[:, None],
+        bright=table[["bright_1", "bright_2"]].to_numpy(np.float64),
     )
-
-
-def _place(table: pd.DataFrame, grounds: Grounds, end: str) -> Floats:
-    """Number of the ground, x and y of one end of each slick, float64 (n, 3)."""
-    return np.stack(grounds.place(table["scene"], table[f"x_{end}"], table[f"y_{end}"]), axis=1)
+    ground = np.where(first == second, first, -1)
+    order = np.argsort(ground, kind="stable")
+    starts = np.searchsorted(ground[order], np.arange(len(grounds.grounds) + 1))
+    return [everything.take(order[start:end]) for start, end in pairwise(starts.tolist())]
 
 
 def _view(name: str, footprint: shapely.Geometry, record: Mapping[str, Any]) -> SceneView:

@@ -1,6 +1,7 @@
 """Seeps that annotated slicks show: what estimates are compared with where nobody knows better."""
 
 from collections.abc import Iterable
+from itertools import product
 
 import numpy as np
 import numpy.typing as npt
@@ -57,7 +58,6 @@ def reference_seeps(ends: Floats, pass_number: Ints, passes: int = PASSES, withi
 def sensitivity(
     ends: Floats,
     pass_number: Ints,
-    spacing: float,
     passes: Iterable[int] = OTHER_PASSES,
     within: Iterable[float] = OTHER_WITHIN,
 ) -> pd.DataFrame:
@@ -66,18 +66,15 @@ def sensitivity(
     Args:
         ends: see `reference_seeps`.
         pass_number: likewise.
-        spacing: of a pixel, in the unit of the ends.
         passes: fewest.
-        within: in pixels.
+        within: farthest.
 
     Returns:
-        `passes`, `within` (pixels), `seeps`.
+        `passes`, `within`, `seeps`.
     """
-    widths = tuple(within)
     rows = [
-        (fewest, width, len(reference_seeps(ends, pass_number, fewest, width * spacing)))
-        for fewest in passes
-        for width in widths
+        (fewest, width, len(reference_seeps(ends, pass_number, fewest, width)))
+        for fewest, width in product(passes, within)
     ]
     return pd.DataFrame(rows, columns=["passes", "within", "seeps"])
 

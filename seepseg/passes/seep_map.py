@@ -6,6 +6,7 @@ import shapely
 
 from seepseg.figures import SeepMap
 from seepseg.passes.finding import FoundSeeps
+from seepseg.passes.ground import Ground
 
 
 def map_of(found: FoundSeeps, known: npt.NDArray[np.float64], max_fdr: float) -> SeepMap:
@@ -23,9 +24,8 @@ def map_of(found: FoundSeeps, known: npt.NDArray[np.float64], max_fdr: float) ->
     seeps = table[["x", "y", "major", "minor", "p_seep", "kind"]].assign(
         y=table["y"] * up[1], angle=90 - table["bearing"], reported=table["q_value"] <= max_fdr
     )
-    first, last = ground.passes[0].name, ground.passes[-1].name
     return SeepMap(
-        title=f"{len(ground.passes)} passes, {first} to {last}",
+        title=_title(ground),
         unit=ground.unit,
         edges=[shapely.get_coordinates(ring) * up for ring in rings],
         chords=found.slicks.ends * up,
@@ -33,3 +33,12 @@ def map_of(found: FoundSeeps, known: npt.NDArray[np.float64], max_fdr: float) ->
         seeps=seeps,
         known=known * up,
     )
+
+
+def _title(ground: Ground) -> str:
+    """Passes by their dates; by their names, which may be long, where dates are not known."""
+    dates = sorted(each.acquired for each in ground.passes if each.acquired is not None)
+    first, last = ground.passes[0].name, ground.passes[-1].name
+    if len(dates) == len(ground.passes):
+        first, last = (date.strftime("%Y-%m-%d") for date in (dates[0], dates[-1]))
+    return f"{len(ground.passes)} passes, {first} to {last}"

@@ -1,6 +1,6 @@
 """How right the seeps of a run are: against annotated slicks, known seeps and later passes, over all its grounds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -15,7 +15,7 @@ from seepseg.passes.finding import FoundSeeps
 from seepseg.passes.ground import Ground
 from seepseg.passes.params import SeepsParams
 from seepseg.passes.published_rule import published_seeps
-from seepseg.passes.reference import PASSES, WITHIN, reference_seeps
+from seepseg.passes.reference import PASSES, WITHIN, reference_seeps, sensitivity
 from seepseg.passes.seep_scores import WITHIN as FOUND_WITHIN
 from seepseg.passes.seep_scores import confirmation, in_passes, match_seeps, precision_recall, seep_scores
 from seepseg.passes.side_by_side import SideBySide
@@ -63,7 +63,7 @@ class SeepMeasures:
         counts = _counts(found, params.max_fdr)
         if not found:
             return cls(counts | dict.fromkeys(PARTS), pd.DataFrame(columns=CURVE), pd.DataFrame(columns=CONFIRMED))
-        together = SideBySide([each.ground for each in found])
+        together = SideBySide([each.ground for each in found], params.radius)
         slicks, marked = together.slicks([each.slicks for each in found]), together.slicks(annotated)
         table = together.seeps([each.seeps.table for each in found])
         table = table.sort_values(["p_seep", "score"], ascending=False, kind="stable").reset_index(drop=True)
@@ -76,16 +76,17 @@ class SeepMeasures:
             _scores(each, truth, metres, params.max_fdr)
             for each, truth in ((table, reference), (rule, reference), (table, at))
         )
+        if of_annotated:
+            rules = sensitivity(marked.ends, marked.pass_number).itertuples(index=False)
+            of_annotated["by_other_rules"] = {
+                f"passes_{each.passes}_within_{each.within:g}": each.seeps for each in rules
+            }
         if of_known:
             of_known["platforms"] = _platforms(table, places, params.max_fdr)
-        curves = [
-            _curve(each, truth, name, estimator)
-            for name, truth in (("annotated", reference), ("known", at))
-            for estimator, each in (("seepseg", table), ("published_rule", rule))
-        ]
+        curves = _curves({"annotated": reference, "known": at}, {"seepseg": table, "published_rule": rule})
         confirmed, summary = _confirm(slicks, marked, together, found, params)
         document = counts | dict(zip(PARTS, (of_annotated, of_rule, of_known, summary), strict=True))
-        return cls(document, pd.concat([each for each in curves if len(each)] or curves[:1]), confirmed)
+        return cls(document, curves, confirmed)
 
 
 def _counts(found: Sequence[FoundSeeps], max_fdr: float) -> dict[str, Any]:
@@ -135,13 +136,17 @@ def _platforms(table: pd.DataFrame, known: pd.DataFrame, max_fdr: float) -> dict
     }
 
 
-def _curve(table: pd.DataFrame, truth: Floats, reference: str, estimator: str) -> pd.DataFrame:
-    """Precision and recall of the first k places."""
-    if not len(truth):
-        return pd.DataFrame(columns=CURVE)
-    right = match_seeps(table[["x", "y"]].to_numpy(np.float64), truth, FOUND_WITHIN) >= 0
-    curve = precision_recall(right, len(truth))
-    return curve.assign(reference=reference, estimator=estimator, p_seep=table["p_seep"].to_numpy())[CURVE]
+def _curves(truths: Mapping[str, Floats], estimates: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Precision and recall of the first k places of each estimate, against each truth that there is."""
+    curves = []
+    for reference, truth in truths.items():
+        for estimator, table in estimates.items():
+            right = match_seeps(table[["x", "y"]].to_numpy(np.float64), truth, FOUND_WITHIN) >= 0
+            curve = precision_recall(right, len(truth))
+            curve = curve.assign(reference=reference, estimator=estimator, p_seep=table["p_seep"].to_numpy())
+            if len(truth) and len(table):
+                curves.append(curve[CURVE])
+    return pd.concat(curves) if curves else pd.DataFrame(columns=CURVE)
 
 
 def _confirm(

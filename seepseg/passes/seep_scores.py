@@ -1,5 +1,6 @@
 """How right estimated seeps are: against seeps that are known, and against slicks of passes that were not used."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -144,12 +145,8 @@ def in_passes(slicks: SlickEnds, ground: Ground, numbers: Ints) -> tuple[SlickEn
         Both, with passes 0..Q-1.
     """
     taken = np.flatnonzero(np.isin(slicks.pass_number, numbers))
-    arrays = ("ends", "p_slick", "p_class", "area", "centreline", "half_width", "bright")
-    part = SlickEnds(
-        names=[slicks.names[number] for number in taken.tolist()],
-        pass_number=np.searchsorted(numbers, slicks.pass_number[taken]),
-        **{name: getattr(slicks, name)[taken] for name in arrays},
-    )
+    part = slicks.take(taken)
+    part = replace(part, pass_number=np.searchsorted(numbers, part.pass_number))
     return part, replace(ground, passes=[ground.passes[number] for number in numbers])
 
 
@@ -169,18 +166,19 @@ def confirmation(
     Returns:
         Per rank k: `rank`, `seen_by_1`, `seen_by_2` (places among the first k that at least one, two of the other
         passes saw), `confirmed_by_1`, `confirmed_by_2` (share of these that have an annotated end in as many passes),
-        `by_chance_1`, `by_chance_2` (the same after the shifts, mean).
+        `by_chance_1`, `by_chance_2` (the same after the shifts, of all together).
     """
     within = radius * ground.spacing
     rng = np.random.default_rng(seed)
     columns: dict[str, Floats | Ints] = {"rank": np.arange(1, len(xy) + 1)}
-    seen, showing = _seen_and_showing(xy, annotated, ground, np.zeros((len(ground.passes), 2)), within)
+    shapely.prepare([each.footprint for each in ground.passes])
+    as_it_is = [_seen_and_showing(xy, annotated, ground, np.zeros((len(ground.passes), 2)), within)]
     shifts = [random_shifts(len(ground.passes), within, rng) for _ in range(draws)]
     shifted = [_seen_and_showing(xy, annotated, ground, shift, within) for shift in shifts]
     for least in (1, 2):
-        columns[f"seen_by_{least}"] = (seen >= least).cumsum()
-        columns[f"confirmed_by_{least}"] = _share(seen, showing, least)
-        columns[f"by_chance_{least}"] = np.mean([_share(*each, least) for each in shifted], axis=0)
+        columns[f"seen_by_{least}"] = (as_it_is[0][0] >= least).cumsum()
+        columns[f"confirmed_by_{least}"] = _share(as_it_is, least)
+        columns[f"by_chance_{least}"] = _share(shifted, least)
     return pd.DataFrame(columns)
 
 
@@ -197,7 +195,13 @@ def _seen_and_showing(
     return np.maximum(seen, showing), showing
 
 
-def _share(seen: Ints, showing: Ints, least: int) -> Floats:
-    """Share of the first k places that `least` passes saw, in which as many show a slick; NaN where there are none."""
-    judged = (seen >= least).cumsum()
-    return np.where(judged > 0, (showing >= least).cumsum() / np.maximum(judged, 1), np.nan)
+def _share(of_draws: Sequence[tuple[Ints, Ints]], least: int) -> Floats:
+    """Share of the first k places that `least` passes saw, in which as many show a slick; NaN where there are none.
+
+    Args:
+        of_draws: see `_seen_and_showing`; counted together.
+        least: number of passes.
+    """
+    judged = sum((seen >= least).cumsum() for seen, _ in of_draws)
+    confirmed = sum((showing >= least).cumsum() for _, showing in of_draws)
+    return np.where(judged > 0, confirmed / np.maximum(judged, 1), np.nan)

@@ -11,7 +11,7 @@ import shapely
 from seepseg.passes.ground import Ground, Pass
 from seepseg.passes.slick_ends import SlickEnds
 
-GAP = 1000.0  # pixels between grounds: nothing reaches across
+GAP = 50.0  # radii between grounds: neither slicks nor shifts reach across
 
 Floats = npt.NDArray[np.float64]
 
@@ -21,19 +21,20 @@ class SideBySide:
 
     Args:
         grounds: at least one.
+        radius: of seeps, in pixels.
 
     Attributes:
         ground: with the passes of all, ground by ground.
         first_pass: number of the first pass of each ground in it.
     """
 
-    def __init__(self, grounds: Sequence[Ground]) -> None:
+    def __init__(self, grounds: Sequence[Ground], radius: float) -> None:
         self._spacings = [ground.spacing for ground in grounds]
         self._shifts, edge, passes = list[float](), 0.0, list[Pass]()
         self.first_pass = np.cumsum([0, *(len(ground.passes) for ground in grounds)])[:-1].tolist()
         for ground in grounds:
             bounds = shapely.total_bounds([each.footprint for each in ground.passes]) / ground.spacing
-            self._shifts.append(0.0 if not passes else edge + GAP - bounds[0])
+            self._shifts.append(0.0 if not passes else edge + GAP * radius - bounds[0])
             edge = self._shifts[-1] + bounds[2]
             number = len(self._shifts) - 1
             passes += [replace(each, footprint=self._moved(number, each.footprint)) for each in ground.passes]

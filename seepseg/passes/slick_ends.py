@@ -1,7 +1,7 @@
 """Slicks of all passes over one ground, by their two ends."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -37,3 +37,8 @@ class SlickEnds:
 
     def __len__(self) -> int:
         return len(self.p_slick)
+
+    def take(self, rows: npt.NDArray[np.int64]) -> "SlickEnds":
+        """These slicks, in this order."""
+        arrays = {each.name: getattr(self, each.name)[rows] for each in fields(self) if each.name != "names"}
+        return SlickEnds(names=[self.names[row] for row in rows.tolist()], **arrays)

@@ -368,13 +368,13 @@ def test_tasks_can_be_sent(at_work, monkeypatch):
 
 @pytest.mark.e2e
 @pytest.mark.parametrize("options", [(), ("--workers", "2")])
-def test_it_gives_what_evaluate_gives_for_the_test_scene(finished, tmp_path, monkeypatch, options):
+def test_it_gives_what_evaluate_gives_for_the_test_scene(finished, alone, tmp_path, monkeypatch, options):
     """By its GeoTIFF, which evaluate knew as tiles only."""
     monkeypatch.chdir(finished.folder)
-    tiles = pd.read_csv("data/predictions/tiles.csv", dtype={"tile": str, "scene": str})
+    tiles = pd.read_csv(alone.folder / "data/predictions/tiles.csv", dtype={"tile": str, "scene": str})
     tiles = tiles[tiles["split"] == "test"]
     (scene,) = tiles["scene"].unique()
-    pred = np.load("data/predictions/pred.npy")[tiles["index"]]
+    pred = np.load(alone.folder / "data/predictions/pred.npy")[tiles["index"]]
     expected = np.zeros((128, 192), np.uint8)
     for tile, image in zip(tiles["tile"], pred, strict=True):
         _, row, column = (int(part) for part in tile.split("_"))

@@ -84,10 +84,10 @@ def change_model(path, threshold, class_names=CLASSES, **postprocessing):
 EVERYTHING = {"object_threshold": 0.0, "pixel_threshold": 0.0, "min_area": 1}
 
 
-def test_it_gives_what_evaluate_gives_for_the_test_scenes(finished, taken):
+def test_it_gives_what_evaluate_gives_for_the_test_scenes(finished, alone, taken):
     run(taken)
-    tiles = pd.read_csv(finished.folder / "data/predictions/tiles.csv", dtype={"tile": str})
-    expected = np.load(finished.folder / "data/predictions/pred.npy")
+    tiles = pd.read_csv(alone.folder / "data/predictions/tiles.csv", dtype={"tile": str})
+    expected = np.load(alone.folder / "data/predictions/pred.npy")
     index_of = dict(zip(tiles["tile"], tiles["index"], strict=True))
     names = plain_names(finished)
     assert len(names) == 6

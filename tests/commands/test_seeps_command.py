@@ -7,10 +7,12 @@ import pyogrio
 import pytest
 import shapely
 from made_up_passes import GEOD, LOOSE, PASSES, SEEPS, lines_and_footprints, places_of_tiles, tiles
+from made_up_seeps import found, plane
 
 from seepseg.base.errors import InputError
-from seepseg.commands.seeps import main
+from seepseg.commands.seeps import _tell, main
 from seepseg.io.tiff import write_tiff
+from seepseg.passes.params import SeepsParams
 
 pytestmark = pytest.mark.usefixtures("nowhere")
 
@@ -76,6 +78,14 @@ def test_the_same_of_tiles_in_a_grid(tmp_path):
     assert len(places) == 3
     assert (np.linalg.norm(places[:, None] - places_of_tiles(), axis=2).min(axis=0) < 4).all()
     assert "seeps_in_pixels" in pyogrio.list_layers(tmp_path / "out/seeps.gpkg")[:, 0]
+
+
+def test_no_flux_is_said_and_no_zero(capsys):
+    unknown = found(crs=plane(-91, 27))
+    unknown.flux[:] = np.nan
+    _tell([unknown], SeepsParams(), with_flux=True)
+    told = capsys.readouterr().out
+    assert "no flux: wind and current of none of their slicks are known" in told and "litres" not in told
 
 
 def test_what_can_not_be_used_is_said(tmp_path, layers):

@@ -16,14 +16,17 @@ def test_score_grows_with_evidence_and_falls_with_what_is_expected():
 def test_crowding_of_an_even_ground_is_its_density():
     side, radius = 3000.0, 20.0
     points = np.random.default_rng(0).uniform(0, side, (40_000, 2, 2))
-    p_slick = np.full(40_000, 0.25)
+    weight = np.full(40_000, 0.5)
     expected = 80_000 * 0.5 / side**2 * np.pi * radius**2 / 2
     inside = np.random.default_rng(1).uniform(500, side - 500, (200, 2))
-    assert crowding(inside, points, p_slick, radius).mean() == pytest.approx(expected, rel=0.02)
+    assert crowding(inside, points, weight, radius).mean() == pytest.approx(expected, rel=0.02)
     # What lies at a place itself says nothing of how ends crowd around.
     at = np.repeat(inside[:1, None], 2, axis=1).repeat(50, axis=0)
-    more = crowding(inside[:1], np.concatenate([points, at]), np.append(p_slick, np.ones(50)), radius)
-    assert more == pytest.approx(crowding(inside[:1], points, p_slick, radius))
+    more = crowding(inside[:1], np.concatenate([points, at]), np.append(weight, np.ones(50)), radius)
+    assert more == pytest.approx(crowding(inside[:1], points, weight, radius))
+    # One slick at the other end of the world costs neither memory nor moves the rest.
+    far = crowding(inside, np.concatenate([points, np.full((1, 2, 2), 1e9)]), np.append(weight, 1), radius)
+    assert far == pytest.approx(crowding(inside, points, weight, radius))
 
 
 def test_the_fringe_of_a_stronger_place_is_expected():

@@ -21,9 +21,9 @@ def slicks(names, area, centreline):
     return SlickEnds(names, np.zeros(n, int), ends, one[:, 0], one, np.asarray(area, float), lengths, pair, pair)
 
 
-def drift_of(tmp_path, rows, **kwargs):
+def drift_of(tmp_path, rows, wind_factor=0.03):
     (tmp_path / "passes.csv").write_text(HEADER + rows)
-    return read_drift(tmp_path / "passes.csv", **kwargs)
+    return read_drift(tmp_path / "passes.csv", wind_factor)
 
 
 def test_drift_adds_current_and_three_percent_of_the_wind_as_vectors(tmp_path):
@@ -57,11 +57,13 @@ def test_a_seep_takes_the_weighed_median_of_its_slicks():
     [
         ("scene,wind_speed\na,1\n", "columns wind_to, current_speed, current_to are missing"),
         (HEADER + "a,,strong,90,0.4,0\n", "expected a number as wind_speed of scene a, found strong"),
+        (HEADER + "a,,1,90,0.4,0\nb,,1,90,-0.4,0\n", "expected speeds of at least 0, found less for scene b"),
+        (HEADER + "a,,1,90,0.4,0\nb,,1,0,1,0\na,,1,0,1,0\n", "expected each scene once, found a again"),
     ],
 )
 def test_a_table_that_can_not_be_used_is_named(tmp_path, text, message):
     (tmp_path / "passes.csv").write_text(text)
     with pytest.raises(InputError, match=message):
-        read_drift(tmp_path / "passes.csv")
+        read_drift(tmp_path / "passes.csv", 0.03)
     with pytest.raises(InputError, match="is missing: expected wind and current"):
-        read_drift(tmp_path / "none.csv")
+        read_drift(tmp_path / "none.csv", 0.03)

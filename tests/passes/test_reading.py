@@ -58,7 +58,7 @@ def test_tiles_from_elsewhere_have_none(footprints):
 def test_slicks_are_measured_in_the_unit_of_the_ground(footprints):
     grounds = read_grounds(records(), footprints, ORIGINS, 64)
     p_slick, p_class = np.array([0.5, 0.6, 0.7]), np.array([[0.1, 0.9], [0.2, 0.8], [0.3, 0.7]])
-    slicks = slick_ends_of(table(), p_slick, p_class, grounds, 0)
+    slicks = slick_ends_of(table(), p_slick, p_class, grounds)[0]
     assert list(slicks.names) == ["a1_1", "b1_1"] and slicks.pass_number.tolist() == [0, 1]
     assert slicks.p_slick.tolist() == [0.5, 0.6] and slicks.p_class[1].tolist() == [0.2, 0.8]
     np.testing.assert_allclose(slicks.area, [10 * 40**2, 20 * 20**2], rtol=4e-3)
@@ -71,9 +71,23 @@ def test_slicks_are_measured_in_the_unit_of_the_ground(footprints):
 
 
 def test_slicks_on_the_common_grid(footprints):
-    slicks = slick_ends_of(table(), np.ones(3), np.ones((3, 1)), read_grounds({}, footprints, ORIGINS, 64), 0)
+    slicks = slick_ends_of(table(), np.ones(3), np.ones((3, 1)), read_grounds({}, footprints, ORIGINS, 64))[0]
     np.testing.assert_array_equal(slicks.ends, [[[5, 5], [20, 5]], [[74, 8], [94, 8]]])
     assert slicks.area.tolist() == [10, 20] and np.isnan(slicks.bright[:, 1]).all()
+
+
+def test_each_slick_is_on_the_ground_that_its_scene_sees(tmp_path):
+    scenes = ["c1", "a1", "b1", "a2", "b2"]
+    pd.DataFrame({"scene": scenes, "wkt": [SQUARE] * 5}).to_csv(tmp_path / "f.csv", index=False)
+    grounds = read_grounds({}, tmp_path / "f.csv", {"a": [0, 0], "b": [0, 9], "c": [9, 0]}, 64)
+    rows = pd.DataFrame({"scene": ["b2", "a2", "c1", "a1", "b1", "a2"], "slick": [1, 2, 3, 4, 5, 6], "area": 1})
+    rows = rows.assign(**dict.fromkeys([*table().columns[3:]], 1.0))
+    rows.loc[5, "x_2"] = np.nan  # without a place in its scene
+    p_slick = np.arange(6.0)
+    of_grounds = slick_ends_of(rows, p_slick, p_slick[:, None], grounds)
+    assert [[*each.names] for each in of_grounds] == [["a2_2", "a1_4"], ["b2_1", "b1_5"]]
+    assert [each.pass_number.tolist() for each in of_grounds] == [[1, 0], [1, 0]]
+    assert [each.p_class[:, 0].tolist() for each in of_grounds] == [[1, 3], [0, 4]]
 
 
 @pytest.mark.parametrize(

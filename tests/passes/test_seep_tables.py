@@ -1,5 +1,7 @@
 """What is said of seeps, and how they are drawn."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -75,5 +77,16 @@ def test_the_map_is_upright():
     drawn = map_of(found(crs=plane(-91, 27)), np.array([[0.0, 100]]), 0.05)
     assert [*drawn.seeps["angle"]] == [0, 90] and [*drawn.seeps["reported"]] == [True, False]
     assert drawn.known[0, 1] == 100 and drawn.edges[0].max() == 5000
+    assert drawn.title == "2 passes, a to b_1"
     in_pixels = map_of(found("px"), np.array([[0.0, 100]]), 0.05)
     assert in_pixels.known[0, 1] == -100 and in_pixels.chords[1, 0, 1] == -2000 and in_pixels.seeps["y"][1] == -1000
+
+
+def test_the_map_tells_the_dates_where_all_are_known():
+    one = found(crs=plane(-91, 27))
+    passes = [
+        replace(each, acquired=when)
+        for each, when in zip(one.ground.passes, (WHEN, WHEN.replace(year=2020)), strict=True)
+    ]
+    dated = map_of(replace(one, ground=replace(one.ground, passes=passes)), np.zeros((0, 2)), 0.05)
+    assert dated.title == "2 passes, 2020-01-04 to 2021-01-04"
