@@ -16,6 +16,7 @@ docs/seeps.md tells how it works, and how to read the numbers.
 """
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TypeVar
 
@@ -84,9 +85,16 @@ def seeps(
     predicted = read_predicted(found, _section(PassesParams, "passes", params))
     if not predicted.grounds.grounds:
         raise InputError(
-            f"{found}: expected several passes over the same ground, found {predicted.table['scene'].nunique()} scenes "
-            "with slicks and no two of them that overlap; a seep shows only where slicks come back"
+            "\n".join(
+                [
+                    f"{found}: expected several passes over the same ground, found no two scenes that overlap, of "
+                    "different times; a seep shows only where slicks come back",
+                    *predicted.grounds.notices,
+                ]
+            )
         )
+    for notice in predicted.grounds.notices:
+        print(f"notice: {notice}", file=sys.stderr)
     drift = read_drift(conditions, settings.wind_factor) if conditions else {}
     places = read_known_seeps(known) if known else no_known_seeps()
     each = find_seeps(predicted.table, predicted.p_slick, predicted.p_class, predicted.grounds, settings, drift)
@@ -123,8 +131,8 @@ def _tell(found: list[FoundSeeps], params: SeepsParams, with_flux: bool) -> None
         names = [each.name for each in ground.ground.passes]
         print(f"{len(names)} passes over one ground, {names[0]} to {names[-1]}, {len(ground.slicks):,} candidates:")
         print(
-            f"  {len(natural)} seeps and {len(reported) - len(natural)} platforms, of which "
-            f"{reported['expected_false'].max() if len(reported) else 0:.1f} are expected to be neither; "
+            f"  reported: {len(natural)} seeps and {len(reported) - len(natural)} platforms; by chance alone "
+            f"{reported['expected_false'].max() if len(reported) else 0:.1f} such places are expected; "
             f"{len(table) - len(reported)} more places are not sure enough"
         )
         if len(natural):
@@ -152,4 +160,10 @@ def _tell_known(found: list[FoundSeeps], known: list[pd.DataFrame], params: Seep
         if len(at) and len(reported):
             distance = np.linalg.norm(at[:, None] - reported[None], axis=2).min(axis=1)
             met += int((distance <= params.radius * ground.ground.spacing).sum())
-    print(f"{met} of {count} known seeps, of those that at least two passes saw, have a reported one within the radius")
+    if not count:
+        print("none of the known seeps lies where at least two passes saw the ground: check their reference system")
+        return
+    print(
+        f"{met} of {count} known seeps, of those that at least two passes saw, have a reported place within "
+        f"{params.radius:g} pixels (seeps.radius)"
+    )

@@ -73,9 +73,10 @@ def seeps_figure(maps: Sequence[SeepMap]) -> Figure:
 def _panel(axes: Axes, drawn: SeepMap, colours: mpl.cm.ScalarMappable) -> None:
     axes.add_collection(LineCollection(list(drawn.edges), colors=EDGE_COLOUR, linewidths=0.8))
     shown = drawn.p_slick >= LEAST_SHOWN
-    lines = LineCollection(list(drawn.chords[shown]), colors=SLICK_COLOUR, linewidths=0.7, zorder=2)
-    lines.set_alpha(list(drawn.p_slick[shown] * 0.8))
-    axes.add_collection(lines)
+    if shown.any():
+        lines = LineCollection(list(drawn.chords[shown]), colors=SLICK_COLOUR, linewidths=0.7, zorder=2)
+        lines.set_alpha(list(drawn.p_slick[shown] * 0.8))
+        axes.add_collection(lines)
     reported = drawn.seeps[drawn.seeps["reported"]]
     axes.add_collection(
         EllipseCollection(

@@ -33,6 +33,7 @@ FLUXES = FLUX_LOW, FLUX_HIGH = "flux_low_l_per_day", "flux_high_l_per_day"
 THICKNESS = (0.04e-6, 0.30e-6)  # metres, of sheen
 LITRES = 1000.0  # in a cubic metre
 DAY = 86_400.0  # seconds
+HIGHEST_SPEED = 100  # metres per second; whatever is faster is in another unit
 SCENE, PARTS = "scene", ("wind_speed", "wind_to", "current_speed", "current_to")
 
 
@@ -48,23 +49,33 @@ def read_drift(path: Path, wind_factor: float) -> dict[str, float]:
         Speed of the drift in metres per second, by scene; without the scenes of which a number is missing.
 
     Raises:
-        InputError: the file is missing, or has not these columns, or something else than numbers in them, or speeds
-            below 0, or a scene twice.
+        InputError: the file is missing or no CSV, or has not these columns, or something else than numbers in them, or
+            speeds that can't be, or a scene twice.
     """
     if not path.is_file():
         raise InputError(
             f"{path} is missing: expected wind and current of the passes as CSV; name another file, or none, then no "
             "flux is told"
         )
-    table = pd.read_csv(path, dtype={SCENE: "str"}, keep_default_na=False, na_values=[""])
+    try:
+        table = pd.read_csv(path, dtype={SCENE: "str"}, keep_default_na=False, na_values=[""], skipinitialspace=True)
+    except ValueError as error:  # also what is empty, or no text in UTF-8
+        raise InputError(f"{path}: expected CSV in UTF-8 with commas, found {' '.join(str(error).split())}") from None
     if absent := [name for name in (SCENE, *PARTS) if name not in table]:
-        raise InputError(f"{path}: columns {', '.join(absent)} are missing; found are {', '.join(table.columns)}")
+        raise InputError(
+            f"{path}: columns {', '.join(absent)} are missing in this CSV with commas; found are "
+            f"{', '.join(table.columns)}"
+        )
     numbers = table[list(PARTS)].apply(pd.to_numeric, errors="coerce")
     if (wrong := numbers.isna() & table[list(PARTS)].notna()).any(axis=None):
         row, name = next((row, name) for name in PARTS for row in np.flatnonzero(wrong[name]))
         raise InputError(f"{path}: expected a number as {name} of scene {table[SCENE][row]}, found {table[name][row]}")
-    if (below := (numbers[["wind_speed", "current_speed"]] < 0).any(axis=1)).any():
-        raise InputError(f"{path}: expected speeds of at least 0, found less for scene {table[SCENE][below.argmax()]}")
+    speeds = numbers[["wind_speed", "current_speed"]]
+    if (outside := ((speeds < 0) | (speeds > HIGHEST_SPEED)).any(axis=1)).any():
+        raise InputError(
+            f"{path}: expected speeds from 0 to {HIGHEST_SPEED} m/s, found others for scene "
+            f"{table[SCENE][outside.argmax()]}"
+        )
     if (twice := table[SCENE].duplicated()).any():
         raise InputError(f"{path}: expected each scene once, found {table[SCENE][twice.argmax()]} again; keep one row")
     wind = wind_factor * numbers["wind_speed"] * np.exp(1j * np.radians(numbers["wind_to"]))

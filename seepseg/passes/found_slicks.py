@@ -11,6 +11,7 @@ import pandas as pd
 import pyogrio
 import tifffile
 from affine import Affine
+from pyogrio.errors import DataSourceError
 
 from seepseg.base.errors import InputError
 from seepseg.detection.detection import P_CLASS
@@ -23,7 +24,11 @@ from seepseg.passes.reading import read_grounds
 SLICKS, CANDIDATES, FOOTPRINTS_CSV = "slicks.gpkg", "candidates.csv", "footprints.csv"
 CENTRELINES, FOOTPRINTS, IN_PIXELS = "centrelines", "footprints", "_in_pixels"
 P_SLICK = "p_slick"
-KEYS = ("scene_id", "acquired", "candidate", P_SLICK, "area_km2", "area_px", "lon_1", "lat_1", "lon_2", "lat_2")
+OF_ENDS = ("lon_1", "lat_1", "lon_2", "lat_2")
+LENGTHS = ("half_width_1_m", "half_width_2_m")
+BRIGHT = ("bright_1", "bright_2")
+KEYS = ("scene_id", "candidate", P_SLICK, "area_px", *OF_ENDS, "centreline_km", *LENGTHS, *BRIGHT)
+OF_FOOTPRINTS = ("scene_id", "acquired", "spacing_m")
 
 
 @dataclass(frozen=True)
@@ -72,14 +77,21 @@ def read_predicted(folder: Path, params: PassesParams) -> PredictedSlicks:
         return _of_scenes(folder / SLICKS)
     if (folder / CANDIDATES).is_file() and (folder / FOOTPRINTS_CSV).is_file():
         return _of_tiles(folder, params)
+    if folder.is_file():
+        raise InputError(f"{folder}: expected the folder that `seepseg predict` wrote, found a file; name its folder")
     raise InputError(
         f"{folder}: expected the results of `seepseg predict`, {SLICKS}, or {CANDIDATES} and {FOOTPRINTS_CSV} of "
-        "tiles, found neither; run `seepseg predict SCENES` into this folder, with --format gpkg"
+        "tiles, found no such files; name its OUT, which it must have written as GeoPackage (--format gpkg)"
     )
 
 
 def _of_scenes(path: Path) -> PredictedSlicks:
-    layers = set(pyogrio.list_layers(path)[:, 0])
+    try:
+        layers = set(pyogrio.list_layers(path)[:, 0])
+    except DataSourceError:
+        raise InputError(
+            f"{path}: expected a GeoPackage, found none that can be read; run `seepseg predict` again"
+        ) from None
     if not {CENTRELINES, FOOTPRINTS} <= layers:
         if FOOTPRINTS + IN_PIXELS in layers:
             raise InputError(
@@ -92,17 +104,20 @@ def _of_scenes(path: Path) -> PredictedSlicks:
         )
     lines = pyogrio.read_dataframe(path, layer=CENTRELINES, read_geometry=False)
     footprints = pyogrio.read_dataframe(path, layer=FOOTPRINTS)
-    if absent := [name for name in KEYS if name not in lines]:
-        raise InputError(f"{path}, layer {CENTRELINES}: columns {', '.join(absent)} are missing")
+    for layer, found, keys in ((CENTRELINES, lines, KEYS), (FOOTPRINTS, footprints, OF_FOOTPRINTS)):
+        if absent := [key for key in keys if key not in found]:
+            raise InputError(
+                f"{path}, layer {layer}: columns {', '.join(absent)} are missing; run `seepseg predict` again"
+            )
     spacing = dict(zip(footprints["scene_id"].astype("str"), footprints["spacing_m"], strict=True))
     metres = lines["scene_id"].astype("str").map(spacing).to_numpy(np.float64)
-    of_ends = [lines[name].to_numpy(np.float64) for name in ("lon_1", "lat_1", "lon_2", "lat_2")]
-    lengths = [lines["centreline_km"] * 1000, lines["half_width_1_m"], lines["half_width_2_m"]]
+    of_ends = [lines[name].to_numpy(np.float64) for name in OF_ENDS]
+    lengths = [lines["centreline_km"] * 1000, *(lines[name] for name in LENGTHS)]
     in_pixels = [np.asarray(length, np.float64) / metres for length in lengths]
     table = pd.DataFrame(
         {"scene": lines["scene_id"].astype("str"), "slick": lines["candidate"], "area": lines["area_px"]}
     )
-    table[list(ENDS)] = np.column_stack([*of_ends, *in_pixels, lines["bright_1"], lines["bright_2"]])
+    table[list(ENDS)] = np.column_stack([*of_ends, *in_pixels, *(lines[name] for name in BRIGHT)])
     columns = [name for name in lines if name.startswith("p_") and name != P_SLICK]
     probs = lines[columns].to_numpy(np.float64)
     names = [name.removeprefix("p_") for name in columns]
@@ -122,7 +137,10 @@ def _views(footprints: gpd.GeoDataFrame) -> Sequence[SceneView]:
 
 
 def _of_tiles(folder: Path, params: PassesParams) -> PredictedSlicks:
-    table = pd.read_csv(folder / CANDIDATES, dtype={"scene": "str"}, keep_default_na=False, na_values=[""])
+    try:
+        table = pd.read_csv(folder / CANDIDATES, dtype={"scene": "str"}, keep_default_na=False, na_values=[""])
+    except ValueError as error:
+        raise InputError(f"{folder / CANDIDATES}: expected a table of candidates, found {error}") from None
     if absent := [name for name in ("scene", "slick", "area", *ENDS, P_SLICK) if name not in table]:
         raise InputError(f"{folder / CANDIDATES}: columns {', '.join(absent)} are missing")
     columns = [name for name in table if name.startswith(P_CLASS)]

@@ -23,8 +23,8 @@ CORNERS = 64  # of an error ellipse
 DATE = "datetime64[ms, UTC]"
 LINK_TYPES = {
     "seep_id": "int64",
-    "slick_id": "str",
     "scene_id": "str",
+    "candidate": "int64",
     "acquired": DATE,
     "end": "int64",
     "weight": "float64",
@@ -139,8 +139,8 @@ def _link_rows(found: FoundSeeps, links: pd.DataFrame, ids: npt.NDArray[np.int64
     rows = pd.DataFrame(
         {
             "seep_id": ids[links["seep"].to_numpy(np.int64) - 1],
-            "slick_id": names,
             "scene_id": [name.rpartition("_")[0] for name in names],
+            "candidate": [int(name.rpartition("_")[2]) for name in names],
             "acquired": pd.Series(times, dtype=DATE),
             "end": links["end"].to_numpy() + 1,
             "weight": links["weight"].to_numpy(),

@@ -94,10 +94,20 @@ def test_what_can_not_be_used_is_said(tmp_path, layers):
     (tmp_path / "empty").mkdir()
     write_found(tmp_path / "pixels", lines, footprints, "_in_pixels")
     write_found(tmp_path / "one", lines[lines["scene_id"] == "scene_0"], footprints[:1])
+    write_found(tmp_path / "other", lines.drop(columns="centreline_km"), footprints)
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged/slicks.gpkg").write_bytes(b"half a file")
+    (tmp_path / "table").mkdir()
+    for file in ("candidates.csv", "footprints.csv"):
+        (tmp_path / "table" / file).touch()
     for name, message in (
         ("empty", "expected the results of `seepseg predict`, slicks.gpkg"),
         ("pixels", "expected scenes with a place on earth, found none"),
-        ("one", "expected several passes over the same ground, found 1 scenes"),
+        ("empty/../one/slicks.gpkg", "expected the folder that `seepseg predict` wrote, found a file"),
+        ("other", "layer centrelines: columns centreline_km are missing"),
+        ("damaged", "expected a GeoPackage, found none that can be read"),
+        ("table", "expected a table of candidates"),
+        ("one", "expected several passes over the same ground, found no two scenes"),
     ):
         with pytest.raises(InputError, match=message):
             main([str(tmp_path / name), out])

@@ -1,5 +1,7 @@
 """The map of seeps, by what matplotlib was given to draw."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 from matplotlib.collections import EllipseCollection, LineCollection
@@ -37,3 +39,10 @@ def test_pixels_have_a_bar_in_pixels_and_many_grounds_are_cut_to_the_richest():
 def test_equal_maps_give_equal_bytes_and_no_map_a_note():
     assert png_bytes(seeps_figure([ground()]), 50) == png_bytes(seeps_figure([ground()]), 50)
     assert "no two passes" in seeps_figure([]).texts[0].get_text()
+
+
+def test_passes_without_a_slick_are_drawn():
+    """As in calm archives: nothing was found, and nothing is wrong."""
+    full = ground()
+    calm = replace(full, chords=full.chords[:0], p_slick=full.p_slick[:0], seeps=full.seeps[:0])
+    assert png_bytes(seeps_figure([calm]), 50)

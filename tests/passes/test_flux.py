@@ -55,9 +55,10 @@ def test_a_seep_takes_the_weighed_median_of_its_slicks():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("", "expected CSV in UTF-8 with commas, found No columns"),
         ("scene,wind_speed\na,1\n", "columns wind_to, current_speed, current_to are missing"),
         (HEADER + "a,,strong,90,0.4,0\n", "expected a number as wind_speed of scene a, found strong"),
-        (HEADER + "a,,1,90,0.4,0\nb,,1,90,-0.4,0\n", "expected speeds of at least 0, found less for scene b"),
+        (HEADER + "a,,1,90,0.4,0\nb,,1,90,-0.4,0\n", "expected speeds from 0 to 100 m/s, found others for scene b"),
         (HEADER + "a,,1,90,0.4,0\nb,,1,0,1,0\na,,1,0,1,0\n", "expected each scene once, found a again"),
     ],
 )

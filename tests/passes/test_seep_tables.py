@@ -29,7 +29,7 @@ def test_seeps_are_described_in_the_units_of_people():
     assert first["first"] == pd.Timestamp(WHEN) and pd.isna(platform["first"])
     assert first["flux_high_l_per_day"] == 300 and np.isnan(platform["flux_high_l_per_day"])
     links = layers["seep_slicks"]
-    assert [*links["scene_id"][:3]] == ["a", "b_1", "a"] and [*links["slick_id"][:3]] == ["a_4", "b_1_7", "a_5"]
+    assert [*links["scene_id"][:3]] == ["a", "b_1", "a"] and [*links["candidate"][:3]] == [4, 7, 5]
     assert [*links["end"][:3]] == [1, 2, 1] and [*links["seep_id"]] == [1, 1, 2, 3, 3, 4]
 
 
