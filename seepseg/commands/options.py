@@ -29,7 +29,12 @@ class PredictOptions:
     scheduler: str | None = None
 
     def section(self, kind: type[Block], name: str) -> Block:
-        """A section of the parameter file; defaults where there is no such file."""
-        if self.params is None and not PARAMS.exists():
-            return kind()
-        return load_params(kind, name, self.params or PARAMS)
+        """A section of the parameter file, see `read_section`."""
+        return read_section(kind, name, self.params)
+
+
+def read_section(kind: type[Block], name: str, path: Path | None) -> Block:
+    """A section of a parameter file, of the usual one without a path; defaults where there is no such file."""
+    if path is None and not PARAMS.exists():
+        return kind()
+    return load_params(kind, name, path or PARAMS)

@@ -18,7 +18,6 @@ docs/seeps.md tells how it works, and how to read the numbers.
 import argparse
 import sys
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -26,8 +25,7 @@ import pandas as pd
 from seepseg.base.errors import InputError
 from seepseg.base.files import write_bytes, write_csv
 from seepseg.base.folders import new_folder
-from seepseg.base.params import load_params
-from seepseg.commands.options import PARAMS
+from seepseg.commands.options import PARAMS, read_section
 from seepseg.figures import png_bytes, seeps_figure
 from seepseg.geo.seep_files import no_known_seeps, read_known_seeps, write_seeps
 from seepseg.passes.finding import FoundSeeps, find_seeps
@@ -45,8 +43,6 @@ EXAMPLES = """examples:
   seepseg seeps ../found ../seeps
   seepseg seeps ../found ../seeps --known wells_and_seeps.shp --conditions wind_and_current.csv
 """
-
-Block = TypeVar("Block")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -81,8 +77,8 @@ def seeps(
     """
     if out.exists():
         raise InputError(f"{out}: expected a name that is free, found something there; name another one")
-    settings = _section(SeepsParams, "seeps", params)
-    predicted = read_predicted(found, _section(PassesParams, "passes", params))
+    settings = read_section(SeepsParams, "seeps", params)
+    predicted = read_predicted(found, read_section(PassesParams, "passes", params))
     if not predicted.grounds.grounds:
         raise InputError(
             "\n".join(
@@ -113,13 +109,6 @@ def seeps(
     if known:
         _tell_known(each, of_grounds, settings)
     print(f"wrote {out}")
-
-
-def _section(kind: type[Block], name: str, path: Path | None) -> Block:
-    """A section of the parameter file; defaults where there is no such file."""
-    if path is None and not PARAMS.exists():
-        return kind()
-    return load_params(kind, name, path or PARAMS)
 
 
 def _tell(found: list[FoundSeeps], params: SeepsParams, with_flux: bool) -> None:

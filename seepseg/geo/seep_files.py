@@ -34,7 +34,7 @@ def write_seeps(path: Path, layers: Layers) -> None:
         layers: see `seepseg.passes.seep_tables.describe_seeps`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=path.parent, prefix=".") as scratch, explain_full_disk(path.parent), reproducible():
+    with TemporaryDirectory(dir=path.parent, prefix=".") as scratch, explain_full_disk(path), reproducible():
         file = Path(scratch, path.name)
         for name, table in layers.items():
             kind = GEOMETRIES[name.removesuffix(IN_PIXELS)]

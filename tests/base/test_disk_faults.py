@@ -52,6 +52,6 @@ def test_a_stage_that_cannot_write_says_so_and_leaves_what_was_there(finished, t
     assert {outcome["stage"] for outcome in outcomes} == set(STAGES)
     for outcome in outcomes:
         assert outcome["changed"] == [], outcome
-        file = outcome["folder"]  # or a file in it
+        file = outcome["folder"] + "/"
         assert (outcome["ended"] or "").startswith(message.partition("{file}")[0] + file), outcome
         assert message.partition("{file}")[2] in outcome["ended"], outcome
