@@ -21,7 +21,7 @@ Unit = Literal["m", "px"]
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-SHOWN = 3  # names of scenes in a notice
+SHOWN = 3  # names in a notice
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Grounds:
     Attributes:
         grounds: in the order of their first passes, those on earth first.
         scenes: by name, where each belongs; scenes that share ground with no other are not among them.
-        notices: what people should know of scenes that have none, a line each.
+        notices: what people should know of scenes that have none, and of `passes.origins`, a line each.
     """
 
     grounds: list[Ground]
@@ -143,7 +143,8 @@ class Grounds:
                 "fit several of passes.origins, of which the longest counts": doubtful,
             }
         )
-        return cls(grounds, found, notices)
+        on_no_map = [view.name for view in views if view.georeference is None]
+        return cls(grounds, found, notices + _unused_origins(on_no_map, origins))
 
     def place(self, scenes: Sequence[str], x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Ints, Floats, Floats]:
         """Where on which ground points of scenes lie.
@@ -215,9 +216,17 @@ def _name(laid: ScenesOnPlane, group: Sequence[int]) -> str:
 
 def _notices(scenes: Mapping[str, Sequence[str]]) -> list[str]:
     """A line for each thing to say of some scenes."""
-    return [
-        f"scenes that {fault}: {', '.join(names[:SHOWN])}"
-        + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
-        for fault, names in scenes.items()
-        if names
-    ]
+    return [f"scenes that {fault}: {_some(names)}" for fault, names in scenes.items() if names]
+
+
+def _unused_origins(names: Sequence[str], origins: Mapping[str, Sequence[int]]) -> list[str]:
+    """A line on starts of names with which no scene starts, if there are scenes that need one."""
+    unused = [start for start in origins if not any(name.startswith(start) for name in names)]
+    if not names or not unused:
+        return []
+    starts = sorted({name[: max(map(len, unused))] for name in names})
+    return [f"passes.origins that fit no scene: {_some(unused)}; names of scenes start with {_some(starts)}"]
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")

@@ -38,6 +38,15 @@ def test_a_slick_of_one_square_kilometre_that_grew_in_a_day(tmp_path):
     np.testing.assert_allclose(flux.to_numpy(), [[40, 300], [np.nan, np.nan]])
 
 
+@pytest.mark.parametrize("hours", [8, 24])
+def test_all_slicks_of_the_gulf_of_mexico_give_what_was_published(hours):
+    """MacDonald et al. 2015: 775 km² of 0.1 micrometres that live 8 to 24 hours are 2.5 to 9.4 · 10⁴ m³ a year."""
+    seconds = hours * 3600
+    flux = slick_flux(slicks(["gulf_1"], [775e6], [0.25 * seconds]), METRES, {"gulf": 0.25})
+    low, high = flux.to_numpy()[0] / 1000 * 365.25 * [0.1 / 0.04, 0.1 / 0.30]  # to their thickness
+    assert low == pytest.approx(high) and 2.5e4 < low < 9.4e4
+
+
 def test_no_flux_without_metres_or_length():
     drift = {"a": 0.25}
     assert slick_flux(slicks(["a_1"], [1e6], [0]), METRES, drift).isna().all(axis=None)
@@ -52,13 +61,28 @@ def test_a_seep_takes_the_weighed_median_of_its_slicks():
     assert [*seep_flux(links.assign(weight=[0.2, 0.3, 0.1, 1, 1]), of_slicks, 3)[FLUXES[0]]][::2] == [2, 9]
 
 
+def test_an_empty_file_tells_of_no_scene(tmp_path):
+    """As DVC needs a file, where nobody knows wind and current."""
+    (tmp_path / "none").touch()
+    assert read_drift(tmp_path / "none", 0.03) == {}
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "expected CSV in UTF-8 with commas, found No columns"),
+        (" \n", "expected CSV in UTF-8 with commas, found No columns"),
         ("scene,wind_speed\na,1\n", "columns wind_to, current_speed, current_to are missing"),
-        (HEADER + "a,,strong,90,0.4,0\n", "expected a number as wind_speed of scene a, found strong"),
-        (HEADER + "a,,1,90,0.4,0\nb,,1,90,-0.4,0\n", "expected speeds from 0 to 100 m/s, found others for scene b"),
+        (
+            HEADER + "a,,strong,90,0.4,0\n",
+            "expected wind_speed from 0 to 100 metres per second, found strong for scene a",
+        ),
+        (HEADER + "a,,1,90,0.4,0\nb,,1,90,-0.4,0\n", "expected current_speed from 0 to 100 .* found -0.4 for scene b"),
+        (HEADER + "a,,1,2287,0.4,0\n", "wind_to from -180 to 360 degrees clockwise from north, found 2287 for scene a"),
+        (
+            HEADER + "a,,1,0,0.4,inf\n",
+            "current_to from -180 to 360 degrees clockwise from north, found inf for scene a",
+        ),
+        (HEADER + "a,,NaN,0,0.4,0\n", "wind_speed .* found NaN for scene a; mend it, or leave the cell empty"),
         (HEADER + "a,,1,90,0.4,0\nb,,1,0,1,0\na,,1,0,1,0\n", "expected each scene once, found a again"),
     ],
 )

@@ -55,6 +55,7 @@ def test_scenes_without_a_place_are_told():
         "scenes that have no known footprint: a3",
         "scenes that have no georeference and fit none of passes.origins: c",
         "scenes that fit several of passes.origins, of which the longest counts: a2",
+        "passes.origins that fit no scene: b; names of scenes start with a, c",
     ]
     assert not Grounds.of_scenes([], ORIGINS, 64).grounds
 
@@ -62,6 +63,15 @@ def test_scenes_without_a_place_are_told():
 def test_the_longest_start_of_a_name_counts():
     grounds = Grounds.of_scenes([on_grid("a1", side=128), on_grid("a2", side=128)], {"a": [0, 0], "a2": [0, 1]}, 64)
     assert grounds.place(["a2"], [0.5], [0.5])[1] == [64.5]
+
+
+def test_origins_that_fit_no_scene_are_told_with_what_names_start_with():
+    views = [on_grid(f"04{number}1") for number in (18, 19, 55, 56)]
+    assert Grounds.of_scenes(views, {"0418": [0, 0], "0419": [0, 0], "0465": [0, -1]}, 64).notices[-1] == (
+        "passes.origins that fit no scene: 0465; names of scenes start with 0418, 0419, 0455 and 1 more"
+    )
+    # Scenes on earth need no origins: those of the defaults are no mistake.
+    assert not Grounds.of_scenes([on_earth("a1"), on_earth("a2")], {"0465": [0, 0]}, 64).notices
 
 
 @pytest.mark.parametrize(("zone", "east"), [(32615, 0.0), (32660, 170_000.0)])
