@@ -28,7 +28,7 @@ from seepseg.geo.seep_files import no_known_seeps, read_known_seeps, write_seeps
 from seepseg.models.trained_networks import check_classes
 from seepseg.passes.finding import FoundSeeps, find_seeps
 from seepseg.passes.flux import read_drift
-from seepseg.passes.known import known_on
+from seepseg.passes.known import explain_none_on, known_on
 from seepseg.passes.params import PassesParams, SeepsParams
 from seepseg.passes.reading import read_grounds, slick_ends_of
 from seepseg.passes.seep_map import map_of
@@ -66,6 +66,8 @@ def main(root: Path = Path()) -> None:
     of_annotated = slick_ends_of(annotated, np.ones(len(annotated)), _shares(annotated, names), grounds)
     places = read_known_seeps(root / params.known) if params.known else no_known_seeps()
     known = [known_on(each.ground, places) for each in found]
+    if why := explain_none_on([each.ground for each in found], places):
+        print(f"{params.known} (seeps.known): {why}")
     _write(root, found, known, names, params)
     measures = SeepMeasures.of(found, of_annotated, known, params)
     write_csv(root / CURVE, measures.curve)

@@ -4,11 +4,14 @@ Layers are `SEEPS`, points; `SEEP_ERRORS`, the 95 % error ellipses of their plac
 seep to the far end of each slick that supports it. Those of grounds without a place on earth end in `IN_PIXELS`.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import geopandas as gpd
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
 import pyogrio
 import shapely
 
@@ -24,6 +27,7 @@ IN_PIXELS = "_in_pixels"
 GEOMETRIES = {SEEPS: "Point", SEEP_ERRORS: "MultiPolygon", SEEP_SLICKS: "MultiLineString"}
 STYLES = {SEEPS: style_of_seeps, SEEP_ERRORS: style_of_errors, SEEP_SLICKS: style_of_links}
 PLATFORM = "platform"  # column of known seeps, where there is one
+YES, NO = ("true", "1", "1.0", "yes"), ("false", "0", "0.0", "no", "")
 
 
 def write_seeps(path: Path, layers: Layers) -> None:
@@ -56,31 +60,66 @@ def read_known_seeps(path: Path) -> gpd.GeoDataFrame:
     """Read the places of seeps that are known.
 
     Args:
-        path: a vector file with points, or other shapes, of which the middle counts.
+        path: a vector file. Of several layers, the one with points is read. Each point of a multipoint is a seep; of
+            polygons a point within counts, if there are no points. An empty file stands for none.
 
     Returns:
-        Its rows as points in longitude and latitude (EPSG:4326), with a bool column `PLATFORM`, false where the file
-        doesn't tell.
+        Points in longitude and latitude (EPSG:4326), with a bool column `PLATFORM`, false where the file doesn't tell.
 
     Raises:
-        InputError: the file is missing or damaged, has no place on earth, or no place in it.
+        InputError: the file is missing or damaged, has no place on earth, no places of seeps or several layers of
+            them, or something else than yes and no in its column `PLATFORM`.
     """
     if not path.exists():
         raise InputError(f"{path} is missing: expected a vector file of known seeps; name another file, or none")
+    if path.is_file() and not path.stat().st_size:
+        return no_known_seeps()
     try:
-        table = pyogrio.read_dataframe(path)
+        layers = [(str(name), str(kind)) for name, kind in pyogrio.list_layers(path) if kind is not None]
+        table = pyogrio.read_dataframe(path, layer=_layer_of_places(path, layers))
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
         raise InputError(f"{path}: expected a vector file of known seeps, found none ({error})") from None
-    if "geometry" not in table or table.crs is None:
+    if table.crs is None or table.crs.is_engineering:
         raise InputError(f"{path}: expected known seeps in a reference system, found none; tell the file its own")
     there = ~(shapely.is_missing(table.geometry.array) | shapely.is_empty(table.geometry.array))
     if not there.any():
         raise InputError(f"{path}: expected known seeps as points, found none; name another file, or none")
-    points = table.geometry[there].representative_point().to_crs("EPSG:4326")
-    platform = np.zeros(there.sum(), bool)
-    if PLATFORM in table:
-        platform = table[PLATFORM][there].fillna(False).to_numpy(bool)
-    return gpd.GeoDataFrame({PLATFORM: platform}, geometry=list(points), crs=4326)
+    table = table[there].explode(index_parts=False) if (table.geom_type == "MultiPoint").any() else table[there]
+    if others := sorted(set(table.geom_type) - {"Point", "Polygon", "MultiPolygon"}):
+        raise InputError(f"{path}: expected known seeps as points, found {', '.join(others)}; keep points alone")
+    points = table.geometry.representative_point().to_crs("EPSG:4326")
+    return gpd.GeoDataFrame({PLATFORM: _platforms(path, table)}, geometry=list(points), crs=4326)
+
+
+def _layer_of_places(path: Path, layers: Sequence[tuple[str, str]]) -> str:
+    """The layer that has points; or polygons, where none has points."""
+    for kinds in (("Point", "Unknown"), ("Polygon", "Surface")):
+        names = [name for name, kind in layers if any(each in kind for each in kinds)]
+        if len(names) > 1:
+            raise InputError(
+                f"{path}: expected one layer with known seeps, found several: {', '.join(names)}; save the one that is "
+                "meant as a file of its own"
+            )
+        if names:
+            return names[0]
+    found = ", ".join(f"{name} ({kind})" for name, kind in layers) or "no layer with geometries"
+    raise InputError(
+        f"{path}: expected known seeps as points, found {found}; of a table with coordinates make a layer of points "
+        "first, in QGIS by Create Points Layer from Table"
+    )
+
+
+def _platforms(path: Path, table: gpd.GeoDataFrame) -> npt.NDArray[np.bool_]:
+    """Which of the known places are platforms."""
+    if PLATFORM not in table:
+        return np.zeros(len(table), dtype=np.bool_)
+    texts = table[PLATFORM].map(lambda value: "" if pd.isna(value) else str(value).strip().lower())
+    if not (known := texts.isin([*YES, *NO])).all():
+        raise InputError(
+            f"{path}: expected true or false in column {PLATFORM}, found {table[PLATFORM][~known].iloc[0]}; mend it, "
+            "or rename the column"
+        )
+    return np.asarray(texts.isin(YES), dtype=np.bool_)
 
 
 def no_known_seeps() -> gpd.GeoDataFrame:

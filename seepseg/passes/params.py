@@ -27,7 +27,7 @@ class SeepsParams:
     """Seeps, from the slicks of all passes."""
 
     radius: Annotated[float, Gt(0)] = 20.0
-    """in pixels, within which ends of slicks may come from one seep"""
+    """in pixels of the scenes, within which ends of slicks may come from one seep: 20 pixels of 40 m are 800 m"""
     draws: Annotated[int, Ge(1)] = 100
     """times that all passes are shifted at random, to tell how many seeps chance alone would show; at most so many,
     fewer where there are more than 20,000 slicks"""
@@ -38,9 +38,10 @@ class SeepsParams:
     bright: Annotated[float, Gt(1)] = 2.0
     """how many times as bright as the sea around is a target that counts as a platform or a ship"""
     known: str = "data/sample/seeps.gpkg"
-    """points of seeps that are known, any vector file, to compare with; empty: none"""
+    """points of seeps that are known, any vector file, to compare with; an empty file: none, as DVC needs a file"""
     conditions: str = "data/sample/passes.csv"
     """wind and current of each scene, for the flux of seeps: CSV with columns scene, wind_speed, wind_to,
-    current_speed, current_to, in metres per second, and in degrees clockwise from north where they go; empty: none"""
+    current_speed, current_to, in metres per second, and in degrees clockwise from north where they go; an empty file:
+    none, as DVC needs a file"""
     wind_factor: Annotated[float, Ge(0), Le(1)] = 0.03
     """share of the wind speed at which oil drifts, beside the current"""

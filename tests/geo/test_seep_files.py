@@ -52,3 +52,58 @@ def test_known_seeps_in_any_reference_system(tmp_path):
         read_known_seeps(tmp_path / "nowhere.gpkg")
     with pytest.raises(InputError, match="is missing: expected a vector file of known seeps"):
         read_known_seeps(tmp_path / "none.gpkg")
+
+
+def points(count, **columns):
+    places = [shapely.Point(-91 + number, 27) for number in range(count)]
+    return gpd.GeoDataFrame(columns, geometry=places, crs=4326)
+
+
+def test_of_several_layers_that_with_points_is_read(tmp_path):
+    """As in a file that this program wrote; where several have points, nobody knows which is meant."""
+    write_seeps(tmp_path / "ours.gpkg", layers_of(found(crs=plane(-91, 27))))
+    assert len(read_known_seeps(tmp_path / "ours.gpkg")) == 2
+    for layer in ("wells", "seeps"):
+        pyogrio.write_dataframe(points(1), tmp_path / "two.gpkg", layer=layer)
+    with pytest.raises(InputError, match="expected one layer with known seeps, found several: wells, seeps; save"):
+        read_known_seeps(tmp_path / "two.gpkg")
+
+
+def test_known_seeps_as_other_shapes(tmp_path):
+    shapes = {
+        "lines": shapely.LineString([(0, 0), (1, 1)]),
+        "multipoint": shapely.MultiPoint([(0, 0), (1, 1)]),
+        "polygons": shapely.box(0, 0, 2, 2),
+    }
+    for name, shape in shapes.items():
+        pyogrio.write_dataframe(gpd.GeoDataFrame(geometry=[shape], crs=4326), tmp_path / f"{name}.gpkg")
+    assert [*read_known_seeps(tmp_path / "multipoint.gpkg").geometry] == [shapely.Point(0, 0), shapely.Point(1, 1)]
+    assert [*read_known_seeps(tmp_path / "polygons.gpkg").geometry] == [shapely.Point(1, 1)]
+    (tmp_path / "table.csv").write_text("lon,lat\n1,2\n")
+    (tmp_path / "mixed.geojson").write_text(
+        gpd.GeoDataFrame(geometry=[shapes["lines"], shapely.Point(0, 0)], crs=4326).to_json()
+    )
+    for name, message in (
+        ("lines.gpkg", r"expected known seeps as points, found lines \(LineString\)"),
+        ("mixed.geojson", "expected known seeps as points, found LineString; keep points alone"),
+        ("table.csv", "found no layer with geometries; of a table with coordinates make a layer of points"),
+    ):
+        with pytest.raises(InputError, match=message):
+            read_known_seeps(tmp_path / name)
+
+
+def test_platforms_are_told_by_words_and_numbers(tmp_path):
+    pyogrio.write_dataframe(points(3, platform=["yes", "no", None]), tmp_path / "words.gpkg")
+    assert [*read_known_seeps(tmp_path / "words.gpkg")["platform"]] == [True, False, False]
+    pyogrio.write_dataframe(points(3, platform=[0.0, 1.0, np.nan]), tmp_path / "numbers.gpkg")
+    assert [*read_known_seeps(tmp_path / "numbers.gpkg")["platform"]] == [False, True, False]
+    pyogrio.write_dataframe(points(1, platform=["Brutus"]), tmp_path / "names.gpkg")
+    with pytest.raises(InputError, match="expected true or false in column platform, found Brutus"):
+        read_known_seeps(tmp_path / "names.gpkg")
+
+
+def test_an_empty_file_stands_for_no_known_seeps(tmp_path):
+    """DVC needs a file, where nobody knows any."""
+    (tmp_path / "none").touch()
+    known = read_known_seeps(tmp_path / "none")
+    assert [*known.columns] == ["platform", "geometry"] and not len(known)
