@@ -1,8 +1,10 @@
-"""A detector for tests that learned nothing: slicks are what is dark, so that a test knows what must be found."""
+"""A detector and a network for tests that learned nothing: slicks are what is dark, so that a test knows of them."""
 
 import numpy as np
 import pandas as pd
+import torch
 from scipy import ndimage
+from torch import nn
 
 from seepseg.base.conventions import NODATA
 from seepseg.data.block_array import BlockArray
@@ -60,3 +62,20 @@ class DarkDetector:
         ]
         foreground_blocks = blocks(foreground, np.uint8)
         return Detection(scene, in_blocks, blocks(classes, np.uint8), foreground_blocks, table, candidates, lines.paths)
+
+
+class Dark(nn.Module):
+    """What is darker than the mean of its tile is oil, and gas in the lower half of it: a network without weights.
+
+    Args:
+        slope: how sure it is.
+    """
+
+    def __init__(self, slope):
+        super().__init__()
+        self.slope = slope
+
+    def forward(self, images):
+        logits = -self.slope * (images + 1)
+        lower = torch.linspace(-1, 1, images.shape[-2])[:, None].expand_as(images)
+        return torch.cat([torch.zeros_like(images), logits - lower, logits + lower], dim=1)

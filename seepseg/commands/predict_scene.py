@@ -10,6 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import torch
 from tqdm import tqdm
 
@@ -17,22 +19,24 @@ from seepseg.base.device import choose_device, explain_full_memory, make_determi
 from seepseg.base.errors import InputError
 from seepseg.base.files import fingerprint, read_json, write_json
 from seepseg.base.folders import new_folder
+from seepseg.commands.classes_in_passes import PLACES, KeepingDetector, KeptScene, knows_passes
 from seepseg.data.pixels import ScenePixels
 from seepseg.detection.detection import P_CLASS, Detection
 from seepseg.detection.detector import Detector
 from seepseg.detection.model_file import Model, load_model
 from seepseg.detection.proposal import DetectParams
-from seepseg.geo.centreline_files import describe_centrelines, describe_footprint
+from seepseg.geo.centreline_files import CENTRELINES, describe_centrelines, describe_footprint
+from seepseg.geo.georeference import Georeference
 from seepseg.geo.land import Land, WithoutLand
 from seepseg.geo.params import ScenesParams
 from seepseg.geo.rasters import write_classes, write_probabilities
 from seepseg.geo.scene_file import SceneFile, open_scene
 from seepseg.geo.scene_search import files_of
 from seepseg.geo.slick_attributes import FoundSlicks, describe
-from seepseg.geo.slick_files import NOT_SLICKS, layers_of, write_geopackage
+from seepseg.geo.slick_files import NOT_SLICKS, Layers, layers_of, write_geopackage
 from seepseg.passes.footprints import footprint_of_blocks
 
-RECORD, SLICKS = "scene.json", "slicks.gpkg"
+RECORD, SLICKS, KEPT = "scene.json", "slicks.gpkg", "candidates.npz"
 # A process does one scene at a time, also where a worker of a cluster has several threads: networks are adapted to the
 # scene that they are at, and settings of GDAL and of warnings are those of the process.
 ONE_SCENE = threading.Lock()
@@ -120,14 +124,17 @@ def _predict_scene(task: SceneTask) -> dict[str, Any]:
         seen: ScenePixels = scene if land is None else WithoutLand(scene, land, networks.tile_size // 2)
         with _progress(task) as watch:
             found = detector.detect(seen, tile, watch)
-        record = _write(task, folder, scene, land, found, model.class_names)
+        record, layers = _write(task, folder, scene, land, found, model.class_names)
+        if scene.georeference is not None and knows_passes(model):
+            kept = KeptScene(task.name, folder / KEPT, model.meta.classifiers)
+            kept.write(_on_map(found.candidates, layers[CENTRELINES], scene.georeference), detector.features)
         record["seconds"] = round(time.monotonic() - started, 1)
         write_json(folder / RECORD, record)
     return record
 
 
 @lru_cache(maxsize=1)
-def _load(path: Path, params: DetectParams, fast: bool, expected: str) -> tuple[Model, Detector, torch.device]:
+def _load(path: Path, params: DetectParams, fast: bool, expected: str) -> tuple[Model, KeepingDetector, torch.device]:
     """Model, detector and device, kept for the next scene of this process with a model of this fingerprint."""
     if (found := fingerprint(path)) != expected:
         raise InputError(
@@ -135,8 +142,14 @@ def _load(path: Path, params: DetectParams, fast: bool, expected: str) -> tuple[
         )
     device = choose_device(params.device, "detect.device")
     make_deterministic(0, params.threads, device)
-    model = only_first_pass(load_model(path)) if fast else load_model(path)
-    return model, Detector.of_model(model, params, device), device
+    model = read_model(path, fast)
+    return model, KeepingDetector(Detector.of_model(model, params, device)), device
+
+
+def read_model(path: Path, fast: bool) -> Model:
+    """Read the model file; to be `fast`, see `only_first_pass`."""
+    model = load_model(path)
+    return only_first_pass(model) if fast else model
 
 
 def only_first_pass(model: Model) -> Model:
@@ -165,7 +178,8 @@ def _read_land(path: Path | None, scene: SceneFile) -> Land | None:
 
 def _write(
     task: SceneTask, folder: Path, scene: SceneFile, land: Land | None, found: Detection, class_names: list[str]
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], Layers]:
+    """Write all but the record; gives that, and the layers of the slicks."""
     class_probs = found.slicks[[P_CLASS + name for name in class_names]].to_numpy(float)
     of_scene = FoundSlicks(found.slicks, class_probs, found.labels, found.foreground, class_names)
     slicks = describe(of_scene, scene, land, task.settings["model_fingerprint"])
@@ -182,7 +196,7 @@ def _write(
         write_classes(folder / f"{task.name}_classes.tif", place, found.classes, found.foreground, class_names, without)
         write_probabilities(folder / f"{task.name}_probability.tif", place, found.foreground)
     not_slicks = len(layers.get(NOT_SLICKS, ()))
-    return {
+    record = {
         "settings": task.settings,
         "class_names": class_names,
         "source": task.source,
@@ -193,6 +207,14 @@ def _write(
         "rasters": task.rasters,
         "warnings": scene.warnings,
     }
+    return record, layers
+
+
+def _on_map(candidates: pd.DataFrame, lines: pd.DataFrame, georeference: Georeference) -> pd.DataFrame:
+    """Those candidates that have a line, as those on land have none, with their ends in longitude and latitude."""
+    chosen = candidates[candidates["candidate"].isin(lines["candidate"])]
+    ends = [georeference.to_lonlat(*chosen[[f"x_{end}", f"y_{end}"]].to_numpy(np.float64).T) for end in (1, 2)]
+    return chosen.assign(**dict(zip(PLACES, [*ends[0], *ends[1]], strict=True)))
 
 
 @contextmanager

@@ -4,7 +4,6 @@ import errno
 import os
 import sys
 import traceback
-from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +13,17 @@ from seepseg.base.errors import InputError
 from seepseg.base.files import fingerprint
 from seepseg.base.version import VERSION
 from seepseg.commands.distribution import SCHEDULER_VARIABLE, run_tasks
+from seepseg.commands.merge_scenes import merge_scenes
 from seepseg.commands.options import PredictOptions
-from seepseg.commands.predict_scene import RECORD, SLICKS, SceneTask, predict_scene, read_record
+from seepseg.commands.predict_scene import RECORD, SLICKS, SceneTask, predict_scene, read_model, read_record
 from seepseg.commands.predict_tiles import are_tiles, predict_tiles
-from seepseg.detection.model_file import load_model
 from seepseg.detection.proposal import DetectParams
 from seepseg.geo.land import find_layer
 from seepseg.geo.params import ScenesParams
 from seepseg.geo.scene_search import find_scenes, scene_name
-from seepseg.geo.slick_files import NAMES, Layers, read_layers, remove_geojson, write_geojson, write_geopackage
+from seepseg.geo.slick_files import NAMES
 from seepseg.io.raw_data import DataParams
+from seepseg.passes.params import PassesParams
 
 WRITTEN = {f"{name}{suffix}" for name in NAMES for suffix in (".gpkg", ".geojson", ".qml")}
 
@@ -37,9 +37,10 @@ def predict(options: PredictOptions) -> None:
     data, detect = options.section(DataParams, "data"), options.section(DetectParams, "detect")
     if are_tiles(options.scenes, data.name_pattern):
         _refuse_for_tiles(options)
-        predict_tiles(options.scenes, options.out, options.model, data, detect, options.fast)
+        passes = options.section(PassesParams, "passes")
+        predict_tiles(options.scenes, options.out, options.model, data, detect, passes, options.fast)
         return
-    class_names = load_model(options.model).class_names
+    model = read_model(options.model, options.fast)
     tasks = _tasks(options, detect)
     to_do = [task for task in tasks if not _is_finished(task, options.overwrite)]
     _check_others(options.out, to_do, tasks[0].settings)
@@ -49,7 +50,9 @@ def predict(options: PredictOptions) -> None:
         print(f"{finished} of {len(tasks)} scenes are finished already", flush=True)
     failed = _run(to_do, options) if to_do else {}
     if finished or len(failed) < len(to_do):
-        _merge(options, class_names, failed)
+        # What there is of scenes that failed now is of an earlier run, perhaps by another model.
+        folders = [folder for folder in _finished_folders(options.out) if folder.name not in failed]
+        merge_scenes(options.out, folders, model, detect.threads, options.format)
     if failed:
         earlier = any(folder.name in failed for folder in _finished_folders(options.out))
         raise InputError(
@@ -202,22 +205,3 @@ def _explain(error: Exception, out: Path) -> str:
     if not isinstance(error, InputError | OSError):
         traceback.print_exception(error)  # a defect of the program
     return " ".join(str(error).split()) or type(error).__name__
-
-
-def _merge(options: PredictOptions, class_names: list[str], failed: Container[str]) -> None:
-    """Put the slicks of all finished scenes into one file, in the order of their names.
-
-    What there is of scenes that failed now is of an earlier run, perhaps by another model.
-    """
-
-    def scenes() -> Iterator[Layers]:
-        for folder in _finished_folders(options.out):
-            if folder.name not in failed:
-                yield read_layers(folder / SLICKS, class_names)
-
-    if options.format == "geojson":
-        write_geojson(options.out, scenes(), class_names)
-        (options.out / SLICKS).unlink(missing_ok=True)  # what this replaces
-    else:
-        write_geopackage(options.out / SLICKS, scenes(), class_names)
-        remove_geojson(options.out)

@@ -4,9 +4,11 @@ import re
 import sys
 import warnings
 from collections import defaultdict
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,12 +24,23 @@ from seepseg.base.files import write_csv
 from seepseg.base.folders import new_folder
 from seepseg.base.npy_stream import NpyStream
 from seepseg.base.scaling import Scaling
-from seepseg.commands.predict_scene import only_first_pass
+from seepseg.commands.classes_in_passes import (
+    CLASS,
+    KeepingDetector,
+    KeptScene,
+    classify_again,
+    evidence_of_others,
+    knows_passes,
+    say_passes,
+)
+from seepseg.commands.predict_scene import read_model
 from seepseg.data.packed import MANIFEST_TYPES
-from seepseg.data.scenes import TiledScene, find_scenes
+from seepseg.data.scenes import Scene, TiledScene, find_scenes
+from seepseg.detection.classifier import PASSES
 from seepseg.detection.detection import COLUMNS
 from seepseg.detection.detector import Detector
-from seepseg.detection.model_file import load_model
+from seepseg.detection.model_file import Model
+from seepseg.detection.postprocessing import draw_slicks
 from seepseg.detection.proposal import DetectParams
 from seepseg.detection.slick_table import in_whole_grid
 from seepseg.io.edges import EdgeCheck
@@ -38,6 +51,9 @@ from seepseg.io.report import Report, present_report
 from seepseg.io.tiff import write_tiff
 from seepseg.io.tile_files import NamePattern, Tile, find_images
 from seepseg.passes.footprints import footprint, footprint_table
+from seepseg.passes.ground import Grounds
+from seepseg.passes.params import PassesParams
+from seepseg.passes.reading import read_grounds
 
 TABLE = "slicks.csv"
 CANDIDATES, FOOTPRINTS = "candidates.csv", "footprints.csv"
@@ -62,8 +78,10 @@ def _has_place(path: Path) -> bool:
     return False
 
 
-def predict_tiles(images: Path, out: Path, model: Path, data: DataParams, detect: DetectParams, fast: bool) -> None:
-    """Predict scene by scene, each put together from its tiles.
+def predict_tiles(
+    images: Path, out: Path, model: Path, data: DataParams, detect: DetectParams, passes: PassesParams, fast: bool
+) -> None:
+    """Predict scene by scene, each put together from its tiles; then tell classes by other passes, where there are any.
 
     Args:
         images: a folder of images, each named and laid out like those that ingest takes.
@@ -73,16 +91,17 @@ def predict_tiles(images: Path, out: Path, model: Path, data: DataParams, detect
         model: the model file.
         data: what file names mean.
         detect: where and how to compute.
+        passes: which scenes see the same ground.
         fast: by one pass of one network.
     """
     if out.exists():
         raise InputError(f"{out}: expected a name that is free, found something there; name another one")
-    loaded = only_first_pass(load_model(model)) if fast else load_model(model)
+    loaded = read_model(model, fast)
     device = choose_device(detect.device, "detect.device")
     make_deterministic(0, detect.threads, device)
-    detector = Detector.of_model(loaded, detect, device)
+    detector = KeepingDetector(Detector.of_model(loaded, detect, device))
     tables: dict[str, list[pd.DataFrame]] = {TABLE: [], CANDIDATES: []}
-    footprints = defaultdict[str, list[shapely.Geometry]](list)
+    footprints, in_grids = defaultdict[str, list[shapely.Geometry]](list), list[_InGrid]()
     with (
         new_folder(out) as folder,
         TemporaryDirectory(dir=folder, prefix=".") as scratch,
@@ -92,20 +111,97 @@ def predict_tiles(images: Path, out: Path, model: Path, data: DataParams, detect
         for scene in find_scenes(manifest, np.arange(len(manifest)), pixels.shape[1:]):
             images_of_scene = pixels[scene.indices]
             found = detector.detect(TiledScene(scene, images_of_scene), scene.tile_shape)
-            for index, mask in zip(scene.indices.tolist(), scene.cut(found.classes.whole()), strict=True):
-                path = folder / f"{manifest['tile'][index]}.tif"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                write_tiff(path, mask)
-            tables[TABLE].append(found.slicks[list(COLUMNS)])
-            candidates = found.candidates.drop(columns="slick").rename(columns={"candidate": "slick"})
-            tables[CANDIDATES].append(in_whole_grid(candidates, scene.origin))
+            _write_masks(folder, manifest, scene, found.classes.whole())
+            candidates = in_whole_grid(found.candidates, scene.origin)
             if scene.origin is not None:
                 footprints[scene.name].append(footprint(scene.stitch(images_of_scene) != NODATA, scene.origin))
+            if scene.origin is not None and knows_passes(loaded):
+                kept = KeptScene(scene.name, Path(scratch, f"{len(in_grids)}.npz"), loaded.meta.classifiers)
+                kept.write(candidates, detector.features)
+                in_grids.append(_InGrid(scene, len(tables[TABLE]), kept))
+                np.save(in_grids[-1].labels, found.labels.whole())
+            tables[TABLE].append(found.slicks[list(COLUMNS)])
+            tables[CANDIDATES].append(candidates.drop(columns="slick").rename(columns={"candidate": "slick"}))
             print(f"{scene.name}: {len(found.slicks)} slicks on {len(scene.indices)} tiles", flush=True)
+        write_csv(folder / FOOTPRINTS, footprint_table(footprints))
+        if len(in_grids) > 1:
+            grounds = read_grounds({}, folder / FOOTPRINTS, passes.origins, pixels.shape[1:])
+            print(say_passes(grounds, len(in_grids)), file=sys.stdout if grounds.scenes else sys.stderr)
+            if grounds.scenes:
+                tables[TABLE] = _tell_again(in_grids, grounds, loaded, tables[TABLE], folder, manifest)
         for name, of_scenes in tables.items():
             filled = [table for table in of_scenes if len(table)] or of_scenes[:1]
             write_csv(folder / name, pd.concat(filled, ignore_index=True))
-        write_csv(folder / FOOTPRINTS, footprint_table(footprints))
+
+
+class _InGrid(NamedTuple):
+    """A scene whose place in its grid is known, so that other passes may have seen the same.
+
+    Attributes:
+        scene: where its tiles lie.
+        number: of its table of slicks.
+        kept: of its candidates.
+    """
+
+    scene: Scene
+    number: int
+    kept: KeptScene
+
+    @property
+    def labels(self) -> Path:
+        """A file, int32 (H, W), 1..n on its slicks."""
+        return self.kept.path.with_suffix(".npy")
+
+
+def _write_masks(folder: Path, manifest: pd.DataFrame, scene: Scene, mask: npt.NDArray[np.uint8]) -> None:
+    """Write the mask of each tile of a scene, (H, W)."""
+    for index, of_tile in zip(scene.indices.tolist(), scene.cut(mask), strict=True):
+        path = folder / f"{manifest['tile'][index]}.tif"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_tiff(path, of_tile)
+
+
+def _tell_again(
+    scenes: Sequence[_InGrid],
+    grounds: Grounds,
+    model: Model,
+    tables: Sequence[pd.DataFrame],
+    folder: Path,
+    manifest: pd.DataFrame,
+) -> list[pd.DataFrame]:
+    """Tell classes by other passes, too, and draw the masks in which these are others.
+
+    Args:
+        scenes: that may have been seen by other passes.
+        grounds: that they see.
+        model: by which they were detected.
+        tables: of slicks, of all scenes.
+        folder: of the masks.
+        manifest: of all tiles.
+
+    Returns:
+        The tables with the classes that are told, and a further column `PASSES`.
+    """
+    told, evidence = (
+        [table.assign(**{PASSES: 0}) for table in tables],
+        evidence_of_others((each.kept for each in scenes), grounds),
+    )
+    names = np.array(model.class_names, dtype=object)
+    for each in scenes:
+        if each.kept.name not in evidence:
+            continue
+        classes = classify_again(each.kept, evidence[each.kept.name], model)
+        table = told[each.number].set_index("slick")
+        before = table["class"].copy()
+        table.loc[classes.index, "class"] = names[classes[CLASS].to_numpy() - 1]
+        table.loc[classes.index, ["p_class", PASSES]] = classes[["p_class", PASSES]]
+        told[each.number] = table.reset_index()[told[each.number].columns]
+        if model.meta.postprocessing.class_from != "pixel" and (table["class"] != before).any():
+            numbers = pd.Index(names).get_indexer(table["class"]) + 1
+            labels = np.load(each.labels, mmap_mode="r", allow_pickle=False)
+            mask = draw_slicks(labels, np.ones(len(numbers), np.bool_), numbers.astype(np.uint8), None)
+            _write_masks(folder, manifest, each.scene, mask)
+    return told
 
 
 def _read(

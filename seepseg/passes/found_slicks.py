@@ -121,12 +121,12 @@ def _of_scenes(path: Path) -> PredictedSlicks:
     columns = [name for name in lines if name.startswith("p_") and name != P_SLICK]
     probs = lines[columns].to_numpy(np.float64)
     names = [name.removeprefix("p_") for name in columns]
-    grounds = Grounds.of_scenes(_views(footprints), {}, 1)
+    grounds = Grounds.of_scenes(views_of(footprints), {}, 1)
     return PredictedSlicks(table, lines[P_SLICK].to_numpy(np.float64), probs, names, grounds)
 
 
-def _views(footprints: gpd.GeoDataFrame) -> Sequence[SceneView]:
-    """The scenes, in degrees instead of pixels."""
+def views_of(footprints: gpd.GeoDataFrame) -> Sequence[SceneView]:
+    """The scenes of a layer `FOOTPRINTS`, in degrees instead of pixels."""
     acquired = pd.to_datetime(footprints["acquired"], utc=True)
     return [
         SceneView(str(name), shape, _Degrees(metres), None if pd.isna(when) else when.to_pydatetime())

@@ -56,7 +56,10 @@ def at_work(tmp_path, monkeypatch):
     """A folder with a model and two scenes, and a count of the scenes that are done."""
     monkeypatch.chdir(tmp_path)
     model = SimpleNamespace(
-        meta=SimpleNamespace(networks=SimpleNamespace(tile_size=32, radiometry=Radiometry(), scaling=[])),
+        meta=SimpleNamespace(
+            networks=SimpleNamespace(tile_size=32, radiometry=Radiometry(), scaling=[]),
+            classifiers=SimpleNamespace(recurrence=[]),
+        ),
         class_names=CLASSES,
     )
     done = []
@@ -67,7 +70,7 @@ def at_work(tmp_path, monkeypatch):
             return super().detect(scene, tile_shape, watch)
 
     monkeypatch.setattr(predict_scene, "_load", lambda *_: (model, Counting(), torch.device("cpu")))
-    monkeypatch.setattr(predict_scenes, "load_model", lambda _: model)
+    monkeypatch.setattr(predict_scenes, "read_model", lambda *_: model)
     Path("scenes").mkdir()
     Path("model.safetensors").write_bytes(b"a model")
     write_scene(Path("scenes/b.tif"), left=600_000.0)
@@ -198,6 +201,7 @@ def test_a_worker_that_stays_takes_no_other_model_for_the_same(tmp_path, monkeyp
     monkeypatch.setattr(predict_scene, "load_model", lambda path: loaded.append(path.read_bytes()))
     monkeypatch.setattr(predict_scene, "make_deterministic", lambda *_: None)
     monkeypatch.setattr(predict_scene.Detector, "of_model", lambda *_: None)
+    monkeypatch.setattr(predict_scene, "KeepingDetector", lambda _: None)
     path.write_bytes(b"one")
     one, two = (hashlib.sha256(content).hexdigest()[:12] for content in (b"one", b"two"))
     for _ in range(2):

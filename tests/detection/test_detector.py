@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 from conftest import Whole, small_model
-from torch import nn
+from dark_slicks import Dark
 
 from seepseg.base.radiometry import Radiometry
 from seepseg.data import block_array
@@ -33,23 +33,6 @@ SCENE = Scene(
 )
 PARAMS = DetectParams(tta=1, norm_prior_tiles=0, threshold=0.3, min_area=3, amp=False, threads=1)
 CLASS_FROM = ("classifier", "mean_probability", "pixel")
-
-
-class Dark(nn.Module):
-    """What is darker than the mean of its tile is oil, and gas in the lower half of it: a network without weights.
-
-    Args:
-        slope: how sure it is.
-    """
-
-    def __init__(self, slope):
-        super().__init__()
-        self.slope = slope
-
-    def forward(self, images):
-        logits = -self.slope * (images + 1)
-        lower = torch.linspace(-1, 1, images.shape[-2])[:, None].expand_as(images)
-        return torch.cat([torch.zeros_like(images), logits - lower, logits + lower], dim=1)
 
 
 def painted():

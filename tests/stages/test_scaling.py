@@ -16,6 +16,7 @@ from seepseg.detection.model_file import load_model, save_model
 from seepseg.detection.proposal import DetectParams
 from seepseg.io.raw_data import DataParams
 from seepseg.models.trained_networks import load_networks
+from seepseg.passes.params import PassesParams
 
 pytestmark = pytest.mark.e2e
 
@@ -71,7 +72,8 @@ def test_predict_scales_as_the_model_says(finished, tmp_path, capsys):
         tifffile.imwrite(tmp_path / f"decibels/{tile}.tif", in_decibels(image))
     workspace.set("data", scaling=[], name_pattern=r"(?P<scene>\d+)_(?P<row>\d+)_(?P<col>\d+)\.tif")
     params = tmp_path / "params.yaml"
-    sections = load_params(DataParams, "data", params), load_params(DetectParams, "detect", params), False
+    data, detect = load_params(DataParams, "data", params), load_params(DetectParams, "detect", params)
+    sections = data, detect, PassesParams(), False
     predict_tiles(tmp_path / "plain", tmp_path / "expected", finished.folder / "models/model.safetensors", *sections)
     assert "data.scaling" not in capsys.readouterr().err
     predict_tiles(tmp_path / "decibels", tmp_path / "found", tmp_path / "theirs.safetensors", *sections)
