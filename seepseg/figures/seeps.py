@@ -1,7 +1,8 @@
 """The map of seeps: where they are, how sure that is, and the slicks that tell of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -12,6 +13,9 @@ from matplotlib.collections import EllipseCollection, LineCollection
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patheffects import AbstractPathEffect, withStroke
+from matplotlib.ticker import FuncFormatter
+from matplotlib.transforms import ScaledTranslation
 
 from seepseg.figures.style import house_style, note_figure
 
@@ -19,9 +23,18 @@ Floats = npt.NDArray[np.float64]
 
 MOST_PANELS = 4
 LEAST_SHOWN = 0.05  # probability of a slick, from which its chord is drawn: it is as opaque as that is
-WIDTH = 9.0  # inches, of the widest panel
+WIDTH, HEIGHT = 9.0, 9.0  # inches, of the widest and of the highest panel
+NARROWEST = 4.0, 6.0  # inches, of a figure, and below which its legend has two columns
 COLOURS = ListedColormap(mpl.colormaps["RdPu"](np.linspace(0.3, 1, 256)))  # without the palest, unseen on white
-PLATFORM_COLOUR, KNOWN_COLOUR, SLICK_COLOUR, EDGE_COLOUR = "#2f4b7c", "#0b8a3a", "#8a8f99", "#555555"
+# Told apart by shape as well, for those who don't see all colours.
+PLATFORM_COLOUR, KNOWN_COLOUR, SLICK_COLOUR, EDGE_COLOUR = "#2f4b7c", "#009e73", "#8a8f99", "#555555"
+GRID_COLOUR = "#e9e9e9"
+TICKS = 0.9, 0.8  # inches, between two along either axis at least
+SAMPLES = 65  # places along an axis at which degrees are asked for
+POINTS = 72.0  # in an inch
+LETTER = 5.5, 9.0  # points, width and height of a figure of a number, with some room
+BAR = 9.0  # points, of the scale bar above the map
+MARKER, FARTHEST = 5.0, 22.0  # points, from a seep to its number
 
 
 @dataclass(frozen=True)
@@ -34,9 +47,11 @@ class SeepMap:
         edges: (k, 2) each, the rings around what the passes saw.
         chords: float64 (n, 2, 2), both ends of each slick.
         p_slick: float64 (n,), of these.
-        seeps: columns `x`, `y`, `major`, `minor`, `angle` (of the 95 % error ellipse: half axes, and degrees
-            counter-clockwise from the right), `p_seep`, `kind` and `reported`.
+        seeps: all places of the ground in the order of their numbers; columns `x`, `y`, `major`, `minor`, `angle` (of
+            the 95 % error ellipse: half axes, and degrees counter-clockwise from the right), `p_seep`, `kind` and
+            `reported`.
         known: float64 (m, 2), seeps that are known.
+        to_degrees: from x and y, (k,) each, to longitude and latitude; None without a place on earth.
     """
 
     title: str
@@ -46,37 +61,51 @@ class SeepMap:
     p_slick: Floats
     seeps: pd.DataFrame
     known: Floats
+    to_degrees: Callable[[Floats, Floats], tuple[Floats, Floats]] | None = None
 
 
 @house_style()
 def seeps_figure(maps: Sequence[SeepMap]) -> Figure:
     """Draw seeps by their probability, with their error ellipses, over the slicks of all passes.
 
-    Seeps that are reported have a black edge and an ellipse, others are small. Of many grounds those with the most
-    seeps are drawn.
+    Seeps that are reported have a black edge, an ellipse and their number, `seep_id` of tables, as far as numbers don't
+    cover each other; others are small. Of many grounds those with the most seeps are drawn.
+
+    Args:
+        maps: of all grounds, in the order in which their seeps are numbered on.
     """
     if not maps:
         return note_figure("no map of seeps: no two passes see the same ground")
     most = sorted(range(len(maps)), key=lambda index: (-maps[index].seeps["reported"].sum(), index))[:MOST_PANELS]
     drawn = [maps[index] for index in sorted(most)]
-    heights = [min(max(_height(each), 2.5), 9.0) for each in drawn]
-    figure = Figure(figsize=(WIDTH + 1.4, sum(heights) + 0.7 * len(drawn) + 0.5), layout="constrained")
+    firsts = np.cumsum([1, *(len(each.seeps) for each in maps)])[sorted(most)].tolist()
+    heights = [min(max(WIDTH * _slenderness(each), 2.5), HEIGHT) for each in drawn]
+    width = max(NARROWEST[0], *(min(WIDTH, HEIGHT / _slenderness(each)) for each in drawn))
+    figure = Figure(figsize=(width + 1.9, sum(heights) + 1.1 * len(drawn) + 0.6), layout="constrained")
     panels = figure.subplots(len(drawn), 1, squeeze=False, height_ratios=heights)[:, 0]
     colours = mpl.cm.ScalarMappable(Normalize(0, 1), COLOURS)
-    for axes, each in zip(panels, drawn, strict=True):
-        _panel(axes, each, colours)
+    for axes, each, first, height in zip(panels, drawn, firsts, heights, strict=True):
+        low, high = _extent(each)
+        per_unit = float(np.min(np.array([width, height]) / (high - low)))
+        _panel(axes, each, colours, per_unit)
+        _numbers(axes, each.seeps, first, per_unit * POINTS)
     figure.colorbar(colours, ax=panels.tolist(), label="probability of being a seep", shrink=0.6, pad=0.02)
-    figure.legend(handles=_handles(any(len(each.known) for each in drawn)), loc="outside lower center", ncols=5)
+    handles = _handles(any(len(each.known) for each in drawn))
+    figure.legend(handles=handles, loc="outside lower center", ncols=2 if width < NARROWEST[1] else 3)
     return figure
 
 
-def _panel(axes: Axes, drawn: SeepMap, colours: mpl.cm.ScalarMappable) -> None:
-    axes.add_collection(LineCollection(list(drawn.edges), colors=EDGE_COLOUR, linewidths=0.8))
+def _panel(axes: Axes, drawn: SeepMap, colours: mpl.cm.ScalarMappable, per_unit: float) -> None:
+    """Draw all but numbers; `per_unit` inches are a unit of the plane."""
+    axes.add_collection(LineCollection(list(drawn.edges), colors=EDGE_COLOUR, linewidths=0.8, zorder=1.5))
     shown = drawn.p_slick >= LEAST_SHOWN
     if shown.any():
         lines = LineCollection(list(drawn.chords[shown]), colors=SLICK_COLOUR, linewidths=0.7, zorder=2)
         lines.set_alpha(list(drawn.p_slick[shown] * 0.8))
         axes.add_collection(lines)
+    if len(drawn.known):
+        halo = [withStroke(linewidth=3.5, foreground="white")]
+        axes.plot(*drawn.known.T, "+", color=KNOWN_COLOUR, ms=13, markeredgewidth=1.5, zorder=2.5, path_effects=halo)
     reported = drawn.seeps[drawn.seeps["reported"]]
     axes.add_collection(
         EllipseCollection(
@@ -93,11 +122,16 @@ def _panel(axes: Axes, drawn: SeepMap, colours: mpl.cm.ScalarMappable) -> None:
         )
     )
     _markers(axes, drawn.seeps, colours)
-    if len(drawn.known):
-        axes.plot(*drawn.known.T, "+", color=KNOWN_COLOUR, markersize=9, markeredgewidth=1.3, zorder=5)
     low, high = _extent(drawn)
-    axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal", xticks=[], yticks=[], title=drawn.title)
-    axes.spines[["left", "bottom"]].set_visible(False)
+    axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
+    axes.set_title(drawn.title, pad=22)  # above the scale bar and the arrow
+    axes.spines[:].set(visible=True, color="#bbbbbb", linewidth=0.6)
+    axes.tick_params(color="#bbbbbb", length=3)
+    if drawn.to_degrees is None:
+        _pixel_axes(axes, drawn.unit)
+    else:
+        _degree_axes(axes, drawn.to_degrees, low, high, per_unit)
+        _north(axes)
     _scale_bar(axes, drawn.unit, low, high)
 
 
@@ -109,15 +143,126 @@ def _markers(axes: Axes, seeps: pd.DataFrame, colours: mpl.cm.ScalarMappable) ->
             axes.scatter(rows["x"], rows["y"], size, faces, marker=marker, edgecolors=edge, linewidths=0.6, zorder=4)
 
 
+def _numbers(axes: Axes, seeps: pd.DataFrame, first: int, scale: float) -> None:
+    """Write the number of each reported seep beside it, where there is room; the most probable ones come first.
+
+    Args:
+        axes: in which to write.
+        seeps: of the ground.
+        first: number of the first one.
+        scale: points in a unit of the plane.
+    """
+    points = seeps[["x", "y"]].to_numpy(np.float64) * scale
+    taken = [(*point, MARKER, MARKER) for point in points[seeps["reported"].to_numpy(bool)].tolist()]
+    halo: list[AbstractPathEffect] = [withStroke(linewidth=2.5, foreground="white")]
+    for row in np.flatnonzero(seeps["reported"]).tolist():
+        text, ellipse = str(first + row), float(seeps["major"].iloc[row]) * scale
+        width, tall = LETTER[0] * len(text) / 2, LETTER[1] / 2
+        for dx, dy in _around(min(MARKER + ellipse, FARTHEST), width, tall):
+            box = (*(points[row] + [dx, dy]).tolist(), width, tall)
+            if not any(_overlap(box, other) for other in taken):
+                taken.append(box)
+                label = axes.annotate(
+                    text,
+                    tuple(seeps[["x", "y"]].iloc[row]),
+                    (dx, dy),
+                    textcoords="offset points",
+                    ha="center",
+                    va="center_baseline",
+                    fontsize=8,
+                    zorder=6,
+                )
+                label.set_path_effects(halo)
+                break
+
+
+def _around(distance: float, width: float, tall: float) -> Iterator[tuple[float, float]]:
+    """Places for the middle of a text around a point, the upper right one first."""
+    for angle in np.radians([45, 0, 135, 180, -45, -135, 90, -90]).tolist():
+        yield np.cos(angle) * (distance + width), np.sin(angle) * (distance + tall)
+
+
+def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    """Whether two boxes (x, y, half width, half height) do."""
+    return abs(one[0] - other[0]) < one[2] + other[2] and abs(one[1] - other[1]) < one[3] + other[3]
+
+
+def _pixel_axes(axes: Axes, unit: str) -> None:
+    """Coordinates as in tables: pixels count downwards."""
+    axes.grid(color=GRID_COLOUR, linewidth=0.6)
+    axes.set(xlabel=f"x, {_long(unit)}", ylabel=f"y, {_long(unit)}")
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{(-value if unit == 'px' else value) + 0.0:g}"))
+
+
+def _degree_axes(
+    axes: Axes, to_degrees: Callable[[Floats, Floats], tuple[Floats, Floats]], low: Floats, high: Floats, inches: float
+) -> None:
+    """Longitude along the lower edge and latitude along the left one, with their lines across the map."""
+    x, y = (np.linspace(start, end, SAMPLES) for start, end in zip(low, high, strict=True))
+    lon, lat = (each.reshape(SAMPLES, SAMPLES) for each in to_degrees(*(each.ravel() for each in np.meshgrid(x, y))))
+    middle = float(lon[SAMPLES // 2, SAMPLES // 2])
+    lon = (lon - middle + 180) % 360 - 180 + middle  # beyond 180 where the map lies across it
+    for values, at_edge, along, axis, ends, apart in (
+        (lon, lon[0], x, axes.xaxis, "EW", TICKS[0]),
+        (lat, lat[:, 0], y, axes.yaxis, "NS", TICKS[1]),
+    ):
+        step = _round(float(np.ptp(at_edge)) * apart / (float(np.ptp(along)) * inches), up=True)
+        levels = np.arange(np.ceil(values.min() / step), np.floor(values.max() / step) + 1) * step
+        if len(levels):
+            axes.contour(x, y, values, levels, colors=GRID_COLOUR, linewidths=0.6, linestyles="solid", zorder=0.5)
+        order = np.argsort(at_edge)
+        shown = levels[(levels >= at_edge.min()) & (levels <= at_edge.max())]
+        places = np.interp(shown, at_edge[order], along[order])
+        axis.set_ticks(places.tolist(), [_degrees(value, step, ends) for value in shown.tolist()])
+
+
+def _degrees(value: float, step: float, ends: str) -> str:
+    """Such as 91.5° W."""
+    value = (value + 180) % 360 - 180 if ends == "EW" else value
+    decimals = max(-int(np.floor(np.log10(step))), 0)
+    on_line = round(abs(value), decimals) in (0, 180)  # neither side
+    return f"{abs(value):.{decimals}f}°" + ("" if on_line else f" {ends[int(value < 0)]}")
+
+
+def _north(axes: Axes) -> None:
+    """An arrow above the upper right corner: north, in the middle of the map."""
+    arrow = {"arrowstyle": "<|-", "color": "black", "linewidth": 1.2, "shrinkA": 0, "shrinkB": 0}
+    foot, head = (axes.transAxes + _up(axes, points) for points in (2.0, 17.0))
+    axes.annotate("", (1, 1), (1, 1), xycoords=foot, textcoords=head, arrowprops=arrow, annotation_clip=False)
+    by = axes.transAxes + _up(axes, BAR)
+    axes.annotate("N", (1, 1), (-6, 0), by, textcoords="offset points", ha="right", va="center", fontweight="bold")
+
+
+def _up(axes: Axes, points: float) -> ScaledTranslation:
+    return ScaledTranslation(0, points / POINTS, axes.figure.dpi_scale_trans)
+
+
 def _scale_bar(axes: Axes, unit: str, low: Floats, high: Floats) -> None:
-    """A bar of a round length, about a fifth of the panel."""
-    wanted = (high[0] - low[0]) / 5
+    """A bar of a round length above the upper left corner, about a fifth of the panel."""
+    length = _round(float(high[0] - low[0]) / 5)
+    label = f"{length:g} {_long(unit)}" if unit == "px" else f"{length / 1000:g} km"
+    above = axes.get_xaxis_transform() + _up(axes, BAR)
+    bar: dict[str, Any] = {
+        "color": "black",
+        "linewidth": 2.5,
+        "solid_capstyle": "butt",
+        "clip_on": False,
+        "transform": above,
+    }
+    axes.plot([low[0], low[0] + length], [1, 1], **bar)
+    axes.annotate(label, (low[0] + length, 1), (5, 0), above, textcoords="offset points", va="center", fontsize=8)
+
+
+def _round(wanted: float, up: bool = False) -> float:
+    """The nearest of 1, 2 and 5, with any power of ten, that is no larger; or no smaller."""
     power = 10.0 ** np.floor(np.log10(wanted))
-    length = max(step * power for step in (1, 2, 5) if step * power <= wanted)
-    label = f"{length:g} pixels" if unit == "px" else f"{length / 1000:g} km"
-    left, bottom = low + 0.02 * (high - low)
-    axes.plot([left, left + length], [bottom, bottom], color="black", linewidth=2.5, solid_capstyle="butt", zorder=6)
-    axes.annotate(label, (left + length, bottom), (5, 0), textcoords="offset points", va="center", fontsize=8)
+    steps = [step * power for step in (1, 2, 5, 10)]
+    return float(min(step for step in steps if step >= wanted) if up else max(step for step in steps if step <= wanted))
+
+
+def _long(unit: str) -> str:
+    return "pixels" if unit == "px" else "metres"
 
 
 def _handles(with_known: bool) -> list[Line2D]:
@@ -130,7 +275,8 @@ def _handles(with_known: bool) -> list[Line2D]:
         entry("seep that is not sure enough", marker="o", color=dark, ms=3),
         entry("platform", marker="s", color=PLATFORM_COLOUR, markeredgecolor="black", ms=6),
         Line2D([], [], color=SLICK_COLOUR, label="slick"),
-        *([entry("seep that is known", marker="+", color=KNOWN_COLOUR, ms=9)] if with_known else []),
+        Line2D([], [], color=EDGE_COLOUR, linewidth=0.8, label="edge of what passes saw"),
+        *([entry("seep that is known", marker="+", color=KNOWN_COLOUR, ms=10, mew=1.5)] if with_known else []),
     ]
 
 
@@ -140,6 +286,7 @@ def _extent(drawn: SeepMap) -> tuple[Floats, Floats]:
     return points.min(axis=0) - margin, points.max(axis=0) + margin
 
 
-def _height(drawn: SeepMap) -> float:
+def _slenderness(drawn: SeepMap) -> float:
+    """Height of a panel by its width."""
     low, high = _extent(drawn)
-    return float(WIDTH * (high[1] - low[1]) / (high[0] - low[0]))
+    return float((high[1] - low[1]) / (high[0] - low[0]))

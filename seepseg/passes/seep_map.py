@@ -3,8 +3,10 @@
 import numpy as np
 import numpy.typing as npt
 import shapely
+from pyproj import Transformer
 
 from seepseg.figures import SeepMap
+from seepseg.geo.georeference import WGS84
 from seepseg.passes.finding import FoundSeeps
 from seepseg.passes.ground import Ground
 
@@ -32,6 +34,7 @@ def map_of(found: FoundSeeps, known: npt.NDArray[np.float64], max_fdr: float) ->
         p_slick=found.slicks.p_slick,
         seeps=seeps,
         known=known * up,
+        to_degrees=None if ground.crs is None else Transformer.from_crs(ground.crs, WGS84, always_xy=True).transform,
     )
 
 

@@ -26,6 +26,8 @@ SHARES = ["confirmed_by_1", "by_chance_1", "confirmed_by_2", "by_chance_2"]
 CONFIRMED = ["rank", "p_seep", "seen_by_1", "seen_by_2", *SHARES]
 PARTS = ("annotated", "published_rule", "known", "confirmed")  # of the document
 OF_ESTIMATES = ("expected", "within_error_radius")  # scores that the published rule has not
+# Scores of all places, reported or not; the others are of those that are reported.
+OF_ALL = ("places", "right", "expected", "average_precision", "precision_at_recall_0_8", "recall_at_precision_0_95")
 
 Floats = npt.NDArray[np.float64]
 
@@ -113,13 +115,18 @@ def _by_rule(places: pd.DataFrame, reported: int) -> pd.DataFrame:
 
 
 def _scores(table: pd.DataFrame, truth: Floats, metres: float | None, max_fdr: float) -> dict[str, Any] | None:
-    """Scores against places; None where there are none. The error of place is in pixels, and in metres if known."""
+    """Scores against places; None where there are none. The error of place is in pixels, and in metres if known.
+
+    Those of all places are under `all`, so that no one takes them for those of the reported ones.
+    """
     if not len(truth):
         return None
     scores: dict[str, Any] = seep_scores(table, truth, 1.0, max_fdr)
     error = scores.pop("place_error")
-    scores |= {"place_error_px": error, "place_error_m": error and metres and error * metres}
-    return {name: value for name, value in scores.items() if name not in OF_ESTIMATES or table["p_seep"].notna().all()}
+    scores |= {"place_error_px": error, "place_error_m": error and metres and error * metres, "places": len(table)}
+    told = [name for name in scores if name not in OF_ESTIMATES or table["p_seep"].notna().all()]
+    of_reported = {name: scores[name] for name in told if name not in OF_ALL}
+    return of_reported | {"all": {name: scores[name] for name in told if name in OF_ALL}}
 
 
 def _platforms(table: pd.DataFrame, known: pd.DataFrame, max_fdr: float) -> dict[str, int]:

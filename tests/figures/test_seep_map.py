@@ -1,9 +1,11 @@
 """The map of seeps, by what matplotlib was given to draw."""
 
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import EllipseCollection, LineCollection
 
 from seepseg.figures import SeepMap, png_bytes, seeps_figure
@@ -34,6 +36,53 @@ def test_pixels_have_a_bar_in_pixels_and_many_grounds_are_cut_to_the_richest():
     panels = [axes for axes in figure.axes if axes.get_title()]
     assert [axes.get_title() for axes in panels] == [f"ground {number}" for number in (2, 3, 4, 5)]
     assert panels[0].texts[0].get_text() == "2000 pixels"
+
+
+def numbers_of(axes):
+    return [each.get_text() for each in axes.texts if each.get_text().isdigit()]
+
+
+def test_reported_seeps_have_the_numbers_of_tables():
+    """Seeps of the second ground are numbered on after all of the first, which may not be drawn."""
+    maps = [ground("one"), ground("two", reported=(False, False, True))]
+    one, two = (axes for axes in seeps_figure(maps).axes if axes.get_title())
+    assert numbers_of(one) == ["1", "2"] and numbers_of(two) == ["6"]
+    maps = [ground(str(number), reported=(number > 0, False, False)) for number in range(5)]
+    drawn = [axes for axes in seeps_figure(maps).axes if axes.get_title()]
+    assert [numbers_of(axes) for axes in drawn] == [["4"], ["7"], ["10"], ["13"]]
+
+
+def test_numbers_leave_each_other_and_markers_alone():
+    rng = np.random.default_rng(0)
+    places = rng.normal([5000, 2500], [900, 400], (60, 2))
+    seeps = pd.DataFrame(places, columns=["x", "y"]).assign(major=100.0, minor=50.0, angle=0.0, p_seep=0.9)
+    figure = seeps_figure([replace(ground(), seeps=seeps.assign(kind="seep", reported=True))])
+    FigureCanvasAgg(figure).draw()
+    axes = figure.axes[0]
+    written = [each for each in axes.texts if each.get_text().isdigit()]
+    boxes = [each.get_window_extent() for each in written]
+    assert 20 < len(written) < 60 and written[0].get_text() == "1"  # of the most probable, but not of all
+    assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
+    markers = axes.transData.transform(places)
+    assert not any(box.contains(*marker) for box in boxes for marker in markers)
+
+
+def test_places_on_earth_are_told_in_degrees_with_north_up():
+    """A degree is 10 km here; the ground begins at 179.5 E and 5 S."""
+    plane = replace(ground(), to_degrees=lambda x, y: ((x / 10_000 + 359.5) % 360 - 180, y / 10_000 - 5))
+    axes = seeps_figure([plane]).axes[0]
+    ticks = dict(zip([each.get_text() for each in axes.get_xticklabels()], axes.get_xticks(), strict=True))
+    assert [round(ticks[text]) for text in ("179.6° E", "180.0°", "179.8° W")] == [1000, 5000, 7000]
+    assert axes.get_yticklabels()[0].get_text() == "5.0° S"
+    assert "N" in [each.get_text() for each in axes.texts]
+    assert "N" not in [each.get_text() for each in seeps_figure([ground(unit="px")]).axes[0].texts]
+
+
+def test_pixels_count_downwards_as_in_tables():
+    figure = seeps_figure([replace(ground(unit="px"), edges=[np.array([[0, -500], [900, -500], [900, 0], [0, 0]])])])
+    FigureCanvasAgg(figure).draw()
+    labels = {each.get_text() for each in figure.axes[0].get_yticklabels()}
+    assert {"0", "200", "400"} <= labels and "-0" not in labels
 
 
 def test_equal_maps_give_equal_bytes_and_no_map_a_note():

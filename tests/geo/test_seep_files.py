@@ -38,7 +38,34 @@ def test_files_are_whole_styled_and_byte_stable(tmp_path, grounds):
     # As SQL, which these expressions are too: each seep and platform falls under one rule.
     with sqlite3.connect(tmp_path / "new/a.gpkg") as file:
         counts = [file.execute(f"SELECT count(*) FROM seeps WHERE {text}").fetchone()[0] for text in filters]
-    assert len(symbols) == len(filters) == 5 and sum(counts) == len(layers["seeps"])
+    assert len(symbols) == len(filters) == 7 and sum(counts) == len(layers["seeps"])
+
+
+def test_reported_seeps_stand_out_in_qgis(tmp_path):
+    """The rules as SQL, which these expressions are, too: what the seep and the platform of a ground look like."""
+    write_seeps(tmp_path / "seeps.gpkg", layers_of(found(crs=plane(-91, 27))))
+
+    def look(layer, seep_id):
+        with sqlite3.connect(tmp_path / "seeps.gpkg") as file:
+            query = "SELECT styleQML FROM layer_styles WHERE f_table_name = ?"
+            style = ET.fromstring(file.execute(query, [layer]).fetchone()[0].split("\n", 1)[1])
+            rules = [
+                rule
+                for rule in style.iter("rule")
+                if file.execute(f"SELECT 1 FROM {layer} WHERE seep_id = {seep_id} AND {rule.get('filter')}").fetchone()
+            ]
+        assert len(rules) == 1
+        of_layer = style.find(f".//symbol[@name='{rules[0].get('symbol')}']/layer")
+        options = {option.get("name"): option.get("value") for option in of_layer.findall("Option/Option")}
+        return options | {
+            "sized_by": "".join(each.get("value") for each in of_layer.iterfind(".//*[@name='expression']"))
+        }
+
+    seep, platform = (look("seeps", number) for number in (1, 2))  # the platform is not reported
+    assert (seep["name"], platform["name"]) == ("circle", "square")
+    assert "recurrence_rate" in seep["sized_by"] and not platform["sized_by"]
+    assert float(seep["size"]) > float(platform["size"]) and seep["color"] == "122,1,119,255"
+    assert look("seep_errors", 1).get("outline_style") != look("seep_errors", 2)["outline_style"] == "dot"
 
 
 def test_known_seeps_in_any_reference_system(tmp_path):

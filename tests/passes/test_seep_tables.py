@@ -78,7 +78,9 @@ def test_the_map_is_upright():
     assert [*drawn.seeps["angle"]] == [0, 90] and [*drawn.seeps["reported"]] == [True, False]
     assert drawn.known[0, 1] == 100 and drawn.edges[0].max() == 5000
     assert drawn.title == "2 passes, a to b_1"
+    np.testing.assert_allclose(drawn.to_degrees(np.zeros(1), np.zeros(1)), [[-91], [27]])
     in_pixels = map_of(found("px"), np.array([[0.0, 100]]), 0.05)
+    assert in_pixels.to_degrees is None
     assert in_pixels.known[0, 1] == -100 and in_pixels.chords[1, 0, 1] == -2000 and in_pixels.seeps["y"][1] == -1000
 
 

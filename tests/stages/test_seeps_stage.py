@@ -75,6 +75,10 @@ def test_seeps_are_found_and_measured(folder, capsys):
     assert (document["grounds"], document["passes"], document["reported"], document["platforms"]) == (1, PASSES, 3, 0)
     of_annotated = document["annotated"]
     assert (of_annotated["precision"], of_annotated["recall"], of_annotated["known"]) == (1, 1, 3)
+    places = len(folder.read("data/seeps/seeps.csv"))
+    assert (of_annotated["found"], of_annotated["all"]["right"], of_annotated["all"]["places"]) == (3, 3, places)
+    assert "right" not in of_annotated and "expected" in of_annotated["all"]
+    assert "expected" not in document["published_rule"]["all"]  # it tells no probability
     assert of_annotated["by_other_rules"]["passes_4_within_20"] == 3 and len(of_annotated["by_other_rules"]) == 9
     assert of_annotated["place_error_px"] < 3 and of_annotated["place_error_m"] is None
     assert document["known"] is None
