@@ -134,6 +134,8 @@ def _left_out(exported: Exported) -> str:
         lines.append(f"**test-time augmentation**: {proposal.tta} passes over each pixel, shifted and mirrored")
     if proposal.norm_prior_tiles:
         lines.append("**batch-norm adaptation** to each scene")
+    if exported.meta.classifiers.recurrence:
+        lines.append("**other passes** over the same ground, which tell the slick classifier of classes, too")
     return "A whole model does more than this file, which is its networks in one pass:\n\n" + _list(*lines)
 
 

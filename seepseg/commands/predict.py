@@ -6,9 +6,11 @@ folder. In it are written
   slicks.gpkg                  GeoPackage of the slicks of all scenes: polygons in longitude and latitude, layer
                                `slicks`, which QGIS opens coloured by class; what lies on land in layer `not_slicks`;
                                for `seepseg seeps`, centrelines of all candidates and what each scene has data of,
-                               layers `centrelines` and `footprints`
-  scenes/NAME/slicks.gpkg      the same of each scene
+                               layers `centrelines` and `footprints`; where scenes see the same ground, classes are
+                               told by all passes, column `passes` says of how many others
+  scenes/NAME/slicks.gpkg      the same of each scene, as it tells alone
   scenes/NAME/scene.json       how it was found, warnings, seconds
+  scenes/NAME/candidates.npz   by what other passes are told, if the model knows them
   scenes/NAME/NAME_classes.tif, NAME_probability.tif
                                with --rasters: the class of each pixel, 0 for background; the probability of any slick
                                in half percents; 255 where there is no data
@@ -22,8 +24,9 @@ downwards. A folder of nothing but tiles without a place, whose names fit data.n
 put together to scenes first, and OUT, a new folder, gets a mask for each tile, slicks.csv, and for `seepseg seeps`
 candidates.csv and footprints.csv.
 
-A parameter file says what scenes are like (section scenes: polarisation, scale of the numbers), and where to compute
-(section detect: device, threads, batch_size). Classes, and all that was learned, are the model's.
+A parameter file says what scenes are like (section scenes: polarisation, scale of the numbers), where to compute
+(section detect: device, threads, batch_size), and which scenes of tiles see the same ground (section passes: origins).
+Classes, and all that was learned, are the model's.
 """
 
 import argparse

@@ -31,3 +31,12 @@ from seepseg.commands import model_card
 def test_images(radiometry, images, packed):
     assert model_card._radiometry(SimpleNamespace(networks=SimpleNamespace(radiometry=radiometry))) == images
     assert model_card._packing(radiometry, []) == packed
+
+
+def test_what_is_left_out():
+    classifiers = SimpleNamespace(recurrence=[])
+    proposal = SimpleNamespace(threshold=0.4, min_area=3, tta=1, norm_prior_tiles=0)
+    exported = SimpleNamespace(meta=SimpleNamespace(proposal=proposal, classifiers=classifiers))
+    assert "other passes" not in model_card._left_out(exported)
+    classifiers.recurrence = ["recur_oil"]
+    assert "**other passes** over the same ground, which tell" in model_card._left_out(exported)
