@@ -1,6 +1,7 @@
 """What is said of seeps, and how they are drawn."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ import shapely
 from made_up_seeps import CLASSES, WHEN, found, layers_of, plane
 from pyproj import Geod
 
+from seepseg.detection.slick_table import ENDS
 from seepseg.passes.seep_map import map_of
 from seepseg.passes.seep_tables import LINK_TYPES, links_csv, seep_csv, seep_types
 
@@ -71,6 +73,12 @@ def test_tables_for_people():
     assert [*table["seep_id"]] == [1, 2, 3, 4] and [*table["lon"].notna()] == [True, True, False, False]
     assert [*seep_csv(layers_of()).columns] == [*seep_types(CLASSES, "m")]
     assert [*links_csv(layers_of()).columns] == [*LINK_TYPES]
+
+
+def test_the_page_on_seeps_tells_of_every_column():
+    page = (Path(__file__).parents[2] / "docs/seeps.md").read_text()
+    columns = {*seep_types([], "m"), "x_px", "y_px", *LINK_TYPES, *ENDS}
+    assert not [name for name in columns if f"`{name}`" not in page]
 
 
 def test_the_map_is_upright():
