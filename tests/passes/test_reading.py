@@ -46,6 +46,7 @@ def test_places_and_times_come_from_the_records(footprints):
     assert grounds.notices == [
         "scenes that have no known footprint: unseen",
         "scenes that have no georeference and fit none of passes.origins: NA",
+        "passes.origins that fit no scene: a, b; names of scenes start with N, u",
     ]
 
 
