@@ -22,11 +22,13 @@ import pandas as pd
 import torch
 
 from benchmarks import results
+from benchmarks.held_out_seeps import held_out_slicks
 from benchmarks.recipe import assignments, overrides_of, read_document
 from benchmarks.repository import LOCAL, RESULTS, ROOT, environment
 from seepseg.base.command import run_stage
 from seepseg.base.errors import InputError
 from seepseg.base.files import read_json, write_bytes
+from seepseg.evaluation.annotated_slicks import ALONE, PREDICTED, given_classes_tables
 
 FOLDS = RESULTS / "folds.csv"
 RUNS = RESULTS / "runs"
@@ -138,6 +140,9 @@ def collect(run: Run, folder: Path, commit: str, seconds: int | None) -> dict[st
     scenes, scores = (read_json(folder / path) for path in ("data/predictions/scenes.json", "metrics/evaluate.json"))
     rows = pd.read_csv(folder / "plots/annotated_confusion.csv")
     annotated = {split: rows[rows["split"] == split].drop(columns="split").to_dict("list") for split in ("test", "oof")}
+    names = list(dict.fromkeys(rows["actual"]))
+    classes = pd.read_csv(folder / "data/annotated_classes.csv", dtype={"split": str, "scene": str}, na_filter=False)
+    by_scene = {split: annotated_by_scene(classes[classes["split"] == split], names) for split in ("test", "oof")}
     return {
         "recipe": run.recipe,
         "fold": run.fold,
@@ -152,13 +157,28 @@ def collect(run: Run, folder: Path, commit: str, seconds: int | None) -> dict[st
         "oof_scores": {key: scores["oof"][key] for key in results.HEADINGS},
         "scenes": scenes["test"],
         "annotated": annotated["test"],
+        "annotated_by_scene": by_scene["test"],
         "seeps": read_json(folder / "metrics/seeps.json"),
+        "held_out": held_out_slicks(folder),
         "oof": {
             "scenes": [
-                {key: scene[key] for key in ("scene", "confusion", "objects", "edges")} for scene in scenes["oof"]
+                {key: scene[key] for key in ("scene", "confusion", "objects", "edges", "alone")}
+                for scene in scenes["oof"]
             ],
             "annotated": annotated["oof"],
+            "annotated_by_scene": by_scene["oof"],
         },
+    }
+
+
+def annotated_by_scene(classes: pd.DataFrame, names: list[str]) -> dict[str, Any]:
+    """Pixels of annotated slicks by actual and given class, (K, K), of each scene: by all that is known, and alone."""
+    return {
+        scene: {
+            key: given_classes_tables(slicks, column, names)[0].tolist()
+            for key, column in (("count", PREDICTED), ("alone", ALONE))
+        }
+        for scene, slicks in classes.groupby("scene")
     }
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter, defaultdict
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import mean, median
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from benchmarks.held_out_seeps import held_out_seeps
 from benchmarks.recipe import read_recipes
 from benchmarks.repository import RESULTS
 from seepseg import figures
@@ -20,9 +22,11 @@ from seepseg.evaluation.confusion import (
     class_counts,
     divide,
     macro_mean,
+    or_none,
     ratios,
 )
 from seepseg.evaluation.curves import THRESHOLDS, PrHistogram
+from seepseg.evaluation.intervals import bootstrap_intervals
 from seepseg.evaluation.scene_counts import (
     SceneCounts,
     calibration_error,
@@ -37,7 +41,6 @@ from seepseg.evaluation.surface import surface_dice
 SAMPLES, SEED = 2000, 1  # of the bootstrap
 DPI = 80
 AT_RANDOM = "_tiles_at_random"
-COMPARED = ("binary_dice", "surface_dice_1", "macro_dice", "object_f1")
 HEADINGS = {
     "binary_dice": "binary Dice",
     "surface_dice_1": "surface Dice",
@@ -45,6 +48,9 @@ HEADINGS = {
     "object_f1": "object F1",
     "macro_object_f1": "named object F1",
 }
+ANNOTATED = "annotated_macro_dice"
+COMPARED = {**HEADINGS, ANNOTATED: "classes of annotated slicks"}
+TOLD_BY_PASSES = ("macro_dice", "macro_object_f1", ANNOTATED)  # what other passes move: the rest is told without them
 DETAILS = {
     "binary_iou": "binary IoU",
     "binary_precision": "precision",
@@ -55,9 +61,34 @@ DETAILS = {
     "object_precision": "object precision",
     "object_recall": "object recall",
 }
+SEEP_SCORES = {"precision": "precision", "recall": "recall"}
+SEEP_SCORES_OF_ALL = {  # whether they are reported or not
+    "recall_at_precision_0_95": "recall at a precision of 0.95",
+    "average_precision": "average precision",
+}
+CONFIRMED = {  # of seeps from the first half of the passes
+    "confirmed_by_1": "confirmed by an annotated slick of the second half",
+    "by_chance_1": "by chance",
+    "confirmed_by_2": "by two passes",
+    "by_chance_2": "by chance",
+}
 RENAMED = {"surface_dice_1": "surface_dice"}  # to names that older records have
 
 Result = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What was counted in each scene of a recipe.
+
+    Attributes:
+        scenes: each once.
+        annotated: int64 (K, K) by scene, pixels of annotated slicks by actual and given class; without the scenes of
+            records from before that was kept.
+    """
+
+    scenes: list[SceneCounts]
+    annotated: dict[str, Any] = field(default_factory=dict)
 
 
 def write_all(runs: Path, folder: Path = RESULTS) -> dict[str, Result]:
@@ -80,9 +111,13 @@ def write_all(runs: Path, folder: Path = RESULTS) -> dict[str, Result]:
         groups[result["recipe"], result["fold"] is None].append(result)
     document = {f"{recipe}{AT_RANDOM if random else ''}": pool(found) for (recipe, random), found in groups.items()}
     for (recipe, random), found in groups.items():
-        base = "short" if _is_short(recipe) else "default"
+        base = _base_of(recipe, found)
         if not random and recipe != base and (base, False) in groups:
-            document[recipe]["against"] = {"base": base, **compare(counts_of(found), counts_of(groups[base, False]))}
+            document[recipe]["against"] = {"base": base, **compare(counted(found), counted(groups[base, False]))}
+        if _knows_passes(found):
+            document[f"{recipe}{AT_RANDOM if random else ''}"]["passes"] = what_passes_add(first_seeds(found))
+    if ("default", False) in groups:
+        document["default"]["seeps"] = seeps_of(first_seeds(groups["default", False]))
     write_json(folder / "cross_validation.json", document)
     write_bytes(folder / "README.md", page(document).encode())
     if any(map(_is_short, document)):
@@ -108,7 +143,7 @@ def pool(results: list[Result]) -> Result:
     times = [result["seconds"] for result in chosen if result["seconds"] is not None]
     return {
         **pooled_scores(counts, names, SAMPLES, SEED),
-        "annotated": annotated_slick_scores(by_pixel, by_slick, names),
+        "annotated": annotated_slick_scores(by_pixel, by_slick, names) | annotated_intervals(counted(results)),
         "oof_scores": {key: _mean([_oof_score(result, key) for result in chosen]) for key in HEADINGS},
         "class_names": names,
         "folds": list(dict.fromkeys(result["fold"] for result in chosen)),
@@ -126,26 +161,65 @@ def pool(results: list[Result]) -> Result:
     }
 
 
-def compare(counts: list[SceneCounts], base: list[SceneCounts]) -> Result:
+def seeps_of(results: list[Result]) -> Result:
+    """Seeps against those from annotated slicks: of each run, by its fold, and from the test scenes of all together."""
+    together = {"of_each_fold": {str(result["fold"]): result["seeps"] for result in results}}
+    return together | {"held_out": held_out_seeps(results)}
+
+
+def annotated_intervals(known: Counted) -> Result:
+    """`macro_dice_low` and `macro_dice_high` of annotated slicks; nothing where scenes were not kept apart."""
+    if not all(each.scene in known.annotated for each in known.scenes):
+        return {}
+    tables = np.stack([known.annotated[each.scene] for each in known.scenes])
+    intervals = bootstrap_intervals(np.pad(tables, ((0, 0), (1, 0), (1, 0))), SAMPLES, SEED)
+    return {key: value for key, value in intervals.items() if key.startswith("macro_dice")}
+
+
+def what_passes_add(results: list[Result]) -> Result:
+    """Scores of classes that are told without other passes, and what these add, see `compare`.
+
+    Args:
+        results: of each fold one, by code that knows other passes.
+    """
+    known, without = counted(results), counted([_without_passes(result) for result in results])
+    alone = headlines(without, [each.scene for each in without.scenes], np.ones((1, len(without.scenes)), int))[0]
+    found = dict(zip(COMPARED, map(or_none, alone), strict=True))
+    return {"alone": {name: found[name] for name in TOLD_BY_PASSES}, "added": compare(known, without)}
+
+
+def _without_passes(result: Result) -> Result:
+    """A result as if no scene had other passes; edges of classes are not known of it."""
+    scenes = []
+    for scene in result["scenes"]:
+        edges = read_edges(scene)
+        edges[1:] = np.nan
+        alone = SceneCounts.from_json(scene | {"confusion": scene["alone"]["confusion"]})
+        objects = np.vstack([alone.objects[:1], scene["alone"]["objects"]])
+        scenes.append(replace(alone, objects=objects, edges=edges).to_json())
+    annotated = {scene: {"count": each["alone"]} for scene, each in result["annotated_by_scene"].items()}
+    return result | {"scenes": scenes, "annotated_by_scene": annotated}
+
+
+def compare(recipe: Counted, base: Counted) -> Result:
     """What a recipe scores more than another on the scenes that both have, with 95 % intervals.
 
     Each resample of the bootstrap draws scenes once for both, so that what makes a scene hard for both cancels.
 
     Args:
-        counts: of the recipe, each scene once.
-        base: of the other.
+        recipe: its counts.
+        base: those of the other.
 
     Returns:
         `scenes`, their number, and of each score `<name>`, the difference, `<name>_low` and `<name>_high`, None where
         one of both doesn't have the score; without a scene that both have, no score.
     """
-    first, second = ({each.scene: each for each in group} for group in (counts, base))
-    scenes = sorted(first.keys() & second.keys())
+    scenes = sorted({each.scene for each in recipe.scenes} & {each.scene for each in base.scenes})
     if not scenes:
         return {"scenes": 0}
     draws = np.random.default_rng(SEED).multinomial(len(scenes), np.full(len(scenes), 1 / len(scenes)), size=SAMPLES)
     times = np.concatenate([np.ones((1, len(scenes)), int), draws])
-    found = np.subtract(*(headlines([group[scene] for scene in scenes], times) for group in (first, second)))
+    found = headlines(recipe, scenes, times) - headlines(base, scenes, times)
     compared: Result = {"scenes": len(scenes)}
     for name, (whole, *drawn) in zip(COMPARED, found.T, strict=True):
         values = [None] * 3 if np.isnan(whole) else map(float, (whole, *np.nanpercentile(drawn, (2.5, 97.5))))
@@ -153,14 +227,42 @@ def compare(counts: list[SceneCounts], base: list[SceneCounts]) -> Result:
     return compared
 
 
-def headlines(counts: list[SceneCounts], times: Any) -> Any:
-    """The scores of `COMPARED`, float64 (D, 4), of scenes that count so often: int (D, S); NaN where there is none."""
+def headlines(known: Counted, scenes: list[str], times: Any) -> Any:
+    """The scores of `COMPARED`, float64 (D, 6), of S scenes that count so often, int (D, S); NaN for none."""
+    by_scene = {each.scene: each for each in known.scenes}
+    counts = [by_scene[scene] for scene in scenes]
     confusion = np.tensordot(times, np.stack([each.confusion for each in counts]), 1)
-    tp, n_pred, n_target = (times @ np.stack([each.objects[0] for each in counts])).T
-    binary = ratios(*class_counts(binary_table(confusion)))["dice"][:, 0]
-    macro = macro_mean(confusion, ratios(*class_counts(confusion))["dice"])
-    surface = surface_dice(np.tensordot(times, np.stack([each.edges for each in counts]), 1))[:, 0, 0]
-    return np.stack([binary, surface, macro, divide(2 * tp, n_pred + n_target)], axis=1)
+    tp, n_pred, n_target = np.moveaxis(np.tensordot(times, np.stack([each.objects for each in counts]), 1), -1, 0)
+    f1, present = divide(2 * tp, n_pred + n_target), n_target[:, 1:] > 0
+    found = {
+        "binary_dice": ratios(*class_counts(binary_table(confusion)))["dice"][:, 0],
+        "surface_dice_1": surface_dice(np.tensordot(times, np.stack([each.edges for each in counts]), 1))[:, 0, 0],
+        "macro_dice": _macro_dice(confusion),
+        "object_f1": f1[:, 0],
+        "macro_object_f1": divide(np.where(present, f1[:, 1:], 0).sum(axis=1), present.sum(axis=1)),
+        ANNOTATED: np.full(len(times), np.nan),
+    }
+    if all(scene in known.annotated for scene in scenes):
+        tables = np.tensordot(times, np.stack([known.annotated[scene] for scene in scenes]), 1)
+        found[ANNOTATED] = _macro_dice(np.pad(tables, ((0, 0), (1, 0), (1, 0))))
+    return np.stack([found[name] for name in COMPARED], axis=1)
+
+
+def _macro_dice(confusion: Any) -> Any:
+    """float64 (D,), of tables (D, K+1, K+1)."""
+    return macro_mean(confusion, ratios(*class_counts(confusion))["dice"])
+
+
+def counted(results: list[Result]) -> Counted:
+    """What was counted in the scenes of `counts_of`; of short recipes, without annotated slicks."""
+    if _is_short(results[0]["recipe"]):
+        return Counted(counts_of(results))
+    tables = {
+        scene: np.array(each["count"])
+        for result in first_seeds(results)
+        for scene, each in result.get("annotated_by_scene", {}).items()
+    }
+    return Counted(counts_of(results), tables)
 
 
 def first_seeds(results: list[Result]) -> list[Result]:
@@ -271,11 +373,20 @@ def page(document: dict[str, Result]) -> str:
         "Parameters, keys and recipes were renamed after these runs. The files have the new names; the code of the",
         "commit that a run states has the older ones. Options that did not help were removed: their recipes are marked",
         "with the last commit that has them. That commit also has the backend OpenVINO, which was no faster than",
-        "`compile`.",
+        "`compile`. `no_passes` and all that is compared with it were recorded before other passes over the same",
+        "ground told of classes.",
     ]
     if len(shown) < len(document):
         lines += ["", "What changes to the training do, in short runs, is in [ablation.md](ablation.md)."]
-    lines += ["", *_scores(shown), *_differences(shown), *_details(shown), *_classes(shown), *_seeds(shown)]
+    lines += [
+        "",
+        *_scores(shown),
+        *_passes(shown),
+        *_differences(shown),
+        *_details(shown),
+        *_classes(shown),
+        *_seeds(shown),
+    ]
     if "default" in shown:
         error = shown["default"]["calibration_error"]
         lines += [
@@ -311,10 +422,21 @@ def ablation_page(document: dict[str, Result]) -> str:
         *_scores(shown),
     ]
     if seeds := shown.get("short", {}).get("seeds"):
-        known = {name: [value for value in seeds[name] if value is not None] for name in COMPARED}
+        known = {name: [value for value in seeds[name] if value is not None] for name in HEADINGS}
         luck = {name: max(values) - min(values) for name, values in known.items() if len(values) > 1}
         lines += _differences(shown, luck)
     return "\n".join(lines + _classes(shown) + _seeds(shown)) + "\n"
+
+
+def _base_of(recipe: str, results: list[Result]) -> str:
+    """What a recipe changes one thing of: the default, or that without other passes if the code knew of none."""
+    if _is_short(recipe):
+        return "short"
+    return "default" if _knows_passes(results) else "no_passes"
+
+
+def _knows_passes(results: list[Result]) -> bool:
+    return all("alone" in scene for result in results for scene in result["scenes"])
 
 
 def _is_short(key: str) -> bool:
@@ -337,7 +459,7 @@ def _scores(document: dict[str, Result]) -> list[str]:
             what += f" ({gpu})" if runs == pooled["runs"] else f" ({runs} of {pooled['runs']} runs on {gpu})"
         cells = [_with_interval(pooled, name) for name in HEADINGS]
         minutes = pooled["minutes_per_fold"]
-        cells += [_shown(pooled["annotated"]["macro_dice"]), "-" if minutes is None else f"{minutes:.0f}"]
+        cells += [_with_interval(pooled["annotated"], "macro_dice"), "-" if minutes is None else f"{minutes:.0f}"]
         folds = ", ".join("random" if fold is None else str(fold) for fold in pooled["folds"])
         lines.append(f"| `{key}`: {what} | {folds} | " + " | ".join(cells) + " |")
     return lines
@@ -351,19 +473,67 @@ def _differences(document: dict[str, Result], luck: dict[str, float] | None = No
     lines = ["", "What each change adds, on the same scenes and with the same draws of them:", ""]
     if luck:
         lines[2:] = ["(Bold: the interval leaves out 0, and seeds alone move `short` less than this.)", ""]
-    lines += ["| recipe | against | scenes | " + " | ".join(HEADINGS[name] for name in COMPARED) + " |"]
+    lines += ["| recipe | against | scenes | " + " | ".join(COMPARED.values()) + " |"]
     lines += ["| --- | --- | --- |" + " --- |" * len(COMPARED)]
     for key, found in against.items():
         cells = []
         for name in COMPARED:
-            value, low, high = (found[f"{name}{end}"] for end in ("", "_low", "_high"))
-            if value is None:
-                cells.append("-")
-                continue
-            cell = f"{value:+.3f} ({low:+.3f} to {high:+.3f})"
-            cells.append(f"**{cell}**" if luck and low * high > 0 and abs(value) > luck.get(name, math.inf) else cell)
+            cell, (value, low, high) = (
+                _difference(found, name),
+                (found[f"{name}{end}"] for end in ("", "_low", "_high")),
+            )
+            sure = luck and value is not None and low * high > 0 and abs(value) > luck.get(name, math.inf)
+            cells.append(f"**{cell}**" if sure else cell)
         lines.append(f"| `{key}` | `{found['base']}` | {found['scenes']} | " + " | ".join(cells) + " |")
     return lines
+
+
+def _passes(document: dict[str, Result]) -> list[str]:
+    """What classes gain by other passes over the same ground."""
+    known = {key: pooled["passes"] for key, pooled in document.items() if "passes" in pooled}
+    if not known:
+        return []
+    lines = [
+        "",
+        "What other passes over the same ground add to classes: the score without them, and the difference, of",
+    ]
+    lines += ["the same networks, candidates and outlines:", ""]
+    lines += ["| recipe | scenes | " + " | ".join(COMPARED[name] for name in TOLD_BY_PASSES) + " |"]
+    lines += ["| --- | --- |" + " --- |" * len(TOLD_BY_PASSES)]
+    for key, found in known.items():
+        cells = [f"{_shown(found['alone'][name])} {_difference(found['added'], name)}" for name in TOLD_BY_PASSES]
+        lines.append(f"| `{key}` | {found['added']['scenes']} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def _seeps(document: dict[str, Result]) -> list[str]:
+    """How right seeps are, of scenes that see the same ground."""
+    found = document.get("default", {}).get("seeps")
+    if found is None:
+        return []
+    lines = [
+        "",
+        "Seeps that the default finds in all passes, against those from annotated slicks: [seeps.md](../seeps.md) says",
+        "how. In the run of a fold most passes are training scenes, whose slicks are found out of fold, by one network",
+        "each. *Held out* takes from each run the slicks of its test scenes alone, which all its networks find.",
+        "",
+    ]
+    columns = [*SEEP_SCORES.values(), *SEEP_SCORES_OF_ALL.values(), "average precision of the published rule"]
+    columns += CONFIRMED.values()
+    lines += ["| fold | reported | " + " | ".join(columns) + " |", "| --- | --- |" + " --- |" * len(columns)]
+    for fold, seeps in [*found["of_each_fold"].items(), ("held out", found["held_out"])]:
+        cells = [_shown(seeps["annotated"][name]) for name in SEEP_SCORES]
+        cells += [_shown(seeps["annotated"]["all"][name]) for name in SEEP_SCORES_OF_ALL]
+        cells.append(_shown(seeps["published_rule"]["all"]["average_precision"]))
+        cells += [_shown(seeps["confirmed"][name]) for name in CONFIRMED]
+        lines.append(f"| {fold} | {seeps['reported']} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def _difference(found: Result, name: str) -> str:
+    """Of a score of `compare`, with its interval."""
+    value, low, high = (found[f"{name}{end}"] for end in ("", "_low", "_high"))
+    return "-" if value is None else f"{value:+.3f} ({low:+.3f} to {high:+.3f})"
 
 
 def _details(document: dict[str, Result]) -> list[str]:
@@ -416,8 +586,8 @@ def _mean(values: list[Any]) -> float | None:
 
 
 def _with_interval(pooled: Result, name: str) -> str:
-    interval = f" ({_shown(pooled[f'{name}_low'])} – {_shown(pooled[f'{name}_high'])})"
-    return f"{_shown(pooled[name])}{interval if pooled[f'{name}_low'] is not None else ''}"
+    low, high = (pooled.get(f"{name}_{end}") for end in ("low", "high"))
+    return _shown(pooled[name]) + ("" if low is None else f" ({_shown(low)} – {_shown(high)})")
 
 
 def _shown(value: float | None) -> str:

@@ -7,8 +7,9 @@ them say out of fold, post-processing is fitted; and, where several scenes see t
 candidates of other passes tells of the class of a slick, too.
 
 Writes models/model.safetensors (networks, classifiers and post-processing, which evaluate and every later prediction
-use), models/postprocessing.json (the last of these, for people), and, of the annotated slicks, metrics/classify.json
-(how well they are classified, and how well without other passes) and plots/annotated_confusion.csv.
+use), models/postprocessing.json (the last of these, for people), and, of the annotated slicks,
+data/annotated_classes.csv (the class that each is given, and that without other passes), metrics/classify.json (how
+well they are classified, likewise) and plots/annotated_confusion.csv.
 """
 
 import sys
@@ -16,6 +17,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 
@@ -23,6 +25,7 @@ from seepseg.base.files import write_csv, write_json
 from seepseg.base.params import load_params, param_block
 from seepseg.data.packed import PIXELS, open_packed
 from seepseg.detection.classifier import (
+    PASSES,
     ClassifierMeta,
     SlickClassifier,
     average_probs,
@@ -41,10 +44,10 @@ from seepseg.detection.postprocessing import (
 )
 from seepseg.detection.proposal import DetectParams
 from seepseg.detection.slick_table import SLICK, feature_columns, out_of_fold, read_slick_table
-from seepseg.evaluation.annotated_slicks import annotated_slick_scores, annotated_slick_tables
+from seepseg.evaluation.annotated_slicks import ALONE, PREDICTED, annotated_slick_scores, given_classes_tables
 from seepseg.evaluation.params import EvaluateParams
 from seepseg.models.trained_networks import load_networks
-from seepseg.passes.other_passes import OtherPasses
+from seepseg.passes.other_passes import OOF, OtherPasses
 from seepseg.passes.params import PassesParams
 from seepseg.passes.recurrence import recurrence_names
 
@@ -57,6 +60,7 @@ CANDIDATES = "data/candidates/candidates.csv"
 ANNOTATED = "data/candidates/annotated.csv"
 MODEL = "models/model.safetensors"
 POSTPROCESSING = "models/postprocessing.json"
+CLASSES = "data/annotated_classes.csv"
 METRICS = "metrics/classify.json"
 CONFUSION = "plots/annotated_confusion.csv"
 
@@ -97,17 +101,23 @@ def main(root: Path = Path()) -> None:
     others = OtherPasses.of(packed, root / SPLIT, root / FOOTPRINTS, candidates, classifiers, passes)
     print(*others.every.notices, sep="\n", end="\n" if others.every.notices else "")
     seen = others.add(annotated, passes.radius)
-    meta = fit_with_passes(classifiers, out_of_fold(seen), meta, params, passes.radius)
+    meta = fit_with_passes(classifiers, seen, meta, params, passes.radius)
     model_meta = ModelMeta(networks=networks_meta, proposal=detect.proposal, classifiers=meta, postprocessing=fitted)
     save_model(root / MODEL, Model(model_meta, list(networks), classifiers))
     write_json(root / POSTPROCESSING, asdict(fitted))
-    document, confusion = classify_annotated(seen, classifiers, names)
-    alone = scores_alone(annotated, classifiers, names)
-    write_csv(root / CONFUSION, confusion)
-    metrics = {"annotated_slicks": document, "annotated_slicks_alone": alone, "passes": others.summary(seen)}
+    classes = annotated_classes(seen, classifiers, names)
+    known, alone = (scores_by_split(classes, column, names) for column in (PREDICTED, ALONE))
+    counts = classes["split"].value_counts(sort=False).to_dict()
+    write_csv(root / CLASSES, classes)
+    write_csv(root / CONFUSION, confusion_of(classes, names))
+    metrics = {
+        "annotated_slicks": {"count": counts, **known},
+        "annotated_slicks_alone": alone,
+        "passes": others.summary(seen),
+    }
     write_json(root / METRICS, metrics)
-    for split, count in document["count"].items():
-        found, before = (_shown(each[split]["macro_dice"]) for each in (document, alone))
+    for split, count in counts.items():
+        found, before = (_shown(each[split]["macro_dice"]) for each in (known, alone))
         print(f"{split}: classes of {count} annotated slicks: macro Dice {found}, without other passes {before}")
 
 
@@ -128,7 +138,7 @@ def fit_classifiers(
             "mean_probability",
             file=sys.stderr,
         )
-    slicks, proposed = (_of_other_folds(table, meta.classifiers) for table in (annotated, candidates))
+    slicks, proposed = (of_other_folds(table, meta.classifiers) for table in (annotated, candidates))
     return [
         fit_classifier(*each, meta=meta, params=params, min_iou=min_iou) for each in zip(slicks, proposed, strict=True)
     ]
@@ -141,11 +151,13 @@ def fit_with_passes(
     params: ClassifyParams,
     radius: float,
 ) -> ClassifierMeta:
-    """Teach classifiers what other passes tell of classes, where each has slicks to learn that from.
+    """Teach classifiers what other passes tell of classes, where each has slicks to learn that from and it helps.
+
+    It is kept unless the annotated slicks of training scenes, out of fold, are classified worse with it.
 
     Args:
         classifiers: fitted without.
-        annotated: of training scenes, with what other passes tell of them.
+        annotated: the table that detect wrote, with what other passes tell; slicks of training scenes are learnt from.
         meta: of the classifiers.
         params: section `classify`.
         radius: for which that was measured; 0: other passes shall tell nothing.
@@ -155,51 +167,77 @@ def fit_with_passes(
     """
     if not radius:
         return meta
-    tables = _of_other_folds(annotated, meta.classifiers)
+    tables = of_other_folds(out_of_fold(annotated), meta.classifiers)
     if not all(seen_by_others(table).any() for table in tables):
         print("classes are told without other passes: too few training scenes see the same ground")
         return meta
-    meta = replace(meta, recurrence=recurrence_names(meta.class_names), recurrence_radius=radius)
+    knowing = replace(meta, recurrence=recurrence_names(meta.class_names), recurrence_radius=radius)
     for classifier, table in zip(classifiers, tables, strict=True):
-        fit_in_passes(classifier, table, meta, params)
-    print(f"of slicks that other passes saw, classes are told by {', '.join(meta.recurrence)}, too")
-    return meta
+        fit_in_passes(classifier, table, knowing, params)
+    if not keep_passes(annotated[annotated["split"] == OOF], classifiers, meta.class_names):
+        for classifier in classifiers:
+            classifier.forget_passes()
+        return meta
+    print(f"of slicks that other passes saw, classes are told by {', '.join(knowing.recurrence)}, too")
+    return knowing
 
 
-def _of_other_folds(table: pd.DataFrame, classifiers: int) -> list[pd.DataFrame]:
+def keep_passes(annotated: pd.DataFrame, classifiers: list[SlickClassifier], names: list[str]) -> bool:
+    """Whether slicks of training scenes, out of fold, are classified no worse with what other passes tell."""
+    classes = annotated_classes(annotated, classifiers, names)
+    known, alone = (scores_by_split(classes, column, names)[OOF]["macro_dice"] for column in (PREDICTED, ALONE))
+    if known < alone:
+        print(f"classes are told without other passes: with them, macro Dice is {known:.3f} instead of {alone:.3f}")
+    return bool(known >= alone)
+
+
+def of_other_folds(table: pd.DataFrame, classifiers: int) -> list[pd.DataFrame]:
     """What each classifier is fitted on: all that isn't of its own inner fold; a single one on everything."""
     if classifiers == 1:
         return [table]
     return [table[table["network"] != number] for number in range(classifiers)]
 
 
-def classify_annotated(
-    annotated: pd.DataFrame, classifiers: list[SlickClassifier], names: list[str]
-) -> tuple[dict[str, Any], pd.DataFrame]:
-    """How well slicks are classified that are outlined as annotated: scores and confusion, by split."""
-    document: dict[str, Any] = {"count": {}}
+def annotated_classes(annotated: pd.DataFrame, classifiers: list[SlickClassifier], names: list[str]) -> pd.DataFrame:
+    """The classes that are given to slicks that are outlined as annotated.
+
+    Args:
+        annotated: as detect wrote it, with what other passes tell.
+        classifiers: of the inner folds.
+        names: the K classes.
+
+    Returns:
+        A row for each slick: `split`, `scene`, `slick`, annotated pixels of each class, and the names of the classes
+        given, `predicted`, and `predicted_alone`, as if no other pass had been seen.
+    """
+    parts = []
+    for _, slicks in annotated.groupby("split", sort=False):
+        part = slicks.drop_duplicates(SLICK)[["split", *SLICK, *(PIXELS + name for name in names)]]
+        for column, table in ((PREDICTED, slicks), (ALONE, slicks.drop(columns=PASSES))):
+            part[column] = np.array(names)[average_probs(classifiers, table).classes.argmax(axis=1)]
+        parts.append(part)
+    return pd.concat(parts, ignore_index=True)
+
+
+def scores_by_split(classes: pd.DataFrame, column: str, names: list[str]) -> dict[str, Any]:
+    """How well a column of what `annotated_classes` gave tells the classes."""
+    return {
+        split: annotated_slick_scores(*given_classes_tables(slicks, column, names), names)
+        for split, slicks in classes.groupby("split", sort=False)
+    }
+
+
+def confusion_of(classes: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    """Pixels and slicks by split, annotated and predicted class."""
     rows = []
-    for split in annotated["split"].unique():
-        slicks = annotated[annotated["split"] == split]
-        pixels = slicks.drop_duplicates(SLICK)[[PIXELS + name for name in names]].to_numpy()
-        classes = average_probs(classifiers, slicks).classes.argmax(axis=1)
-        by_pixel, by_slick = annotated_slick_tables(pixels, classes)
-        document["count"][split] = len(pixels)
-        document[split] = annotated_slick_scores(by_pixel, by_slick, names)
+    for split, slicks in classes.groupby("split", sort=False):
+        by_pixel, by_slick = given_classes_tables(slicks, PREDICTED, names)
         rows += [
             (split, actual, predicted, by_pixel[i, j], by_slick[i, j])
             for i, actual in enumerate(names)
             for j, predicted in enumerate(names)
         ]
-    return document, pd.DataFrame(rows, columns=["split", "actual", "predicted", "count", "slicks"])
-
-
-def scores_alone(annotated: pd.DataFrame, classifiers: list[SlickClassifier], names: list[str]) -> dict[str, Any]:
-    """The main scores of `classify_annotated`, by split, of slicks of which nothing is known from other passes."""
-    document, _ = classify_annotated(annotated, classifiers, names)
-    return {
-        split: {name: document[split][name] for name in ("macro_dice", "macro_slick_f1")} for split in document["count"]
-    }
+    return pd.DataFrame(rows, columns=["split", "actual", "predicted", "count", "slicks"])
 
 
 def _shown(value: float | None) -> str:

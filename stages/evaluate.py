@@ -188,7 +188,16 @@ def _write(measures: dict[str, SplitMeasures], documents: dict[str, dict[str, An
     write_csv(
         root / RELIABILITY, _by_split({name: reliability_curve(split.counts) for name, split in measures.items()})
     )
-    write_json(root / SCENES, {name: [each.to_json() for each in split.counts] for name, split in measures.items()})
+    write_json(
+        root / SCENES,
+        {
+            name: [
+                {**counts.to_json(), "alone": alone.to_json()}
+                for counts, alone in zip(split.counts, split.alone, strict=True)
+            ]
+            for name, split in measures.items()
+        },
+    )
     write_json(root / METRICS, documents)
 
 

@@ -95,6 +95,10 @@ class SlickClassifier(nn.Module):
         self.classes_in_passes = ensemble
         return ensemble
 
+    def forget_passes(self) -> None:
+        """Tell all classes without other passes again."""
+        self.in_passes, self.classes_in_passes = [], None
+
     def probs(self, table: pd.DataFrame) -> SlickProbs:
         """The probabilities of slicks.
 

@@ -5,8 +5,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
+from seepseg.data.packed import PIXELS
 from seepseg.evaluation.confusion import Counts, scores
+
+# Columns of the classes that annotated slicks are given: by all that is known, and as if no other pass had been seen.
+PREDICTED, ALONE = "predicted", "predicted_alone"
 
 
 def annotated_slick_tables(pixels: Counts, pred: npt.NDArray[np.integer[Any]]) -> tuple[Counts, Counts]:
@@ -24,6 +29,18 @@ def annotated_slick_tables(pixels: Counts, pred: npt.NDArray[np.integer[Any]]) -
     np.add.at(by_pixel.T, pred, pixels)
     np.add.at(by_slick, (pixels.argmax(axis=1), pred), 1)
     return by_pixel, by_slick
+
+
+def given_classes_tables(slicks: pd.DataFrame, column: str, class_names: Sequence[str]) -> tuple[Counts, Counts]:
+    """`annotated_slick_tables` of a table of slicks.
+
+    Args:
+        slicks: a row for each, with `pixels_<class>` of all classes.
+        column: with the names of the classes given.
+        class_names: the K classes.
+    """
+    pixels = slicks[[PIXELS + name for name in class_names]].to_numpy(np.int64)
+    return annotated_slick_tables(pixels, pd.Index(class_names).get_indexer(slicks[column]))
 
 
 def annotated_slick_scores(by_pixel: Counts, by_slick: Counts, class_names: Sequence[str]) -> dict[str, Any]:

@@ -24,6 +24,10 @@ class NamedCounts(NamedTuple):
     confusion: Counts
     objects: Counts
 
+    def to_json(self) -> dict[str, list[list[int]]]:
+        """As plain values."""
+        return {"confusion": self.confusion.tolist(), "objects": self.objects.tolist()}
+
 
 def count_named(
     pred: npt.NDArray[np.uint8], target: npt.NDArray[np.uint8], valid: Mask, num_classes: int, min_iou: float

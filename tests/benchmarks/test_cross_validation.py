@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ from dvc.utils.hydra import apply_overrides
 from benchmarks import recipe, results, runs_without_dvc
 from benchmarks.cross_validation import Run, collect, planned, settings_of, split_of, write_run
 from benchmarks.recipe import assignments, overrides_of, read_document, read_recipes
-from benchmarks.results import COMPARED, _differences, compare, counts_of_all_scenes, counts_of_test_scenes
+from benchmarks.results import COMPARED, Counted, _differences, compare, counted, counts_of_all_scenes, what_passes_add
 from seepseg.base.errors import InputError
 from seepseg.base.files import read_json
 from seepseg.base.params import load_params
@@ -28,7 +29,8 @@ REMOVED = [name for name, each in read_recipes().items() if "removed" in each]
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
 
 
-OLDER_RUN = ROOT / "docs/results/runs/short+resnet_unet-fold0-seed1.json"  # from before seeps were estimated
+OLDER_RUN = ROOT / "docs/results/runs/short+resnet_unet-fold0-seed1.json"
+NEWER = {"seeps", "held_out", "annotated_by_scene"}  # what it has not kept
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -136,8 +138,9 @@ def test_every_scene_is_held_out_in_one_fold():
 
 def result(*scenes, fold=0, seed=1, oof=()):
     """Scenes by name with pixels, slicks and edge pixels of one class: right, missed, false."""
-    found = {"fold": fold, "seed": seed, "scenes": [scene(*each) for each in scenes]}
-    return found | {"oof": {"scenes": [scene(*each) for each in oof]}}
+    found = {"recipe": "default", "fold": fold, "seed": seed, "scenes": [scene(*each) for each in scenes]}
+    annotated = {name: {"count": [[right, missed], [false, 0]]} for name, right, missed, false in scenes}
+    return found | {"annotated_by_scene": annotated, "oof": {"scenes": [scene(*each) for each in oof]}}
 
 
 def scene(name, right, missed, false):
@@ -156,8 +159,8 @@ def without_edges(recorded):
 
 
 def test_recipes_are_compared_on_the_scenes_that_both_have():
-    base = counts_of_test_scenes([result(("a", 10, 10, 0), ("b", 10, 30, 0)), result(("c", 9, 1, 9), fold=1)])
-    better = counts_of_test_scenes([result(("b", 10, 10, 0), ("a", 10, 10, 0)), result(("d", 1, 1, 1), fold=2)])
+    base = counted([result(("a", 10, 10, 0), ("b", 10, 30, 0)), result(("c", 9, 1, 9), fold=1)])
+    better = counted([result(("b", 10, 10, 0), ("a", 10, 10, 0)), result(("d", 1, 1, 1), fold=2)])
     found = compare(better, base)
     assert found["scenes"] == 2
     # 40 of 60 against 40 of 80; where only scene a is drawn there is no difference, where only b, 2/3 - 2/5.
@@ -166,22 +169,47 @@ def test_recipes_are_compared_on_the_scenes_that_both_have():
     for name in COMPARED:
         for end in ("", "_low", "_high"):
             assert found[f"{name}{end}"] == pytest.approx(found[f"binary_dice{end}"])
-    assert compare(better[2:], base) == {"scenes": 0}
+    assert compare(Counted(better.scenes[2:]), base) == {"scenes": 0}
+
+
+def test_what_is_not_known_of_all_scenes_is_not_compared():
+    base, better = (counted([result(("a", 10, 10, 0), ("b", 10, right, 0))]) for right in (30, 10))
+    assert compare(better, base)["annotated_macro_dice"] > 0
+    del base.annotated["a"]
+    found = compare(better, base)
+    assert [found[f"annotated_macro_dice{end}"] for end in ("", "_low", "_high")] == [None] * 3
+    assert found["macro_dice"] > 0
+
+
+def test_what_other_passes_add_is_of_classes_alone():
+    recorded = result(("a", 10, 10, 0), ("b", 10, 10, 0))
+    for each in recorded["scenes"]:
+        each["alone"] = {"confusion": [[100, 0], [15, 5]], "objects": [[5, 5, 20]]}
+        recorded["annotated_by_scene"][each["scene"]]["alone"] = [[5, 15], [0, 0]]
+    found = what_passes_add([recorded])
+    moved = ("macro_dice", "macro_object_f1", "annotated_macro_dice")
+    assert found["alone"] == pytest.approx(dict.fromkeys(moved, 0.4))
+    assert [found["added"][name] for name in moved] == pytest.approx([2 / 3 - 0.4] * 3)
+    assert (found["added"]["object_f1"], found["added"]["surface_dice_1"]) == (0, 0)
 
 
 @pytest.mark.filterwarnings("error")
 def test_edges_are_compared_where_both_have_them():
     results = [result(("a", 10, 10, 0), ("b", 10, 30, 0)) for _ in range(2)]
-    old, new = (counts_of_test_scenes([each]) for each in (without_edges(results[0]), results[1]))
-    for found in (compare(new, old), compare(old, new), compare(new, [old[0], new[1]])):
+    old, new = (counted([each]) for each in (without_edges(results[0]), results[1]))
+    for found in (
+        compare(new, old),
+        compare(old, new),
+        compare(new, replace(new, scenes=[old.scenes[0], new.scenes[1]])),
+    ):
         unknown = [found.pop(f"surface_dice_1{end}") for end in ("", "_low", "_high")]
         assert unknown == [None] * 3 and found.pop("scenes") == 2 and set(found.values()) == {0.0}
-    assert compare(new, new[1:])["surface_dice_1"] == 0
+    assert compare(new, Counted(new.scenes[1:]))["surface_dice_1"] == 0
 
 
 def test_a_recipe_is_that_of_its_lowest_seed():
     seeds = [result(("a", 1, 1, 1), ("b", 1, 1, 1), seed=2), result(("a", 10, 10, 0), ("b", 10, 30, 5))]
-    found = compare(counts_of_test_scenes(seeds), counts_of_test_scenes(seeds[1:]))
+    found = compare(counted(seeds), counted(seeds[1:]))
     assert set(found.values() if found.pop("scenes") else ()) == {0.0}
 
 
@@ -204,7 +232,7 @@ def test_a_difference_is_bold_beyond_scenes_and_seeds():
     found = {"base": "short", "scenes": 2, **sure, "macro_dice_low": -0.1, "surface_dice_1": None}
     row = _differences({"short+lee": {"against": found}}, {"binary_dice": 0.1, "macro_dice": 0.1, "object_f1": 0.3})[-1]
     cells = row.split(" | ")[3:]
-    assert [cell.startswith("**") for cell in cells] == [True, False, False, False]
+    assert [cell.startswith("**") for cell in cells] == [True, *[False] * 5]
     assert cells[1] == "-"
 
 
@@ -249,7 +277,7 @@ def test_runs_are_done_without_dvc_and_told_where_they_fail(finished, tmp_path, 
         runs_without_dvc.main()
     (path,) = (tmp_path / "out").iterdir()
     recorded = read_json(path)
-    assert recorded.keys() - {"seeps"} == read_json(OLDER_RUN).keys()
+    assert recorded.keys() - NEWER == read_json(OLDER_RUN).keys()
     assert recorded["seed"] == 1 and recorded["commit"] == "0000000" and recorded["seconds"] > 0
     assert recorded["seeps"]["known"] is None
     assert "default-random-seed1: oof: binary Dice" in capsys.readouterr().out
@@ -263,16 +291,26 @@ def test_what_the_stages_write_is_recorded_and_pooled(finished, tmp_path):
     run = Run("default", None, 1)
     write_run(tmp_path / f"runs/{run.name}.json", collect(run, finished.folder, "0000000", 60))
     recorded = read_json(tmp_path / f"runs/{run.name}.json")
-    assert recorded.keys() - {"seeps"} == read_json(OLDER_RUN).keys()
+    assert recorded.keys() - NEWER == read_json(OLDER_RUN).keys()
     assert recorded["seeps"] == read_json(finished.folder / "metrics/seeps.json")
-    assert recorded["oof"].keys() == {"scenes", "annotated"} and len(recorded["annotated"]["slicks"]) == 49
+    assert (
+        recorded["oof"].keys() == {"scenes", "annotated", "annotated_by_scene"}
+        and len(recorded["annotated"]["slicks"]) == 49
+    )
     pooled = results.write_all(tmp_path / "runs", tmp_path)["default_tiles_at_random"]
     scores = read_json(finished.folder / "metrics/evaluate.json")["test"]
     for name in ("binary_dice", "surface_dice_1", "macro_surface_dice_3"):
         assert pooled[name] == pytest.approx(scores[name], abs=1e-6)
-    assert all(scene.keys() == {"scene", "confusion", "objects", "edges"} for scene in recorded["oof"]["scenes"])
-    classes = read_json(finished.folder / "metrics/classify.json")["annotated_slicks"]["test"]
-    assert pooled["annotated"]["macro_dice"] == pytest.approx(classes["macro_dice"], abs=1e-6)
+    assert all(
+        scene.keys() == {"scene", "confusion", "objects", "edges", "alone"} for scene in recorded["oof"]["scenes"]
+    )
+    classified = read_json(finished.folder / "metrics/classify.json")
+    without = classified["annotated_slicks_alone"]["test"]["macro_dice"]
+    assert pooled["annotated"]["macro_dice"] == pytest.approx(
+        classified["annotated_slicks"]["test"]["macro_dice"], abs=1e-6
+    )
+    alone = scores["alone"] | {"annotated_macro_dice": without}
+    assert pooled["passes"]["alone"] == pytest.approx(alone, abs=1e-6)
     assert "| `default_tiles_at_random`: as params.yaml says" in (tmp_path / "README.md").read_text()
 
 

@@ -1,5 +1,7 @@
 """What other passes tell of classes, through the stages: what stands in the metrics, and that no annotation leaks."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,10 +14,11 @@ from seepseg.data.scenes import TiledScene, find_scenes
 from seepseg.detection.detector import Detector
 from seepseg.detection.model_file import load_model
 from seepseg.detection.proposal import DetectParams
-from seepseg.detection.slick_table import ENDS, read_slick_table
+from seepseg.detection.slick_table import ENDS, out_of_fold, read_slick_table
 from seepseg.passes.other_passes import OtherPasses
 from seepseg.passes.params import PassesParams
 from seepseg.passes.recurrence import recurrence_names
+from stages import classify
 
 pytestmark = pytest.mark.e2e
 
@@ -66,7 +69,7 @@ def test_scores_without_other_passes_stand_beside_those_with(finished):
     classified = read(finished, "metrics/classify.json")
     assert classified["annotated_slicks_alone"].keys() == {"oof", "test"}
     for split, alone in classified["annotated_slicks_alone"].items():
-        assert alone.keys() == {"macro_dice", "macro_slick_f1"}
+        assert alone.keys() == classified["annotated_slicks"][split].keys()
         assert alone["macro_dice"] != classified["annotated_slicks"][split]["macro_dice"]
     # Three of four scenes are looked at, by two networks and as a test; they see the same ground.
     assert classified["passes"]["grounds"] == 1 and classified["passes"]["scenes"] == 3
@@ -98,6 +101,24 @@ def test_a_single_scene_gets_what_a_model_without_passes_gives(detected):
     assert classified["annotated_slicks"] != classified_by_plain["annotated_slicks"]
     for split, scores in expected.items():
         assert scores["macro_dice"] == classified_by_plain["annotated_slicks"][split]["macro_dice"]
+
+
+@pytest.mark.parametrize("true", [True, False])
+def test_other_passes_are_not_listened_to_where_classes_are_worse_with_them(finished, true):
+    """They tell the class of each slick; or of those of one scene, from which is learnt what to think of the other."""
+    params = load_params(classify.ClassifyParams, "classify", finished.folder / "params.yaml")
+    params = replace(params, epochs=100, lr=0.03)  # an epoch is a single step
+    known = load_model(finished.folder / "models/model.safetensors").meta.classifiers
+    meta = replace(known, recurrence=[], recurrence_radius=0.0, hidden=16)
+    table, candidates = (read_slick_table(finished.folder / name, CLASSES) for name in (ANNOTATED, CANDIDATES))
+    classifiers = classify.fit_classifiers(*map(out_of_fold, (table, candidates)), meta, params, 0.3)
+    told = np.eye(7)[table[[f"pixels_{name}" for name in CLASSES]].to_numpy().argmax(axis=1)]
+    if not true:
+        told[table["network"] == 1] = np.roll(told[table["network"] == 1], 1, axis=1)
+    seen = table.assign(passes=1, **dict(zip(recurrence_names(CLASSES), told.T, strict=True)))
+    found = classify.fit_with_passes(classifiers, seen, meta, params, FAR)
+    assert bool(found.recurrence) == true and found.recurrence_radius == (FAR if true else 0)
+    assert all((each.classes_in_passes is not None) == true for each in classifiers)
 
 
 def test_no_annotation_of_a_pass_moves_what_it_tells(detected):

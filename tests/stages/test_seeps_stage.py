@@ -9,6 +9,7 @@ import pytest
 import yaml
 from made_up_passes import PASSES, places_of_tiles, tiles
 
+from benchmarks import held_out_seeps
 from seepseg.data.packed import MANIFEST_TYPES
 from stages import seeps
 
@@ -92,6 +93,25 @@ def test_seeps_are_found_and_measured(folder, capsys):
     assert set(curve["estimator"]) == {"seepseg", "published_rule"}
     assert [*curve[curve["estimator"] == "seepseg"]["recall"][:3].round(3)] == [0.333, 0.667, 1]
     assert "3 seeps and 0 platforms in 8 passes" in capsys.readouterr().out
+
+
+def test_slicks_that_runs_keep_of_their_test_scenes_show_the_same_seeps(folder, monkeypatch):
+    monkeypatch.setattr(held_out_seeps, "load_model", seeps.load_model)
+    monkeypatch.setattr(held_out_seeps, "Detector", Answers)
+    expected, runs = folder.run(), []
+    names = {name: getattr(folder, name) for name in ("candidates", "annotated")}
+    for scenes in np.array_split(folder.footprints["scene"], 3):
+        for name, table in names.items():
+            split = np.where(table["scene"].isin(scenes), "test", "oof")
+            table.assign(split=split).to_csv(folder.root / f"data/candidates/{name}.csv", index=False)
+        runs.append({"held_out": held_out_seeps.held_out_slicks(folder.root)})
+        assert sorted(runs[-1]["held_out"]["footprints"]) == sorted(scenes)
+    found = held_out_seeps.held_out_seeps([*reversed(runs[1:]), runs[0]])
+    for of_annotated in (found["annotated"], expected["annotated"]):
+        of_annotated.pop("place_error_px"), of_annotated["all"].pop("expected")  # differ by a rounding
+    assert found["annotated"] == expected["annotated"]
+    assert found["reported"] == expected["reported"]
+    assert found["confirmed"] == pytest.approx(expected["confirmed"], abs=1e-6)
 
 
 def test_no_annotation_moves_a_seep_and_a_run_repeats_itself(folder):
