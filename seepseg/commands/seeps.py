@@ -31,7 +31,7 @@ from seepseg.geo.seep_files import no_known_seeps, read_known_seeps, write_seeps
 from seepseg.passes.finding import FoundSeeps, find_seeps
 from seepseg.passes.flux import FLUXES, read_drift
 from seepseg.passes.found_slicks import read_predicted
-from seepseg.passes.known import known_on
+from seepseg.passes.known import explain_none_on, known_on
 from seepseg.passes.params import PassesParams, SeepsParams
 from seepseg.passes.seep_map import map_of
 from seepseg.passes.seep_tables import describe_seeps, links_csv, seep_csv
@@ -106,7 +106,9 @@ def seeps(
         write_csv(folder / "slicks.csv", links_csv(layers))
         write_bytes(folder / "seeps.png", png_bytes(seeps_figure(maps), DPI))
     _tell(each, settings, with_flux=bool(conditions))
-    if known:
+    if why := explain_none_on([ground.ground for ground in each], places):
+        print(f"notice: {known}: {why}", file=sys.stderr)
+    elif len(places):
         _tell_known(each, of_grounds, settings)
     print(f"wrote {out}")
 
@@ -149,9 +151,6 @@ def _tell_known(found: list[FoundSeeps], known: list[pd.DataFrame], params: Seep
         if len(at) and len(reported):
             distance = np.linalg.norm(at[:, None] - reported[None], axis=2).min(axis=1)
             met += int((distance <= params.radius * ground.ground.spacing).sum())
-    if not count:
-        print("none of the known seeps lies where at least two passes saw the ground: check their reference system")
-        return
     print(
         f"{met} of {count} known seeps, of those that at least two passes saw, have a reported place within "
         f"{params.radius:g} pixels (seeps.radius)"

@@ -23,6 +23,7 @@ from seepseg.passes.reading import read_grounds
 
 SLICKS, CANDIDATES, FOOTPRINTS_CSV = "slicks.gpkg", "candidates.csv", "footprints.csv"
 CENTRELINES, FOOTPRINTS, IN_PIXELS = "centrelines", "footprints", "_in_pixels"
+REMEDY = "run `seepseg predict` again, into another folder"
 P_SLICK = "p_slick"
 OF_ENDS = ("lon_1", "lat_1", "lon_2", "lat_2")
 LENGTHS = ("half_width_1_m", "half_width_2_m")
@@ -89,9 +90,7 @@ def _of_scenes(path: Path) -> PredictedSlicks:
     try:
         layers = set(pyogrio.list_layers(path)[:, 0])
     except DataSourceError:
-        raise InputError(
-            f"{path}: expected a GeoPackage, found none that can be read; run `seepseg predict` again"
-        ) from None
+        raise InputError(f"{path}: expected a GeoPackage, found none that can be read; {REMEDY}") from None
     if not {CENTRELINES, FOOTPRINTS} <= layers:
         if FOOTPRINTS + IN_PIXELS in layers:
             raise InputError(
@@ -99,16 +98,13 @@ def _of_scenes(path: Path) -> PredictedSlicks:
                 "or tiles in a grid (passes.origins)"
             )
         raise InputError(
-            f"{path}: expected layers {CENTRELINES} and {FOOTPRINTS}, found {', '.join(sorted(layers))}; run "
-            "`seepseg predict` again, into another folder"
+            f"{path}: expected layers {CENTRELINES} and {FOOTPRINTS}, found {', '.join(sorted(layers))}; {REMEDY}"
         )
     lines = pyogrio.read_dataframe(path, layer=CENTRELINES, read_geometry=False)
     footprints = pyogrio.read_dataframe(path, layer=FOOTPRINTS)
     for layer, found, keys in ((CENTRELINES, lines, KEYS), (FOOTPRINTS, footprints, OF_FOOTPRINTS)):
         if absent := [key for key in keys if key not in found]:
-            raise InputError(
-                f"{path}, layer {layer}: columns {', '.join(absent)} are missing; run `seepseg predict` again"
-            )
+            raise InputError(f"{path}, layer {layer}: columns {', '.join(absent)} are missing; {REMEDY}")
     spacing = dict(zip(footprints["scene_id"].astype("str"), footprints["spacing_m"], strict=True))
     metres = lines["scene_id"].astype("str").map(spacing).to_numpy(np.float64)
     of_ends = [lines[name].to_numpy(np.float64) for name in OF_ENDS]
@@ -140,11 +136,11 @@ def _of_tiles(folder: Path, params: PassesParams) -> PredictedSlicks:
     try:
         table = pd.read_csv(folder / CANDIDATES, dtype={"scene": "str"}, keep_default_na=False, na_values=[""])
     except ValueError as error:
-        raise InputError(f"{folder / CANDIDATES}: expected a table of candidates, found {error}") from None
+        raise InputError(f"{folder / CANDIDATES}: expected a table of candidates, found {error}; {REMEDY}") from None
     if absent := [name for name in ("scene", "slick", "area", *ENDS, P_SLICK) if name not in table]:
-        raise InputError(f"{folder / CANDIDATES}: columns {', '.join(absent)} are missing")
+        raise InputError(f"{folder / CANDIDATES}: columns {', '.join(absent)} are missing; {REMEDY}")
     columns = [name for name in table if name.startswith(P_CLASS)]
-    grounds = read_grounds({}, folder / FOOTPRINTS_CSV, params.origins, _tile_shape(folder))
+    grounds = read_grounds({}, folder / FOOTPRINTS_CSV, params.origins, _tile_shape(folder), remedy=REMEDY)
     p_slick, p_class = table[P_SLICK].to_numpy(np.float64), table[columns].to_numpy(np.float64)
     return PredictedSlicks(table, p_slick, p_class, [name.removeprefix(P_CLASS) for name in columns], grounds)
 
@@ -153,7 +149,7 @@ def _tile_shape(folder: Path) -> tuple[int, int]:
     """Height and width of a tile in pixels, by the first mask."""
     masks = sorted(folder.rglob("*.tif"))
     if not masks:
-        raise InputError(f"{folder}: expected a mask of each tile, found none; run `seepseg predict` again")
+        raise InputError(f"{folder}: expected a mask of each tile, found none; {REMEDY}")
     with tifffile.TiffFile(masks[0]) as mask:
         height, width = mask.pages[0].shape
     return height, width

@@ -29,6 +29,7 @@ def read_grounds(
     origins: Mapping[str, Sequence[int]],
     tile_side: int | tuple[int, int],
     scenes: Collection[str] | None = None,
+    remedy: str = REMEDY,
 ) -> Grounds:
     """Find out which scenes see the same ground.
 
@@ -38,11 +39,12 @@ def read_grounds(
         origins: see `seepseg.passes.params.PassesParams`.
         tile_side: of tiles, in pixels; or height and width.
         scenes: names of those that count; all by default.
+        remedy: what to do where the file can't be used.
 
     Raises:
         InputError: the file is missing or no such table.
     """
-    footprints, known = _read_footprints(footprints_csv), packed_scenes.get("scenes", {})
+    footprints, known = _read_footprints(footprints_csv, remedy), packed_scenes.get("scenes", {})
     names = sorted(footprints.keys() | known.keys())
     views = [
         _view(name, footprints.get(name, shapely.Polygon()), known.get(name, {}))
@@ -91,13 +93,13 @@ def _view(name: str, footprint: shapely.Geometry, record: Mapping[str, Any]) -> 
     return SceneView(name, footprint, place_from_json(record), time)
 
 
-def _read_footprints(path: Path) -> dict[str, shapely.Geometry]:
+def _read_footprints(path: Path, remedy: str) -> dict[str, shapely.Geometry]:
     if not path.is_file():
-        raise InputError(f"{path} is missing: {REMEDY}")
+        raise InputError(f"{path} is missing: {remedy}")
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
     if not {"scene", "wkt"} <= set(table.columns):
-        raise InputError(f"{path}: expected columns scene and wkt, found {', '.join(table.columns)}; {REMEDY}")
+        raise InputError(f"{path}: expected columns scene and wkt, found {', '.join(table.columns)}; {remedy}")
     try:
         return dict(zip(table["scene"], shapely.from_wkt(table["wkt"].to_numpy(dtype=object)), strict=True))
     except ShapelyError as error:
-        raise InputError(f"{path}: expected polygons as WKT, found {error}; {REMEDY}") from None
+        raise InputError(f"{path}: expected polygons as WKT, found {error}; {remedy}") from None

@@ -11,6 +11,7 @@ from made_up_seeps import found, plane
 
 from seepseg.base.errors import InputError
 from seepseg.commands.seeps import _tell, main
+from seepseg.detection.slick_table import ENDS
 from seepseg.io.tiff import write_tiff
 from seepseg.passes.params import SeepsParams
 
@@ -100,13 +101,18 @@ def test_what_can_not_be_used_is_said(tmp_path, layers):
     (tmp_path / "table").mkdir()
     for file in ("candidates.csv", "footprints.csv"):
         (tmp_path / "table" / file).touch()
+    (tmp_path / "tiles").mkdir()
+    pd.DataFrame(columns=["scene", "slick", "area", *ENDS, "p_slick"]).to_csv(tmp_path / "tiles/candidates.csv")
+    (tmp_path / "tiles/footprints.csv").write_text("scene,polygon\n")
+    write_tiff(tmp_path / "tiles/one.tif", np.zeros((8, 8), np.uint8))
     for name, message in (
         ("empty", "expected the results of `seepseg predict`, slicks.gpkg"),
         ("pixels", "expected scenes with a place on earth, found none"),
         ("empty/../one/slicks.gpkg", "expected the folder that `seepseg predict` wrote, found a file"),
         ("other", "layer centrelines: columns centreline_km are missing"),
-        ("damaged", "expected a GeoPackage, found none that can be read"),
-        ("table", "expected a table of candidates"),
+        ("damaged", "expected a GeoPackage, found none that can be read; run `seepseg predict` again"),
+        ("table", "expected a table of candidates, .*; run `seepseg predict` again"),
+        ("tiles", "footprints.csv: expected columns scene and wkt, .*; run `seepseg predict` again"),
         ("one", "expected several passes over the same ground, found no two scenes"),
     ):
         with pytest.raises(InputError, match=message):
