@@ -5,7 +5,9 @@ there is kept what its candidates tell of slicks of other passes, and by which f
 Whether a candidate is a slick, and its p_slick, never depend on other passes.
 """
 
+import sys
 import zipfile
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,7 +137,7 @@ class KeptScene:
         try:
             with np.load(self.path, allow_pickle=False) as file:
                 return [file[name] for name in names]
-        except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        except (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
             raise InputError(
                 f"{self.path}: expected what predict keeps of candidates, found {error}; remove the folder "
                 f"{self.path.parent}, and run the command again"
@@ -191,14 +193,17 @@ def classify_again(scene: KeptScene, evidence: pd.DataFrame, model: Model) -> pd
     return rows.set_index(NUMBER)
 
 
-def say_passes(grounds: Grounds, scenes: int) -> str:
-    """A line on how classes are told.
+def say_passes(grounds: Grounds, scenes: int) -> None:
+    """Say how classes are told, and which scenes tell theirs alone.
 
     Args:
         grounds: of the scenes.
         scenes: how many there are.
     """
-    count = len(grounds.scenes)
-    if not count:
-        return "notice: no two scenes see the same ground at different times, so each tells its classes alone"
-    return f"{count} of {scenes} scenes see ground that other passes see, and their classes are told by these, too"
+    if count := len(grounds.scenes):
+        print(f"{count} of {scenes} scenes see ground that other passes see, and their classes are told by these, too")
+    else:
+        notice = "no two scenes see the same ground at different times, so each tells its classes alone"
+        print(f"notice: {notice}", file=sys.stderr)
+    for notice in grounds.notices:
+        print(f"notice: {notice}", file=sys.stderr)

@@ -3,7 +3,6 @@
 Folders of scenes stay as they are: each tells its classes alone, so nothing in them is wrong when another scene comes.
 """
 
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -69,7 +68,7 @@ def _scenes(folders: Sequence[Path], model: Model, threads: int) -> Iterator[Lay
     kept = {name: scene for name, scene in kept.items() if knows_passes(model) and scene.path.is_file()}
     grounds = Grounds.of_scenes([view for scene in kept.values() for view in _views(scene.path.parent)], {}, 1)
     if len(kept) > 1:
-        print(say_passes(grounds, len(folders)), file=sys.stdout if grounds.scenes else sys.stderr)
+        say_passes(grounds, len(folders))
     if not grounds.scenes:
         yield from (read_layers(folder / SLICKS, model.class_names) for folder in folders)
         return

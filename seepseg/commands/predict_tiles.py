@@ -126,7 +126,7 @@ def predict_tiles(
         write_csv(folder / FOOTPRINTS, footprint_table(footprints))
         if len(in_grids) > 1:
             grounds = read_grounds({}, folder / FOOTPRINTS, passes.origins, pixels.shape[1:])
-            print(say_passes(grounds, len(in_grids)), file=sys.stdout if grounds.scenes else sys.stderr)
+            say_passes(grounds, len(in_grids))
             if grounds.scenes:
                 tables[TABLE] = _tell_again(in_grids, grounds, loaded, tables[TABLE], folder, manifest)
         for name, of_scenes in tables.items():
@@ -182,10 +182,8 @@ def _tell_again(
     Returns:
         The tables with the classes that are told, and a further column `PASSES`.
     """
-    told, evidence = (
-        [table.assign(**{PASSES: 0}) for table in tables],
-        evidence_of_others((each.kept for each in scenes), grounds),
-    )
+    told = [table.assign(**{PASSES: 0}) for table in tables]
+    evidence = evidence_of_others((each.kept for each in scenes), grounds)
     names = np.array(model.class_names, dtype=object)
     for each in scenes:
         if each.kept.name not in evidence:

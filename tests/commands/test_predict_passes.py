@@ -48,7 +48,7 @@ NETWORKS = NetworksMeta(
     radiometry=Radiometry(),
     tile_size=SIDE,
 )
-PROPOSAL = ProposalParams(tta=1, norm_prior_tiles=0, threshold=0.9, min_area=8)
+PROPOSAL = ProposalParams(tta=1, norm_prior_tiles=0, threshold=0.9, min_area=20)
 COMPUTE = DetectParams(device="cpu", amp=False, threads=1)
 # Boxes of dark spots, top, left, bottom, right, which lie at about the same places in all scenes.
 SPOTS = [(10, 8, 13, 28), (40, 60, 44, 85), (60, 20, 66, 34), (16, 90, 20, 118), (70, 96, 73, 112)]
@@ -159,7 +159,9 @@ def slicks(path, layer="slicks"):
 
 def test_scenes_are_told_what_the_stages_would_tell(models, scenes, capsys):
     run(scenes, "out", "knowing", "--rasters")
-    assert "4 of 5 scenes see ground that other passes see" in capsys.readouterr().out
+    told = capsys.readouterr()
+    assert "4 of 5 scenes see ground that other passes see" in told.out and "calm: 0 slicks" in told.out
+    assert told.err == "notice: scenes that share ground with no other pass: elsewhere\n"
     given = {}
     for path in sorted(scenes.iterdir()):
         with open_scene(path, ScenesParams(), NETWORKS.radiometry, NETWORKS.scaling) as scene:
@@ -248,7 +250,9 @@ def test_tiles_are_told_and_drawn_by_other_passes(models, tmp_path, capsys):
     for number in range(3):
         write_tiles(folder, number)
     run(folder, "alone_again", "knowing")
-    assert "notice: no two scenes see the same ground" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "notice: no two scenes see the same ground" in told
+    assert "notice: scenes that have no georeference and fit none of passes.origins: 900, 901, 902" in told
     run(folder, "plain", "alone")
     assert not capsys.readouterr().err
     one, other = (sorted(Path(name).iterdir()) for name in ("alone_again", "plain"))
@@ -313,6 +317,18 @@ def test_what_is_kept_lost_no_bit(tmp_path):
     assert (scene.features()[["one", "two"]].dtypes == np.float32).all()
     empty, _, _ = keep(tmp_path / "b.npz", [], [])
     assert empty.candidates().empty and empty.features().empty
+
+
+@pytest.mark.parametrize("wrong", ["numbers", "version"])
+def test_kept_numbers_with_wrong_bits_are_told(tmp_path, wrong):
+    """What is compressed, or the version of the format in the directory at the end."""
+    scene, _, _ = keep(tmp_path / "a.npz", [*range(40)], [0] * 40)
+    content = bytearray(scene.path.read_bytes())
+    place = {"numbers": 61, "version": content.index(b"PK\x01\x02") + 6}[wrong]
+    content[place : place + 2] = b"\xff\xff"
+    scene.path.write_bytes(content)
+    with pytest.raises(InputError, match=r"a\.npz: expected what predict keeps of candidates, found .*; remove the"):
+        scene.candidates()
 
 
 def test_evidence_ground_by_ground_is_that_of_all_at_once(tmp_path):
