@@ -1,12 +1,10 @@
 """The map of seeps: where they are, how sure that is, and the slicks that tell of them."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import EllipseCollection, LineCollection
@@ -14,12 +12,9 @@ from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import AbstractPathEffect, withStroke
-from matplotlib.ticker import FuncFormatter
-from matplotlib.transforms import ScaledTranslation
 
+from seepseg.figures.map_frame import POINTS, Floats, ToDegrees, frame
 from seepseg.figures.style import house_style, note_figure
-
-Floats = npt.NDArray[np.float64]
 
 MOST_PANELS = 4
 LEAST_SHOWN = 0.05  # probability of a slick, from which its chord is drawn: it is as opaque as that is
@@ -28,12 +23,7 @@ NARROWEST = 4.0, 6.0  # inches, of a figure, and below which its legend has two 
 COLOURS = ListedColormap(mpl.colormaps["RdPu"](np.linspace(0.3, 1, 256)))  # without the palest, unseen on white
 # Told apart by shape as well, for those who don't see all colours.
 PLATFORM_COLOUR, KNOWN_COLOUR, SLICK_COLOUR, EDGE_COLOUR = "#2f4b7c", "#009e73", "#8a8f99", "#555555"
-GRID_COLOUR = "#e9e9e9"
-TICKS = 0.9, 0.8  # inches, between two along either axis at least
-SAMPLES = 65  # places along an axis at which degrees are asked for
-POINTS = 72.0  # in an inch
 LETTER = 5.5, 9.0  # points, width and height of a figure of a number, with some room
-BAR = 9.0  # points, of the scale bar above the map
 MARKER, FARTHEST = 5.0, 22.0  # points, from a seep to its number
 
 
@@ -51,7 +41,7 @@ class SeepMap:
             the 95 % error ellipse: half axes, and degrees counter-clockwise from the right), `p_seep`, `kind` and
             `reported`.
         known: float64 (m, 2), seeps that are known.
-        to_degrees: from x and y, (k,) each, to longitude and latitude; None without a place on earth.
+        to_degrees: to longitude and latitude; None without a place on earth.
     """
 
     title: str
@@ -61,7 +51,7 @@ class SeepMap:
     p_slick: Floats
     seeps: pd.DataFrame
     known: Floats
-    to_degrees: Callable[[Floats, Floats], tuple[Floats, Floats]] | None = None
+    to_degrees: ToDegrees | None = None
 
 
 @house_style()
@@ -125,14 +115,7 @@ def _panel(axes: Axes, drawn: SeepMap, colours: mpl.cm.ScalarMappable, per_unit:
     low, high = _extent(drawn)
     axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
     axes.set_title(drawn.title, pad=22)  # above the scale bar and the arrow
-    axes.spines[:].set(visible=True, color="#bbbbbb", linewidth=0.6)
-    axes.tick_params(color="#bbbbbb", length=3)
-    if drawn.to_degrees is None:
-        _pixel_axes(axes, drawn.unit)
-    else:
-        _degree_axes(axes, drawn.to_degrees, low, high, per_unit)
-        _north(axes)
-    _scale_bar(axes, drawn.unit, low, high)
+    frame(axes, drawn.unit, low, high, per_unit, drawn.to_degrees)
 
 
 def _markers(axes: Axes, seeps: pd.DataFrame, colours: mpl.cm.ScalarMappable) -> None:
@@ -185,84 +168,6 @@ def _around(distance: float, width: float, tall: float) -> Iterator[tuple[float,
 def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
     """Whether two boxes (x, y, half width, half height) do."""
     return abs(one[0] - other[0]) < one[2] + other[2] and abs(one[1] - other[1]) < one[3] + other[3]
-
-
-def _pixel_axes(axes: Axes, unit: str) -> None:
-    """Coordinates as in tables: pixels count downwards."""
-    axes.grid(color=GRID_COLOUR, linewidth=0.6)
-    axes.set(xlabel=f"x, {_long(unit)}", ylabel=f"y, {_long(unit)}")
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{(-value if unit == 'px' else value) + 0.0:g}"))
-
-
-def _degree_axes(
-    axes: Axes, to_degrees: Callable[[Floats, Floats], tuple[Floats, Floats]], low: Floats, high: Floats, inches: float
-) -> None:
-    """Longitude along the lower edge and latitude along the left one, with their lines across the map."""
-    x, y = (np.linspace(start, end, SAMPLES) for start, end in zip(low, high, strict=True))
-    lon, lat = (each.reshape(SAMPLES, SAMPLES) for each in to_degrees(*(each.ravel() for each in np.meshgrid(x, y))))
-    middle = float(lon[SAMPLES // 2, SAMPLES // 2])
-    lon = (lon - middle + 180) % 360 - 180 + middle  # beyond 180 where the map lies across it
-    for values, at_edge, along, axis, ends, apart in (
-        (lon, lon[0], x, axes.xaxis, "EW", TICKS[0]),
-        (lat, lat[:, 0], y, axes.yaxis, "NS", TICKS[1]),
-    ):
-        step = _round(float(np.ptp(at_edge)) * apart / (float(np.ptp(along)) * inches), up=True)
-        levels = np.arange(np.ceil(values.min() / step), np.floor(values.max() / step) + 1) * step
-        if len(levels):
-            axes.contour(x, y, values, levels, colors=GRID_COLOUR, linewidths=0.6, linestyles="solid", zorder=0.5)
-        order = np.argsort(at_edge)
-        shown = levels[(levels >= at_edge.min()) & (levels <= at_edge.max())]
-        places = np.interp(shown, at_edge[order], along[order])
-        axis.set_ticks(places.tolist(), [_degrees(value, step, ends) for value in shown.tolist()])
-
-
-def _degrees(value: float, step: float, ends: str) -> str:
-    """Such as 91.5° W."""
-    value = (value + 180) % 360 - 180 if ends == "EW" else value
-    decimals = max(-int(np.floor(np.log10(step))), 0)
-    on_line = round(abs(value), decimals) in (0, 180)  # neither side
-    return f"{abs(value):.{decimals}f}°" + ("" if on_line else f" {ends[int(value < 0)]}")
-
-
-def _north(axes: Axes) -> None:
-    """An arrow above the upper right corner: north, in the middle of the map."""
-    arrow = {"arrowstyle": "<|-", "color": "black", "linewidth": 1.2, "shrinkA": 0, "shrinkB": 0}
-    foot, head = (axes.transAxes + _up(axes, points) for points in (2.0, 17.0))
-    axes.annotate("", (1, 1), (1, 1), xycoords=foot, textcoords=head, arrowprops=arrow, annotation_clip=False)
-    by = axes.transAxes + _up(axes, BAR)
-    axes.annotate("N", (1, 1), (-6, 0), by, textcoords="offset points", ha="right", va="center", fontweight="bold")
-
-
-def _up(axes: Axes, points: float) -> ScaledTranslation:
-    return ScaledTranslation(0, points / POINTS, axes.figure.dpi_scale_trans)
-
-
-def _scale_bar(axes: Axes, unit: str, low: Floats, high: Floats) -> None:
-    """A bar of a round length above the upper left corner, about a fifth of the panel."""
-    length = _round(float(high[0] - low[0]) / 5)
-    label = f"{length:g} {_long(unit)}" if unit == "px" else f"{length / 1000:g} km"
-    above = axes.get_xaxis_transform() + _up(axes, BAR)
-    bar: dict[str, Any] = {
-        "color": "black",
-        "linewidth": 2.5,
-        "solid_capstyle": "butt",
-        "clip_on": False,
-        "transform": above,
-    }
-    axes.plot([low[0], low[0] + length], [1, 1], **bar)
-    axes.annotate(label, (low[0] + length, 1), (5, 0), above, textcoords="offset points", va="center", fontsize=8)
-
-
-def _round(wanted: float, up: bool = False) -> float:
-    """The nearest of 1, 2 and 5, with any power of ten, that is no larger; or no smaller."""
-    power = 10.0 ** np.floor(np.log10(wanted))
-    steps = [step * power for step in (1, 2, 5, 10)]
-    return float(min(step for step in steps if step >= wanted) if up else max(step for step in steps if step <= wanted))
-
-
-def _long(unit: str) -> str:
-    return "pixels" if unit == "px" else "metres"
 
 
 def _handles(with_known: bool) -> list[Line2D]:
