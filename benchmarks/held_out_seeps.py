@@ -84,7 +84,8 @@ def held_out_seeps(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
         for table, prefix in ((candidates, P_CLASS), (annotated, PIXELS))
     )
     found = find_seeps(candidates, candidates[P_SLICK].to_numpy(np.float64), p_class, grounds, params, {})
-    marked = slick_ends_of(annotated, np.ones(len(annotated)), pixels / pixels.sum(axis=1, keepdims=True), grounds)
+    shares = pixels / np.maximum(pixels.sum(axis=1, keepdims=True), 1)
+    marked = slick_ends_of(annotated, np.ones(len(annotated)), shares, grounds)
     known = [known_on(each.ground, no_known_seeps()) for each in found]
     return SeepMeasures.of(found, marked, known, params).document
 

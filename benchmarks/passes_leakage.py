@@ -31,6 +31,7 @@ import torch
 from benchmarks.repository import RESULTS
 from benchmarks.spread import spread
 from seepseg.base.command import run_stage
+from seepseg.base.errors import InputError
 from seepseg.base.files import write_json
 from seepseg.base.params import load_params
 from seepseg.data.packed import PIXELS, Packed, open_packed
@@ -121,7 +122,11 @@ def main() -> None:
 
 
 def evidence(runs: list[Run]) -> dict[str, Any]:
-    """What passes tell more of the true class than of the mean other one: trained on the slick's scene, and blind."""
+    """What passes tell more of the true class than of the mean other one: trained on the slick's scene, and blind.
+
+    Raises:
+        InputError: there is no pair of scenes of which both is known.
+    """
     found: dict[tuple[str, str], dict[bool, list[float]]] = defaultdict(lambda: {True: [], False: []})
     for run in runs:
         for scene in run.fold_of:
@@ -130,6 +135,11 @@ def evidence(runs: list[Run]) -> dict[str, Any]:
                     blind = run.fold_of[other] == run.fold_of[scene]
                     found[scene, other][blind].append(_advantage(run.told(scene, [other]), run.packed.class_names))
     both = [(mean(each[False]), mean(each[True])) for each in found.values() if each[False] and each[True]]
+    if not both:
+        raise InputError(
+            "expected workspaces in some of which two scenes are in one inner fold, and in others in two; found none "
+            "such; name more folders, of other folds"
+        )
     trained, blind_to_both = np.array(both).T
     differences = trained - blind_to_both
     draws = np.random.default_rng(SEED).integers(len(both), size=(SAMPLES, len(both)))
@@ -161,11 +171,11 @@ def classes(runs: list[Run]) -> dict[str, Any]:
         found["alone"].append(scores[ALONE])
         found["blind_to_both"].append(scores[PREDICTED])
 
-        def of_other_folds(scene: str, run: Run = run) -> list[str]:
+        def as_many_others(scene: str, run: Run = run) -> list[str]:
             others = sorted(run.fold_of.keys() - {scene, *run.own_fold(scene)})
             return list(rng.choice(others, len(run.own_fold(scene)), replace=False))
 
-        found["trained_on_the_scene"].append(mean(_score(run, of_other_folds)[PREDICTED] for _ in range(DRAWS)))
+        found["trained_on_the_scene"].append(mean(_score(run, as_many_others)[PREDICTED] for _ in range(DRAWS)))
     return {name: spread(values) for name, values in found.items()}
 
 

@@ -114,7 +114,7 @@ def write_all(runs: Path, folder: Path = RESULTS) -> dict[str, Result]:
         base = _base_of(recipe, found)
         if not random and recipe != base and (base, False) in groups:
             document[recipe]["against"] = {"base": base, **compare(counted(found), counted(groups[base, False]))}
-        if _knows_passes(found):
+        if _knows_passes(found) and not _is_short(recipe):
             document[f"{recipe}{AT_RANDOM if random else ''}"]["passes"] = what_passes_add(first_seeds(found))
     if ("default", False) in groups:
         document["default"]["seeps"] = seeps_of(first_seeds(groups["default", False]))
@@ -386,6 +386,7 @@ def page(document: dict[str, Result]) -> str:
         *_details(shown),
         *_classes(shown),
         *_seeds(shown),
+        *_seeps(shown),
     ]
     if "default" in shown:
         error = shown["default"]["calibration_error"]
@@ -496,8 +497,9 @@ def _passes(document: dict[str, Result]) -> list[str]:
     lines = [
         "",
         "What other passes over the same ground add to classes: the score without them, and the difference, of",
+        "the same networks, candidates and outlines:",
+        "",
     ]
-    lines += ["the same networks, candidates and outlines:", ""]
     lines += ["| recipe | scenes | " + " | ".join(COMPARED[name] for name in TOLD_BY_PASSES) + " |"]
     lines += ["| --- | --- |" + " --- |" * len(TOLD_BY_PASSES)]
     for key, found in known.items():
@@ -522,10 +524,11 @@ def _seeps(document: dict[str, Result]) -> list[str]:
     columns += CONFIRMED.values()
     lines += ["| fold | reported | " + " | ".join(columns) + " |", "| --- | --- |" + " --- |" * len(columns)]
     for fold, seeps in [*found["of_each_fold"].items(), ("held out", found["held_out"])]:
-        cells = [_shown(seeps["annotated"][name]) for name in SEEP_SCORES]
-        cells += [_shown(seeps["annotated"]["all"][name]) for name in SEEP_SCORES_OF_ALL]
-        cells.append(_shown(seeps["published_rule"]["all"]["average_precision"]))
-        cells += [_shown(seeps["confirmed"][name]) for name in CONFIRMED]
+        annotated, rule, confirmed = (seeps[part] or {} for part in ("annotated", "published_rule", "confirmed"))
+        cells = [_shown(annotated.get(name)) for name in SEEP_SCORES]
+        cells += [_shown(annotated.get("all", {}).get(name)) for name in SEEP_SCORES_OF_ALL]
+        cells.append(_shown(rule.get("all", {}).get("average_precision")))
+        cells += [_shown(confirmed.get(name)) for name in CONFIRMED]
         lines.append(f"| {fold} | {seeps['reported']} | " + " | ".join(cells) + " |")
     return lines
 

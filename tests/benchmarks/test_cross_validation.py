@@ -193,6 +193,25 @@ def test_what_other_passes_add_is_of_classes_alone():
     assert (found["added"]["object_f1"], found["added"]["surface_dice_1"]) == (0, 0)
 
 
+def test_what_other_passes_add_and_seeps_stand_on_the_page():
+    """Also where nothing could be compared with."""
+    whole = {"average_precision": 0.125, "recall_at_precision_0_95": 0.25}
+    scores = {"precision": 0.375, "recall": 0.5, "all": whole}
+    confirmed = {"confirmed_by_1": 0.875, "by_chance_1": 0.0625, "confirmed_by_2": 0.75, "by_chance_2": 0.0}
+    of_fold = {"reported": 7, "annotated": scores, "published_rule": scores, "confirmed": confirmed}
+    unknown = {"reported": 0} | dict.fromkeys(("annotated", "published_rule", "confirmed"))
+    added = {"scenes": 2} | {f"{name}{end}": 0.25 for name in COMPARED for end in ("", "_low", "_high")}
+    found = {
+        "seeps": {"of_each_fold": {"3": of_fold}, "held_out": unknown},
+        "passes": {"alone": dict.fromkeys(COMPARED, 0.5), "added": added},
+    }
+    recorded = read_json(ROOT / "docs/results/cross_validation.json")["no_passes"]
+    lines = results.page({"default": recorded | found}).splitlines()
+    assert "| 3 | 7 | 0.375 | 0.500 | 0.250 | 0.125 | 0.125 | 0.875 | 0.062 | 0.750 | 0.000 |" in lines
+    assert "| held out | 0 |" + " - |" * 9 in lines
+    assert "| `default` | 2 |" + " 0.500 +0.250 (+0.250 to +0.250) |" * 3 in lines
+
+
 @pytest.mark.filterwarnings("error")
 def test_edges_are_compared_where_both_have_them():
     results = [result(("a", 10, 10, 0), ("b", 10, 30, 0)) for _ in range(2)]
