@@ -24,11 +24,14 @@ References:
     Bonn Agreement, Aerial Operations Handbook, part 3, annex A: the Oil Appearance Code.
 """
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.errors import ParserWarning
 
 from seepseg.base.errors import InputError
 from seepseg.passes.ground import Ground
@@ -51,8 +54,8 @@ def read_drift(path: Path, wind_factor: float) -> dict[str, float]:
 
     Args:
         path: a CSV file with columns `scene`, `wind_speed`, `current_speed` (metres per second), `wind_to` and
-            `current_to` (where they go, in degrees clockwise from north); further columns are ignored. An empty file
-            tells nothing of any scene.
+            `current_to` (where they go, in degrees clockwise from north); further columns are ignored, and so are rows
+            without a scene. An empty file tells nothing of any scene.
         wind_factor: share of the wind speed at which oil drifts.
 
     Returns:
@@ -70,15 +73,18 @@ def read_drift(path: Path, wind_factor: float) -> dict[str, float]:
         )
     if not path.stat().st_size:
         return {}
+    as_text: dict[str, Any] = {"dtype": "str", "keep_default_na": False, "na_values": [""], "skipinitialspace": True}
     try:
-        table = pd.read_csv(path, dtype="str", keep_default_na=False, na_values=[""], skipinitialspace=True)
-    except ValueError as error:  # also what is no text in UTF-8
+        with warnings.catch_warnings(action="error", category=ParserWarning):
+            table = pd.read_csv(path, index_col=False, **as_text)  # else a comma at the end of rows moves the columns
+    except (ValueError, ParserWarning) as error:  # also what is no text in UTF-8, and rows longer than the first one
         raise InputError(f"{path}: expected CSV in UTF-8 with commas, found {' '.join(str(error).split())}") from None
     if absent := [name for name in (SCENE, *PARTS) if name not in table]:
         raise InputError(
             f"{path}: columns {', '.join(absent)} are missing in this CSV with commas; found are "
             f"{', '.join(table.columns)}"
         )
+    table = table.dropna(subset=[SCENE], ignore_index=True)
     numbers = table[list(PARTS)].apply(pd.to_numeric, errors="coerce")
     for name in PARTS:
         low, high, unit = RANGES[name]

@@ -67,10 +67,16 @@ def test_an_empty_file_tells_of_no_scene(tmp_path):
     assert read_drift(tmp_path / "none", 0.03) == {}
 
 
+def test_commas_of_spreadsheets_move_nothing(tmp_path):
+    """At the end of each row, and in empty rows at the end."""
+    assert drift_of(tmp_path, "a,,0,0,0.4,90,\nb,,0,0,0.3,0,\n,,,,,\n,,,,,\n") == {"a": 0.4, "b": 0.3}
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         (" \n", "expected CSV in UTF-8 with commas, found No columns"),
+        (HEADER + "a,,1,5,90,0,4,0\n", "expected CSV in UTF-8 with commas, found Length of header or names does not"),
         ("scene,wind_speed\na,1\n", "columns wind_to, current_speed, current_to are missing"),
         (
             HEADER + "a,,strong,90,0.4,0\n",
