@@ -2,9 +2,9 @@
 
     python -m benchmarks.passes_leakage FOLDER ...   # workspaces where the pipeline ran, each with other test scenes
 
-What is said of a candidate of another pass comes from networks and classifiers that are blind to that pass. Where both
-scenes are in one inner fold they are blind to the slick's own scene, too; else they were trained on it. Two questions,
-of annotated slicks of training scenes:
+What is said of a candidate of another pass is out of fold there: networks and classifiers were not trained on that
+pass. Where both scenes are in one inner fold they were not trained on the slick's own scene either; else they were. Two
+questions, of annotated slicks of training scenes:
 
 - evidence: for one and the same pair of scenes, in one inner fold in some workspaces and in two in others, how much
   more a pass tells of a slick's true class than of the other classes;
@@ -122,7 +122,7 @@ def main() -> None:
 
 
 def evidence(runs: list[Run]) -> dict[str, Any]:
-    """What passes tell more of the true class than of the mean other one: trained on the slick's scene, and blind.
+    """What passes tell more of the true class than of the mean other one: by the inner fold of the pass.
 
     Raises:
         InputError: there is no pair of scenes of which both is known.
@@ -132,22 +132,27 @@ def evidence(runs: list[Run]) -> dict[str, Any]:
         for scene in run.fold_of:
             for other in run.fold_of:
                 if other != scene:
-                    blind = run.fold_of[other] == run.fold_of[scene]
-                    found[scene, other][blind].append(_advantage(run.told(scene, [other]), run.packed.class_names))
-    both = [(mean(each[False]), mean(each[True])) for each in found.values() if each[False] and each[True]]
+                    together = run.fold_of[other] == run.fold_of[scene]
+                    found[scene, other][together].append(_advantage(run.told(scene, [other]), run.packed.class_names))
+    both = {pair: (mean(each[False]), mean(each[True])) for pair, each in found.items() if each[False] and each[True]}
     if not both:
         raise InputError(
             "expected workspaces in some of which two scenes are in one inner fold, and in others in two; found none "
             "such; name more folders, of other folds"
         )
-    trained, blind_to_both = np.array(both).T
-    differences = trained - blind_to_both
-    draws = np.random.default_rng(SEED).integers(len(both), size=(SAMPLES, len(both)))
-    low, high = np.percentile(differences[draws].mean(axis=1), (2.5, 97.5))
+    other_fold, same_fold = np.array([*both.values()]).T
+    differences = other_fold - same_fold
+    # Scenes are drawn, not pairs: those of one scene are alike. A pair counts as often as both of its scenes do.
+    scenes, of_pairs = np.unique([*both], return_inverse=True)
+    n = len(scenes)
+    times = np.random.default_rng(SEED).multinomial(n, np.full(n, 1 / n), size=SAMPLES)
+    weights = times[:, of_pairs.reshape(-1, 2)].prod(axis=2)
+    drawn = weights[weights.any(axis=1)]
+    low, high = np.percentile(drawn @ differences / drawn.sum(axis=1), (2.5, 97.5))
     return {
         "pairs": len(both),
-        "trained_on_the_scene": float(trained.mean()),
-        "blind_to_both": float(blind_to_both.mean()),
+        "other_inner_fold": float(other_fold.mean()),
+        "same_inner_fold": float(same_fold.mean()),
         "difference": float(differences.mean()),
         "difference_low": float(low),
         "difference_high": float(high),
@@ -169,13 +174,13 @@ def classes(runs: list[Run]) -> dict[str, Any]:
     for run in runs:
         scores = _score(run, run.own_fold)
         found["alone"].append(scores[ALONE])
-        found["blind_to_both"].append(scores[PREDICTED])
+        found["same_inner_fold"].append(scores[PREDICTED])
 
         def as_many_others(scene: str, run: Run = run) -> list[str]:
             others = sorted(run.fold_of.keys() - {scene, *run.own_fold(scene)})
             return list(rng.choice(others, len(run.own_fold(scene)), replace=False))
 
-        found["trained_on_the_scene"].append(mean(_score(run, as_many_others)[PREDICTED] for _ in range(DRAWS)))
+        found["other_inner_fold"].append(mean(_score(run, as_many_others)[PREDICTED] for _ in range(DRAWS)))
     return {name: spread(values) for name, values in found.items()}
 
 
