@@ -55,12 +55,11 @@ def layers_of(slicks: gpd.GeoDataFrame, **others: gpd.GeoDataFrame) -> Layers:
 
 def read_layers(path: Path, class_names: Sequence[str]) -> Layers:
     """Read a GeoPackage that `write_geopackage` wrote."""
-    layers = {}
-    for name in NAMES:
-        if name in pyogrio.list_layers(path)[:, 0]:
-            table = pyogrio.read_dataframe(path, layer=name)
-            table["acquired"] = pd.to_datetime(table["acquired"], utc=True)
-            layers[name] = table.astype(_types(name, class_names))
+    layers, there = {}, set(pyogrio.list_layers(path)[:, 0])
+    for name in filter(there.__contains__, NAMES):
+        table = pyogrio.read_dataframe(path, layer=name)
+        table["acquired"] = pd.to_datetime(table["acquired"], utc=True)
+        layers[name] = table.astype(_types(name, class_names))
     return layers
 
 
