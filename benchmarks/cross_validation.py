@@ -25,6 +25,7 @@ from benchmarks import results
 from benchmarks.held_out_seeps import held_out_slicks
 from benchmarks.recipe import assignments, overrides_of, read_document
 from benchmarks.repository import LOCAL, RESULTS, ROOT, environment
+from benchmarks.result_pages import HEADINGS, summary
 from seepseg.base.command import run_stage
 from seepseg.base.errors import InputError
 from seepseg.base.files import read_json, write_bytes
@@ -77,7 +78,7 @@ def main() -> None:
     if not document:
         print(f"{RUNS}: no results yet")
     for name, pooled in document.items():
-        print(f"{name}: {results.summary(pooled)}")
+        print(f"{name}: {summary(pooled)}")
 
 
 def planned(plan: str) -> list[Run]:
@@ -154,7 +155,7 @@ def collect(run: Run, folder: Path, commit: str, seconds: int | None) -> dict[st
         "epochs": len(pd.read_csv(folder / "plots/history.csv")),
         "leakage": read_json(folder / "metrics/split.json")["split"]["leakage"]["test"],
         "postprocessing": read_json(folder / "models/postprocessing.json"),
-        "oof_scores": {key: scores["oof"][key] for key in results.HEADINGS},
+        "oof_scores": {key: scores["oof"][key] for key in HEADINGS},
         "scenes": scenes["test"],
         "annotated": annotated["test"],
         "annotated_by_scene": by_scene["test"],

@@ -16,7 +16,8 @@ from dvc.utils.hydra import apply_overrides
 from benchmarks import recipe, results, runs_without_dvc
 from benchmarks.cross_validation import Run, collect, planned, settings_of, split_of, write_run
 from benchmarks.recipe import assignments, overrides_of, read_document, read_recipes
-from benchmarks.results import COMPARED, Counted, _differences, compare, counted, counts_of_all_scenes, what_passes_add
+from benchmarks.result_pages import COMPARED, _differences, page
+from benchmarks.results import Counted, compare, counted, counts_of_all_scenes, what_passes_add
 from seepseg.base.errors import InputError
 from seepseg.base.files import read_json
 from seepseg.base.params import load_params
@@ -206,7 +207,7 @@ def test_what_other_passes_add_and_seeps_stand_on_the_page():
         "passes": {"alone": dict.fromkeys(COMPARED, 0.5), "added": added},
     }
     recorded = read_json(ROOT / "docs/results/cross_validation.json")["no_passes"]
-    lines = results.page({"default": recorded | found}).splitlines()
+    lines = page({"default": recorded | found}).splitlines()
     assert "| 3 | 7 | 0.375 | 0.500 | 0.250 | 0.125 | 0.125 | 0.875 | 0.062 | 0.750 | 0.000 |" in lines
     assert "| held out | 0 |" + " - |" * 9 in lines
     assert "| `default` | 2 |" + " 0.500 +0.250 (+0.250 to +0.250) |" * 3 in lines
