@@ -60,15 +60,15 @@ def read_known_seeps(path: Path) -> gpd.GeoDataFrame:
     """Read the places of seeps that are known.
 
     Args:
-        path: a vector file. Of several layers, the one with points is read. Each point of a multipoint is a seep; of
-            polygons a point within counts, if there are no points. An empty file stands for none.
+        path: a vector file. Of several layers, the one that holds points is read. Each point of a multipoint is a
+            seep; of polygons a point within counts, if there are no points. An empty file stands for none.
 
     Returns:
         Points in longitude and latitude (EPSG:4326), with a bool column `PLATFORM`, false where the file doesn't tell.
 
     Raises:
         InputError: the file is missing or damaged, has no place on earth, no places of seeps or several layers of
-            them, or something else than yes and no in its column `PLATFORM`.
+            them, or something else than yes and no in its column `PLATFORM`, in capitals or not.
     """
     if not path.exists():
         raise InputError(f"{path} is missing: expected a vector file of known seeps; name another file, or none")
@@ -81,10 +81,8 @@ def read_known_seeps(path: Path) -> gpd.GeoDataFrame:
         raise InputError(f"{path}: expected a vector file of known seeps, found none ({error})") from None
     if table.crs is None or table.crs.is_engineering:
         raise InputError(f"{path}: expected known seeps in a reference system, found none; tell the file its own")
-    there = ~(shapely.is_missing(table.geometry.array) | shapely.is_empty(table.geometry.array))
-    if not there.any():
-        raise InputError(f"{path}: expected known seeps as points, found none; name another file, or none")
-    table = table[there].explode(index_parts=False) if (table.geom_type == "MultiPoint").any() else table[there]
+    table = table[_is_there(table)]
+    table = table.explode(index_parts=False) if (table.geom_type == "MultiPoint").any() else table
     if others := sorted(set(table.geom_type) - {"Point", "Polygon", "MultiPolygon"}):
         raise InputError(f"{path}: expected known seeps as points, found {', '.join(others)}; keep points alone")
     points = table.geometry.representative_point().to_crs("EPSG:4326")
@@ -92,9 +90,10 @@ def read_known_seeps(path: Path) -> gpd.GeoDataFrame:
 
 
 def _layer_of_places(path: Path, layers: Sequence[tuple[str, str]]) -> str:
-    """The layer that has points; or polygons, where none has points."""
-    for kinds in (("Point", "Unknown"), ("Polygon", "Surface")):
-        names = [name for name, kind in layers if any(each in kind for each in kinds)]
+    """The layer that holds points; or polygons, where none holds points. In a GPX file there are layers without any."""
+    for shape, kinds in (("Point", ("Point", "Unknown")), ("Polygon", ("Polygon", "Surface", "Unknown"))):
+        fitting = [name for name, kind in layers if any(each in kind for each in kinds)]
+        names = [name for name in fitting if _holds(path, name, shape)]
         if len(names) > 1:
             raise InputError(
                 f"{path}: expected one layer with known seeps, found several: {', '.join(names)}; save the one that is "
@@ -102,21 +101,35 @@ def _layer_of_places(path: Path, layers: Sequence[tuple[str, str]]) -> str:
             )
         if names:
             return names[0]
-    found = ", ".join(f"{name} ({kind})" for name, kind in layers) or "no layer with geometries"
+    in_layers = ", ".join(f"{name} ({kind})" for name, kind in layers)
+    found = f"none in {in_layers}" if layers else "no layer with geometries"
     raise InputError(
-        f"{path}: expected known seeps as points, found {found}; of a table with coordinates make a layer of points "
-        "first, in QGIS by Create Points Layer from Table"
+        f"{path}: expected known seeps as points, found {found}; name another file, or none; of a table with "
+        "coordinates make a layer of points first, in QGIS by Create Points Layer from Table"
     )
+
+
+def _holds(path: Path, layer: str, shape: str) -> bool:
+    """Whether a layer holds a `shape`, or several in one."""
+    table = pyogrio.read_dataframe(path, layer=layer, columns=[])
+    return bool(table.geom_type[_is_there(table)].str.endswith(shape).any())
+
+
+def _is_there(table: gpd.GeoDataFrame) -> npt.NDArray[np.bool_]:
+    """Which geometries are there, and not empty."""
+    missing: npt.NDArray[np.bool_] = shapely.is_missing(table.geometry.array) | shapely.is_empty(table.geometry.array)
+    return ~missing
 
 
 def _platforms(path: Path, table: gpd.GeoDataFrame) -> npt.NDArray[np.bool_]:
     """Which of the known places are platforms."""
-    if PLATFORM not in table:
+    column = next((name for name in table if name.lower() == PLATFORM), None)
+    if column is None:
         return np.zeros(len(table), dtype=np.bool_)
-    texts = table[PLATFORM].map(lambda value: "" if pd.isna(value) else str(value).strip().lower())
+    texts = table[column].map(lambda value: "" if pd.isna(value) else str(value).strip().lower())
     if not (known := texts.isin([*YES, *NO])).all():
         raise InputError(
-            f"{path}: expected true or false in column {PLATFORM}, found {table[PLATFORM][~known].iloc[0]}; mend it, "
+            f"{path}: expected true or false in column {column}, found {table[column][~known].iloc[0]}; mend it, "
             "or rename the column"
         )
     return np.asarray(texts.isin(YES), dtype=np.bool_)

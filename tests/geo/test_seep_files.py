@@ -96,6 +96,20 @@ def test_of_several_layers_that_with_points_is_read(tmp_path):
         read_known_seeps(tmp_path / "two.gpkg")
 
 
+def test_layers_without_a_feature_do_not_count(tmp_path):
+    """GPX has layers for the points of routes and tracks, whether there are any or not."""
+    gpx = '<gpx version="1.1" creator="" xmlns="http://www.topografix.com/GPX/1/1">{}</gpx>'
+    (tmp_path / "known.gpx").write_text(gpx.format('<wpt lat="27" lon="-91"/>'))
+    assert [*read_known_seeps(tmp_path / "known.gpx").geometry] == [shapely.Point(-91, 27)]
+    (tmp_path / "empty.gpx").write_text(gpx.format(""))
+    with pytest.raises(InputError, match=r"expected known seeps as points, found none in waypoints \(Point\), "):
+        read_known_seeps(tmp_path / "empty.gpx")
+    area = gpd.GeoDataFrame(geometry=[shapely.box(0, 0, 2, 2)], crs=4326)
+    pyogrio.write_dataframe(area, tmp_path / "any.gpkg", layer="area", geometry_type="Unknown")
+    pyogrio.write_dataframe(points(1), tmp_path / "any.gpkg", layer="seeps", geometry_type="Unknown")
+    assert [*read_known_seeps(tmp_path / "any.gpkg").geometry] == [shapely.Point(-91, 27)]
+
+
 def test_known_seeps_as_other_shapes(tmp_path):
     shapes = {
         "lines": shapely.LineString([(0, 0), (1, 1)]),
@@ -111,9 +125,9 @@ def test_known_seeps_as_other_shapes(tmp_path):
         gpd.GeoDataFrame(geometry=[shapes["lines"], shapely.Point(0, 0)], crs=4326).to_json()
     )
     for name, message in (
-        ("lines.gpkg", r"expected known seeps as points, found lines \(LineString\)"),
+        ("lines.gpkg", r"expected known seeps as points, found none in lines \(LineString\); name"),
         ("mixed.geojson", "expected known seeps as points, found LineString; keep points alone"),
-        ("table.csv", "found no layer with geometries; of a table with coordinates make a layer of points"),
+        ("table.csv", "found no layer with geometries; name another file, or none; of a table with coordinates make"),
     ):
         with pytest.raises(InputError, match=message):
             read_known_seeps(tmp_path / name)
@@ -124,8 +138,10 @@ def test_platforms_are_told_by_words_and_numbers(tmp_path):
     assert [*read_known_seeps(tmp_path / "words.gpkg")["platform"]] == [True, False, False]
     pyogrio.write_dataframe(points(3, platform=[0.0, 1.0, np.nan]), tmp_path / "numbers.gpkg")
     assert [*read_known_seeps(tmp_path / "numbers.gpkg")["platform"]] == [False, True, False]
-    pyogrio.write_dataframe(points(1, platform=["Brutus"]), tmp_path / "names.gpkg")
-    with pytest.raises(InputError, match="expected true or false in column platform, found Brutus"):
+    pyogrio.write_dataframe(points(2, Platform=["yes", "no"]), tmp_path / "capitals.gpkg")
+    assert [*read_known_seeps(tmp_path / "capitals.gpkg")["platform"]] == [True, False]
+    pyogrio.write_dataframe(points(1, PLATFORM=["Brutus"]), tmp_path / "names.gpkg")
+    with pytest.raises(InputError, match="expected true or false in column PLATFORM, found Brutus"):
         read_known_seeps(tmp_path / "names.gpkg")
 
 
