@@ -23,7 +23,7 @@ from seepseg.geo.seep_files import no_known_seeps
 from seepseg.passes.finding import find_seeps
 from seepseg.passes.known import known_on
 from seepseg.passes.params import PassesParams, SeepsParams
-from seepseg.passes.reading import read_grounds, slick_ends_of
+from seepseg.passes.reading import annotated_ends_of, read_grounds
 from seepseg.passes.recurrence import P_SLICK
 from seepseg.passes.seep_measures import SeepMeasures
 from stages.classify import ANNOTATED, CANDIDATES, FOOTPRINTS, MODEL, PACKED, PARAMS
@@ -79,13 +79,9 @@ def held_out_seeps(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
         grounds = read_grounds({}, path, parts[0]["origins"], (rows, columns))
     names = [column.removeprefix(P_CLASS) for column in candidates if column.startswith(P_CLASS)]
     params = SeepsParams(known="", conditions="")
-    p_class, pixels = (
-        table[[prefix + name for name in names]].to_numpy(np.float64)
-        for table, prefix in ((candidates, P_CLASS), (annotated, PIXELS))
-    )
+    p_class = candidates[[P_CLASS + name for name in names]].to_numpy(np.float64)
     found = find_seeps(candidates, candidates[P_SLICK].to_numpy(np.float64), p_class, grounds, params, {})
-    shares = pixels / np.maximum(pixels.sum(axis=1, keepdims=True), 1)
-    marked = slick_ends_of(annotated, np.ones(len(annotated)), shares, grounds)
+    marked = annotated_ends_of(annotated, names, grounds)
     known = [known_on(each.ground, no_known_seeps()) for each in found]
     return SeepMeasures.of(found, marked, known, params).document
 

@@ -36,10 +36,11 @@ from seepseg.base.files import write_json
 from seepseg.base.params import load_params
 from seepseg.data.packed import PIXELS, Packed, open_packed
 from seepseg.detection.classifier import SlickClassifier, fit_in_passes
+from seepseg.detection.fitting import annotated_classes, of_other_folds
 from seepseg.detection.model_file import load_model
-from seepseg.detection.slick_table import out_of_fold, read_slick_table
-from seepseg.evaluation.annotated_slicks import ALONE, PREDICTED
-from seepseg.passes.other_passes import OOF, OtherPasses
+from seepseg.detection.slick_table import OOF, out_of_fold, read_slick_table
+from seepseg.evaluation.annotated_slicks import ALONE, PREDICTED, scores_by_split
+from seepseg.passes.other_passes import OtherPasses
 from seepseg.passes.params import PassesParams
 from seepseg.passes.reading import read_grounds
 from seepseg.passes.recurrence import recurrence_features, recurrence_names
@@ -52,9 +53,6 @@ from stages.classify import (
     PARAMS,
     SPLIT,
     ClassifyParams,
-    annotated_classes,
-    of_other_folds,
-    scores_by_split,
 )
 
 DRAWS, SAMPLES, SEED = 3, 2000, 1

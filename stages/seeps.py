@@ -19,7 +19,7 @@ import pandas as pd
 
 from seepseg.base.files import write_bytes, write_csv, write_json
 from seepseg.base.params import load_params
-from seepseg.data.packed import PIXELS, open_packed
+from seepseg.data.packed import open_packed
 from seepseg.detection.detector import Detector
 from seepseg.detection.model_file import load_model
 from seepseg.detection.slick_table import SLICK, read_slick_table
@@ -30,7 +30,7 @@ from seepseg.passes.finding import FoundSeeps, find_seeps
 from seepseg.passes.flux import read_drift
 from seepseg.passes.known import explain_none_on, known_on
 from seepseg.passes.params import PassesParams, SeepsParams
-from seepseg.passes.reading import read_grounds, slick_ends_of
+from seepseg.passes.reading import annotated_ends_of, read_grounds
 from seepseg.passes.seep_map import map_of
 from seepseg.passes.seep_measures import SeepMeasures
 from seepseg.passes.seep_tables import describe_seeps, links_csv, seep_csv
@@ -63,7 +63,7 @@ def main(root: Path = Path()) -> None:
     p_slick, p_class = slicks.probabilities()
     drift = read_drift(root / params.conditions, params.wind_factor) if params.conditions else {}
     found = find_seeps(slicks.candidates.table, p_slick, p_class, grounds, params, drift)
-    of_annotated = slick_ends_of(annotated, np.ones(len(annotated)), _shares(annotated, names), grounds)
+    of_annotated = annotated_ends_of(annotated, names, grounds)
     places = read_known_seeps(root / params.known) if params.known else no_known_seeps()
     known = [known_on(each.ground, places) for each in found]
     if why := explain_none_on([each.ground for each in found], places):
@@ -74,12 +74,6 @@ def main(root: Path = Path()) -> None:
     write_csv(root / CONFIRMED, measures.confirmed)
     write_json(root / METRICS, measures.document)
     print(_line(measures.document) if found else "no seeps: no two scenes see the same ground, and a seep comes back")
-
-
-def _shares(annotated: pd.DataFrame, class_names: list[str]) -> Any:
-    """Share of each class in annotated slicks, float64 (n, K)."""
-    pixels = annotated[[PIXELS + name for name in class_names]].to_numpy(np.float64)
-    return pixels / np.maximum(pixels.sum(axis=1, keepdims=True), 1)
 
 
 def _write(

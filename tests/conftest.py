@@ -114,7 +114,7 @@ class Workspace:
     def run(self, *stages):
         """Run stages in this process; what other passes tell of classes is kept, though so few slicks teach little."""
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("stages.classify.keep_passes", lambda *_: True)
+            patch.setattr("seepseg.detection.fitting.keep_passes", lambda *_: True)
             try:
                 for stage in stages:
                     importlib.import_module(f"stages.{stage}").main(self.folder)

@@ -18,6 +18,7 @@ import pandas as pd
 from seepseg.base.errors import InputError
 from seepseg.data.packed import PIXELS
 
+OOF = "oof"  # of slicks of training scenes, the split
 SLICK = ["scene", "slick"]  # columns that say which slick a row is of
 LOG_SHARE = "log_share_"  # prefix of features: the logarithm of each class's share in a network's probabilities
 ENDS = ["x_1", "y_1", "x_2", "y_2", "centreline", "half_width_1", "half_width_2", "bright_1", "bright_2"]
@@ -41,7 +42,7 @@ def read_slick_table(path: Path, class_names: Sequence[str]) -> pd.DataFrame:
 
 def out_of_fold(table: pd.DataFrame) -> pd.DataFrame:
     """The slicks of training scenes, through the networks that were not trained on them."""
-    return table[table["split"] == "oof"].drop(columns="split")
+    return table[table["split"] == OOF].drop(columns="split")
 
 
 def feature_columns(table: pd.DataFrame) -> list[str]:

@@ -62,3 +62,38 @@ def annotated_slick_scores(by_pixel: Counts, by_slick: Counts, class_names: Sequ
         "slick_f1": of_slicks["dice"],
         "macro_slick_f1": of_slicks["macro_dice"],
     }
+
+
+def scores_by_split(classes: pd.DataFrame, column: str, class_names: Sequence[str]) -> dict[str, Any]:
+    """`annotated_slick_scores` of a table of slicks, by its column `split`.
+
+    Args:
+        classes: a row for each slick, see `seepseg.detection.fitting.annotated_classes`.
+        column: with the names of the classes given.
+        class_names: the K classes.
+    """
+    return {
+        split: annotated_slick_scores(*given_classes_tables(slicks, column, class_names), class_names)
+        for split, slicks in classes.groupby("split", sort=False)
+    }
+
+
+def confusion_of(classes: pd.DataFrame, class_names: Sequence[str]) -> pd.DataFrame:
+    """Count slicks by split, annotated and predicted class.
+
+    Args:
+        classes: a row for each slick, see `seepseg.detection.fitting.annotated_classes`.
+        class_names: the K classes.
+
+    Returns:
+        `split`, `actual`, `predicted`, names of classes; `count` of pixels, and `slicks`.
+    """
+    rows = []
+    for split, slicks in classes.groupby("split", sort=False):
+        by_pixel, by_slick = given_classes_tables(slicks, PREDICTED, class_names)
+        rows += [
+            (split, actual, predicted, by_pixel[i, j], by_slick[i, j])
+            for i, actual in enumerate(class_names)
+            for j, predicted in enumerate(class_names)
+        ]
+    return pd.DataFrame(rows, columns=["split", "actual", "predicted", "count", "slicks"])

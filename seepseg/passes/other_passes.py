@@ -10,13 +10,11 @@ import pandas as pd
 from seepseg.data.packed import Packed, read_split
 from seepseg.detection.classifier import PASSES, SlickClassifier, average_probs
 from seepseg.detection.detection import P_CLASS
-from seepseg.detection.slick_table import ENDS, SLICK
+from seepseg.detection.slick_table import ENDS, OOF, SLICK
 from seepseg.passes.ground import Grounds
 from seepseg.passes.params import PassesParams
 from seepseg.passes.reading import read_grounds
 from seepseg.passes.recurrence import P_SLICK, recurrence_features
-
-OOF = "oof"
 
 
 @dataclass(frozen=True)

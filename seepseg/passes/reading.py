@@ -13,6 +13,7 @@ import shapely
 from shapely.errors import ShapelyError
 
 from seepseg.base.errors import InputError
+from seepseg.data.packed import PIXELS
 from seepseg.geo.place_json import place_from_json
 from seepseg.passes.ground import Grounds
 from seepseg.passes.slick_ends import SlickEnds
@@ -85,6 +86,19 @@ def slick_ends_of(table: pd.DataFrame, p_slick: Floats, p_class: Floats, grounds
     order = np.argsort(ground, kind="stable")
     starts = np.searchsorted(ground[order], np.arange(len(grounds.grounds) + 1))
     return [everything.take(order[start:end]) for start, end in pairwise(starts.tolist())]
+
+
+def annotated_ends_of(annotated: pd.DataFrame, class_names: Sequence[str], grounds: Grounds) -> list[SlickEnds]:
+    """Likewise, of annotated slicks, which are slicks for sure, and of each class by its share of their pixels.
+
+    Args:
+        annotated: a row per slick, see `slick_ends_of`, with `pixels_<class>` of all classes.
+        class_names: the K classes.
+        grounds: on which they lie.
+    """
+    pixels = annotated[[PIXELS + name for name in class_names]].to_numpy(np.float64)
+    shares = pixels / np.maximum(pixels.sum(axis=1, keepdims=True), 1)
+    return slick_ends_of(annotated, np.ones(len(annotated)), shares, grounds)
 
 
 def _view(name: str, footprint: shapely.Geometry, record: Mapping[str, Any]) -> SceneView:

@@ -1,9 +1,15 @@
 """Scores of the slick classifier alone, on annotated slicks."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from seepseg.evaluation.annotated_slicks import annotated_slick_scores, annotated_slick_tables
+from seepseg.evaluation.annotated_slicks import (
+    annotated_slick_scores,
+    annotated_slick_tables,
+    confusion_of,
+    scores_by_split,
+)
 
 NAMES = ["oil", "gas"]
 
@@ -23,3 +29,14 @@ def test_classes_of_annotated_slicks_by_hand():
         "oil": 1.0,
         "gas": None,
     }
+
+
+def test_given_classes_by_split():
+    given = {"predicted": ["oil", "gas", "gas"], "predicted_alone": ["oil", "oil", "oil"]}
+    classes = pd.DataFrame({"split": ["oof", "oof", "test"], "pixels_oil": [9, 4, 1], "pixels_gas": [0, 0, 5]} | given)
+    known, alone = (scores_by_split(classes, column, NAMES) for column in given)
+    assert known["oof"]["macro_slick_f1"] == pytest.approx(2 / 3) and alone["oof"]["macro_slick_f1"] == 1
+    assert [known["test"]["dice"]["gas"], alone["test"]["dice"]["gas"]] == [pytest.approx(10 / 11), 0]
+    rows = confusion_of(classes, NAMES).to_numpy().tolist()
+    assert rows[:2] == [["oof", "oil", "oil", 9, 1], ["oof", "oil", "gas", 4, 1]]
+    assert rows[5:] == [["test", "oil", "gas", 1, 0], ["test", "gas", "oil", 0, 0], ["test", "gas", "gas", 5, 1]]

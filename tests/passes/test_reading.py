@@ -9,7 +9,7 @@ from affine import Affine
 from seepseg.base.errors import InputError
 from seepseg.geo.georeference import AffineGeoreference
 from seepseg.geo.place_json import place_to_json
-from seepseg.passes.reading import read_grounds, slick_ends_of
+from seepseg.passes.reading import annotated_ends_of, read_grounds, slick_ends_of
 
 ORIGINS = {"a": [0, 0], "b": [0, 1]}
 SQUARE = "POLYGON ((0 0, 128 0, 128 128, 0 128, 0 0))"
@@ -75,6 +75,12 @@ def test_slicks_on_the_common_grid(footprints):
     slicks = slick_ends_of(table(), np.ones(3), np.ones((3, 1)), read_grounds({}, footprints, ORIGINS, 64))[0]
     np.testing.assert_array_equal(slicks.ends, [[[5, 5], [20, 5]], [[74, 8], [94, 8]]])
     assert slicks.area.tolist() == [10, 20] and np.isnan(slicks.bright[:, 1]).all()
+
+
+def test_annotated_slicks_are_of_classes_by_their_pixels(footprints):
+    annotated = table().assign(pixels_oil=[3, 0, 1], pixels_gas=[1, 0, 1])
+    slicks = annotated_ends_of(annotated, ["oil", "gas"], read_grounds({}, footprints, ORIGINS, 64))[0]
+    assert slicks.p_slick.tolist() == [1, 1] and slicks.p_class.tolist() == [[0.75, 0.25], [0, 0]]
 
 
 def test_each_slick_is_on_the_ground_that_its_scene_sees(tmp_path):

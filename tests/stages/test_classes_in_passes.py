@@ -12,6 +12,7 @@ from seepseg.base.params import load_params
 from seepseg.data.packed import open_packed
 from seepseg.data.scenes import TiledScene, find_scenes
 from seepseg.detection.detector import Detector
+from seepseg.detection.fitting import fit_classifiers, fit_with_passes
 from seepseg.detection.model_file import load_model
 from seepseg.detection.proposal import DetectParams
 from seepseg.detection.slick_table import ENDS, out_of_fold, read_slick_table
@@ -111,12 +112,13 @@ def test_other_passes_are_not_listened_to_where_classes_are_worse_with_them(fini
     known = load_model(finished.folder / "models/model.safetensors").meta.classifiers
     meta = replace(known, recurrence=[], recurrence_radius=0.0, hidden=16)
     table, candidates = (read_slick_table(finished.folder / name, CLASSES) for name in (ANNOTATED, CANDIDATES))
-    classifiers = classify.fit_classifiers(*map(out_of_fold, (table, candidates)), meta, params, 0.3)
+    classifiers = fit_classifiers(*map(out_of_fold, (table, candidates)), meta, params, 0.3)
     told = np.eye(7)[table[[f"pixels_{name}" for name in CLASSES]].to_numpy().argmax(axis=1)]
     if not true:
         told[table["network"] == 1] = np.roll(told[table["network"] == 1], 1, axis=1)
     seen = table.assign(passes=1, **dict(zip(recurrence_names(CLASSES), told.T, strict=True)))
-    found = classify.fit_with_passes(classifiers, seen, meta, params, FAR)
+    knowing = replace(meta, recurrence=recurrence_names(CLASSES), recurrence_radius=FAR)
+    found = fit_with_passes(classifiers, seen, meta, knowing, params)
     assert bool(found.recurrence) == true and found.recurrence_radius == (FAR if true else 0)
     assert all((each.classes_in_passes is not None) == true for each in classifiers)
 
