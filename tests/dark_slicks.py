@@ -61,7 +61,9 @@ class DarkDetector:
             candidate_columns(CLASSES)
         ]
         foreground_blocks = blocks(foreground, np.uint8)
-        return Detection(scene, in_blocks, blocks(classes, np.uint8), foreground_blocks, table, candidates, lines.paths)
+        return Detection(
+            scene, in_blocks, blocks(classes, np.uint8), foreground_blocks, table, candidates, lines.paths, None
+        )
 
 
 class Dark(nn.Module):

@@ -13,14 +13,6 @@ import pyogrio
 import torch
 
 from seepseg.base.device import make_deterministic
-from seepseg.commands.classes_in_passes import (
-    CLASS,
-    KeptScene,
-    classify_again,
-    evidence_of_others,
-    knows_passes,
-    say_passes,
-)
 from seepseg.commands.predict_scene import KEPT, SLICKS
 from seepseg.detection.classifier import PASSES
 from seepseg.detection.detection import P_CLASS
@@ -36,6 +28,14 @@ from seepseg.geo.slick_files import (
     write_geopackage,
 )
 from seepseg.geo.slick_files import SLICKS as ON_MAP
+from seepseg.passes.classes_in_passes import (
+    CLASS,
+    KeptScene,
+    classify_again,
+    evidence_of_others,
+    knows_passes,
+    say_passes,
+)
 from seepseg.passes.found_slicks import views_of
 from seepseg.passes.ground import Grounds, SceneView
 

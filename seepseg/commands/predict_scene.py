@@ -19,7 +19,6 @@ from seepseg.base.device import choose_device, explain_full_memory, make_determi
 from seepseg.base.errors import InputError
 from seepseg.base.files import fingerprint, read_json, write_json
 from seepseg.base.folders import new_folder
-from seepseg.commands.classes_in_passes import PLACES, KeepingDetector, KeptScene, knows_passes
 from seepseg.data.pixels import ScenePixels
 from seepseg.detection.detection import P_CLASS, Detection
 from seepseg.detection.detector import Detector
@@ -34,6 +33,7 @@ from seepseg.geo.scene_file import SceneFile, open_scene
 from seepseg.geo.scene_search import files_of
 from seepseg.geo.slick_attributes import FoundSlicks, describe
 from seepseg.geo.slick_files import NOT_SLICKS, Layers, layers_of, write_geopackage
+from seepseg.passes.classes_in_passes import PLACES, KeptScene, knows_passes
 from seepseg.passes.footprints import footprint_of_blocks
 
 RECORD, SLICKS, KEPT = "scene.json", "slicks.gpkg", "candidates.npz"
@@ -127,14 +127,14 @@ def _predict_scene(task: SceneTask) -> dict[str, Any]:
         record, layers = _write(task, folder, scene, land, found, model.class_names)
         if scene.georeference is not None and knows_passes(model):
             kept = KeptScene(task.name, folder / KEPT, model.meta.classifiers)
-            kept.write(_on_map(found.candidates, layers[CENTRELINES], scene.georeference), detector.features)
+            kept.write(_on_map(found.candidates, layers[CENTRELINES], scene.georeference), found.features)
         record["seconds"] = round(time.monotonic() - started, 1)
         write_json(folder / RECORD, record)
     return record
 
 
 @lru_cache(maxsize=1)
-def _load(path: Path, params: DetectParams, fast: bool, expected: str) -> tuple[Model, KeepingDetector, torch.device]:
+def _load(path: Path, params: DetectParams, fast: bool, expected: str) -> tuple[Model, Detector, torch.device]:
     """Model, detector and device, kept for the next scene of this process with a model of this fingerprint."""
     if (found := fingerprint(path)) != expected:
         raise InputError(
@@ -143,7 +143,7 @@ def _load(path: Path, params: DetectParams, fast: bool, expected: str) -> tuple[
     device = choose_device(params.device, "detect.device")
     make_deterministic(0, params.threads, device)
     model = read_model(path, fast)
-    return model, KeepingDetector(Detector.of_model(model, params, device)), device
+    return model, Detector.of_model(model, params, device), device
 
 
 def read_model(path: Path, fast: bool) -> Model:

@@ -24,15 +24,6 @@ from seepseg.base.files import write_csv
 from seepseg.base.folders import new_folder
 from seepseg.base.npy_stream import NpyStream
 from seepseg.base.scaling import Scaling
-from seepseg.commands.classes_in_passes import (
-    CLASS,
-    KeepingDetector,
-    KeptScene,
-    classify_again,
-    evidence_of_others,
-    knows_passes,
-    say_passes,
-)
 from seepseg.commands.predict_scene import read_model
 from seepseg.data.packed import MANIFEST_TYPES
 from seepseg.data.scenes import Scene, TiledScene, find_scenes
@@ -50,6 +41,14 @@ from seepseg.io.raw_data import DataParams
 from seepseg.io.report import Report, present_report
 from seepseg.io.tiff import write_tiff
 from seepseg.io.tile_files import NamePattern, Tile, find_images
+from seepseg.passes.classes_in_passes import (
+    CLASS,
+    KeptScene,
+    classify_again,
+    evidence_of_others,
+    knows_passes,
+    say_passes,
+)
 from seepseg.passes.footprints import footprint, footprint_table
 from seepseg.passes.ground import Grounds
 from seepseg.passes.params import PassesParams
@@ -99,7 +98,7 @@ def predict_tiles(
     loaded = read_model(model, fast)
     device = choose_device(detect.device, "detect.device")
     make_deterministic(0, detect.threads, device)
-    detector = KeepingDetector(Detector.of_model(loaded, detect, device))
+    detector = Detector.of_model(loaded, detect, device)
     tables: dict[str, list[pd.DataFrame]] = {TABLE: [], CANDIDATES: []}
     footprints, in_grids = defaultdict[str, list[shapely.Geometry]](list), list[_InGrid]()
     with (
@@ -117,7 +116,7 @@ def predict_tiles(
                 footprints[scene.name].append(footprint(scene.stitch(images_of_scene) != NODATA, scene.origin))
             if scene.origin is not None and knows_passes(loaded):
                 kept = KeptScene(scene.name, Path(scratch, f"{len(in_grids)}.npz"), loaded.meta.classifiers)
-                kept.write(candidates, detector.features)
+                kept.write(candidates, found.features)
                 in_grids.append(_InGrid(scene, len(tables[TABLE]), kept))
                 np.save(in_grids[-1].labels, found.labels.whole())
             tables[TABLE].append(found.slicks[list(COLUMNS)])
@@ -194,7 +193,7 @@ def _tell_again(
         table.loc[classes.index, "class"] = names[classes[CLASS].to_numpy() - 1]
         table.loc[classes.index, ["p_class", PASSES]] = classes[["p_class", PASSES]]
         told[each.number] = table.reset_index()[told[each.number].columns]
-        if model.meta.postprocessing.class_from != "pixel" and (table["class"] != before).any():
+        if (table["class"] != before).any():
             numbers = pd.Index(names).get_indexer(table["class"]) + 1
             labels = np.load(each.labels, mmap_mode="r", allow_pickle=False)
             mask = draw_slicks(labels, np.ones(len(numbers), np.bool_), numbers.astype(np.uint8), None)

@@ -49,6 +49,8 @@ class Detection:
             the slicks, 0 if it is none), `area`, `ENDS` (see `seepseg.detection.slick_table`, pixels of this scene),
             and the probabilities `p_slick` and of each class, as above.
         paths: of each candidate, float64 (k, 2), x and y of its centreline from end 1 to end 2, k >= 2.
+        features: by which candidates are classified, see `seepseg.detection.marked_slicks.MarkedSlicks.measure`; None
+            without candidates.
     """
 
     scene: ScenePixels
@@ -58,6 +60,7 @@ class Detection:
     slicks: pd.DataFrame
     candidates: pd.DataFrame
     paths: Sequence[npt.NDArray[np.float64]]
+    features: pd.DataFrame | None
 
 
 @dataclass(frozen=True)

@@ -211,16 +211,17 @@ class Detector:
         names = self.class_names
         if not len(found.slicks):
             slicks_of_none, none = (pd.DataFrame(columns=of(names)) for of in (slick_columns, candidate_columns))
-            return Detection(scene, labels, mask, foreground, slicks_of_none, none, [])
+            return Detection(scene, labels, mask, foreground, slicks_of_none, none, [], None)
         lines = find_centrelines(found.slicks.labels, found.slicks.boxes, with_paths=True)
-        slicks = self.classify(found.slicks.measure(torch.get_num_threads(), lines).assign(scene=scene.name))
+        features = found.slicks.measure(torch.get_num_threads(), lines).assign(scene=scene.name)
+        slicks = self.classify(features)
         numbers = np.concatenate([[0], slicks.numbers]).astype(np.int32)
         for window in labels.windows():
             candidates = found.slicks.labels.read(window)
             labels.write(window, numbers[candidates])
             mask.write(window, self.draw(candidates, slicks.accepted, slicks.classes, found.classes.read(window)))
         rows, all_rows = (of(found.slicks, slicks, names) for of in (slick_rows, candidate_rows))
-        return Detection(scene, labels, mask, foreground, rows, all_rows, lines.paths)
+        return Detection(scene, labels, mask, foreground, rows, all_rows, lines.paths, features)
 
 
 def build_predictors(

@@ -201,7 +201,6 @@ def test_a_worker_that_stays_takes_no_other_model_for_the_same(tmp_path, monkeyp
     monkeypatch.setattr(predict_scene, "load_model", lambda path: loaded.append(path.read_bytes()))
     monkeypatch.setattr(predict_scene, "make_deterministic", lambda *_: None)
     monkeypatch.setattr(predict_scene.Detector, "of_model", lambda *_: None)
-    monkeypatch.setattr(predict_scene, "KeepingDetector", lambda _: None)
     path.write_bytes(b"one")
     one, two = (hashlib.sha256(content).hexdigest()[:12] for content in (b"one", b"two"))
     for _ in range(2):

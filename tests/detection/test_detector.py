@@ -162,6 +162,8 @@ def test_detect_gives_what_the_stages_give_step_by_step(accept, class_from):
     assert 0 < stepwise.accepted.sum() < 4
     accepted = stepwise.candidates.table[stepwise.accepted]
     assert found.slicks["area"].tolist() == accepted["area"].tolist()
+    expected_features = propose(proposer())[0].slicks.measure().assign(scene=SCENE.name)
+    pd.testing.assert_frame_equal(found.features, expected_features, check_exact=True)
     assert [NAMES.index(name) + 1 for name in found.slicks["class"]] == stepwise.classes[stepwise.accepted].tolist()
 
 
@@ -264,6 +266,7 @@ def test_sea_alone_has_no_slick():
     assert found.classes.shape == SCENE.shape and not found.classes.whole().any()
     assert found.slicks.empty and list(found.slicks.columns) == list(detect(model()).slicks.columns)
     assert found.candidates.empty and list(found.candidates.columns) == candidate_columns(NAMES) and not found.paths
+    assert found.features is None
 
 
 def test_candidates_are_proposed_as_the_model_was_fitted_for():

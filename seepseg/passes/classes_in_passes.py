@@ -18,10 +18,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from seepseg.base.errors import InputError
-from seepseg.data.pixels import ScenePixels
 from seepseg.detection.classifier import PASSES, ClassifierMeta
-from seepseg.detection.detection import P_CLASS, Detection, Slicks
-from seepseg.detection.detector import Detector, Watch
+from seepseg.detection.detection import P_CLASS
 from seepseg.detection.model_file import Model
 from seepseg.detection.postprocessing import score_candidates, slick_classes
 from seepseg.detection.slick_table import ENDS, SLICK
@@ -34,41 +32,9 @@ CLASS = "class"
 
 
 def knows_passes(model: Model) -> bool:
-    """Whether the classes that a model tells depend on other passes."""
-    classifiers = model.meta.classifiers
-    return bool(classifiers.recurrence and classifiers.recurrence_radius and model.meta.postprocessing.needs_classifier)
-
-
-class KeepingDetector(Detector):
-    """A detector that keeps the features by which it classified a scene.
-
-    Args:
-        detector: that does all else.
-
-    Attributes:
-        features: of the candidates of the last scene, see `seepseg.detection.marked_slicks.MarkedSlicks.measure`; None
-            where it had none.
-    """
-
-    def __init__(self, detector: Detector) -> None:
-        super().__init__(
-            detector.class_names,
-            detector.proposal,
-            detector.predictors,
-            detector.classifiers,
-            detector.postprocessing,
-        )
-        self.features: pd.DataFrame | None = None
-
-    def detect(self, scene: ScenePixels, tile_shape: tuple[int, int], watch: Watch | None = None) -> Detection:
-        """As the `Detector` does it."""
-        self.features = None
-        return super().detect(scene, tile_shape, watch)
-
-    def classify(self, table: pd.DataFrame) -> Slicks:
-        """As the `Detector` does it."""
-        self.features = table
-        return super().classify(table)
+    """Whether the classes that a model tells depend on other passes: its classifier tells them, and knows passes."""
+    known = model.meta.classifiers
+    return bool(known.recurrence and known.recurrence_radius and model.meta.postprocessing.class_from == "classifier")
 
 
 @dataclass(frozen=True)
@@ -91,7 +57,7 @@ class KeptScene:
         Args:
             candidates: see `seepseg.detection.detection.Detection`; those that may tell of other passes, with their
                 ends on the map, or in the grid of the whole scene.
-            features: of all candidates, see `KeepingDetector`; those of slicks are kept.
+            features: of all candidates, see `Detection`; those of slicks are kept.
         """
         columns = ["slick", "network", *self.meta.features]
         table = pd.DataFrame(columns=columns, dtype=np.float32) if features is None else features
