@@ -49,17 +49,21 @@ def predict(options: PredictOptions) -> None:
     if finished:
         print(f"{finished} of {len(tasks)} scenes are finished already", flush=True)
     failed = _run(to_do, options) if to_do else {}
-    if finished or len(failed) < len(to_do):
-        # What there is of scenes that failed now is of an earlier run, perhaps by another model.
-        folders = [folder for folder in _finished_folders(options.out) if folder.name not in failed]
-        merge_scenes(options.out, folders, model, detect.threads, options.format)
+    # What there is of scenes that failed now is of an earlier run, perhaps by another model.
+    every = _finished_folders(options.out)
+    folders = [folder for folder in every if folder.name not in failed]
+    earlier = ", results of earlier runs are left out of the file of all slicks" if len(folders) < len(every) else ""
+    reasons = "\n".join(f"  {name}: {message}" for name, message in sorted(failed.items()))
+    told = f"{len(failed)} of {len(tasks)} scenes can't be used, the others are done{earlier}:\n{reasons}"
+    try:
+        if finished or len(failed) < len(to_do):
+            merge_scenes(options.out, folders, model, detect.threads, options.format)
+    except Exception:
+        if failed:
+            print(f"error: {told}", file=sys.stderr)
+        raise
     if failed:
-        earlier = any(folder.name in failed for folder in _finished_folders(options.out))
-        raise InputError(
-            f"{len(failed)} of {len(tasks)} scenes can't be used, the others are done"
-            + (", results of earlier runs are left out of the file of all slicks:\n" if earlier else ":\n")
-            + "\n".join(f"  {name}: {message}" for name, message in sorted(failed.items()))
-        )
+        raise InputError(told)
 
 
 def _refuse_for_tiles(options: PredictOptions) -> None:

@@ -177,6 +177,21 @@ def test_old_results_of_a_scene_that_fails_now_are_left_out(at_work):
     assert table["model_fingerprint"].unique().tolist() == [hashlib.sha256(b"another model").hexdigest()[:12]]
 
 
+def test_scenes_that_failed_are_told_though_merging_fails_too(at_work, monkeypatch, capsys):
+    def refuse(*_):
+        raise InputError("candidates.npz: damaged")
+
+    monkeypatch.setattr(predict_scenes, "merge_scenes", refuse)
+    Path("scenes/c.tif").write_bytes(b"II*\0nonsense")
+    with pytest.raises(InputError, match=r"^candidates\.npz: damaged$"):
+        run()
+    assert "error: 1 of 3 scenes can't be used, the others are done:\n  c: " in capsys.readouterr().err
+    Path("scenes/c.tif").unlink()
+    with pytest.raises(InputError, match="damaged"):
+        run()
+    assert not capsys.readouterr().err
+
+
 def test_a_process_does_one_scene_at_a_time(at_work, monkeypatch):
     """As a worker of a cluster with several threads would not."""
     sent, inside, most = [], [], []
