@@ -198,14 +198,17 @@ def _seeps(document: dict[str, Result]) -> list[str]:
     ]
     columns = [*SEEP_SCORES, *SEEP_SCORES_OF_ALL.values(), "average precision of the published rule"]
     columns += CONFIRMED.values()
-    lines += ["| fold | reported | " + " | ".join(columns) + " |", "| --- | --- |" + " --- |" * len(columns)]
+    lines += [
+        "| fold | passes | reported | " + " | ".join(columns) + " |",
+        "| --- | --- | --- |" + " --- |" * len(columns),
+    ]
     for fold, seeps in [*found["of_each_fold"].items(), ("held out", found["held_out"])]:
         annotated, rule, confirmed = (seeps[part] or {} for part in ("annotated", "published_rule", "confirmed"))
         cells = [_shown(annotated.get(name)) for name in SEEP_SCORES]
         cells += [_shown(annotated.get("all", {}).get(name)) for name in SEEP_SCORES_OF_ALL]
         cells.append(_shown(rule.get("all", {}).get("average_precision")))
         cells += [_shown(confirmed.get(name)) for name in CONFIRMED]
-        lines.append(f"| {fold} | {seeps['reported']} | " + " | ".join(cells) + " |")
+        lines.append(f"| {fold} | {seeps['passes']} | {seeps['reported']} | " + " | ".join(cells) + " |")
     return lines
 
 

@@ -334,22 +334,43 @@ def test_what_the_stages_write_is_recorded_and_pooled(finished, tmp_path):
     assert "| `default_tiles_at_random`: as params.yaml says" in (tmp_path / "README.md").read_text()
 
 
-# A row of the table in README by the words that its first cell begins with, and the score that it shows.
+# Rows of the tables in README by the words that their first cell begins with, and the score that they show: of classes
+# that are told scene by scene, and what other passes add to those.
 SHOWN = {
     "binary Dice": ("binary_dice",),
     "macro Dice:": ("macro_dice",),
     "object F1": ("object_f1",),
-    "named object F1": ("macro_object_f1",),
+    "named object F1:": ("macro_object_f1",),
     "macro Dice when annotated": ("annotated", "macro_dice"),
 }
+ADDED = {
+    "macro Dice |": "macro_dice",
+    "named object F1 |": "macro_object_f1",
+    "macro Dice, annotated": "annotated_macro_dice",
+}
+
+
+def numbers_in_readme(words):
+    (row,) = (line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith(f"| {words}"))
+    return [float(number) for number in re.findall(r"[+-]?\.\d+", row)]
+
+
+def pooled_scores_of(recipe):
+    return read_json(ROOT / "docs/results/cross_validation.json")[recipe]
 
 
 @pytest.mark.parametrize("words", SHOWN)
 def test_readme_shows_the_recorded_scores(words):
-    (row,) = (line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith(f"| {words}"))
-    pooled = read_json(ROOT / "docs/results/cross_validation.json")["default"]
+    pooled = pooled_scores_of("no_passes")
     *path, name = SHOWN[words]
     for key in path:
         pooled = pooled[key]
     expected = [pooled[each] for each in (name, f"{name}_low", f"{name}_high") if each in pooled]
-    assert [float(number) for number in re.findall(r"\d?\.\d+", row)] == [round(value, 3) for value in expected]
+    assert numbers_in_readme(words) == [round(value, 3) for value in expected]
+
+
+@pytest.mark.parametrize("words", ADDED)
+def test_readme_shows_what_other_passes_add(words):
+    passes, name = pooled_scores_of("default")["passes"], ADDED[words]
+    alone, added = passes["alone"][name], [passes["added"][f"{name}{end}"] for end in ("", "_low", "_high")]
+    assert numbers_in_readme(words) == [round(value, 3) for value in (alone, alone + added[0], *added)]
