@@ -179,7 +179,7 @@ def _handles(with_known: bool) -> list[Line2D]:
         entry("seep that is reported, with 95 % error ellipse", marker="o", color=dark, markeredgecolor="black", ms=6),
         entry("seep that is not sure enough", marker="o", color=dark, ms=3),
         entry("platform", marker="s", color=PLATFORM_COLOUR, markeredgecolor="black", ms=6),
-        Line2D([], [], color=SLICK_COLOUR, label="slick"),
+        Line2D([], [], color=SLICK_COLOUR, label="candidate, end to end"),
         Line2D([], [], color=EDGE_COLOUR, linewidth=0.8, label="edge of what passes saw"),
         *([entry("seep that is known", marker="+", color=KNOWN_COLOUR, ms=10, mew=1.5)] if with_known else []),
     ]
