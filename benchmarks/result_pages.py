@@ -60,7 +60,8 @@ def page(document: dict[str, Result]) -> str:
         "commit that a run states has the older ones. Options that did not help were removed: their recipes are marked",
         "with the last commit that has them. That commit also has the backend OpenVINO, which was no faster than",
         "`compile`. `no_passes` and all that is compared with it were recorded before other passes over the same",
-        "ground told of classes.",
+        "ground told of classes. Rows of different folds are of different scenes: what differs on the",
+        "same ones is told below.",
     ]
     if len(shown) < len(document):
         lines += ["", "What changes to the training do, in short runs, is in [ablation.md](ablation.md)."]
