@@ -199,8 +199,8 @@ def test_what_other_passes_add_and_seeps_stand_on_the_page():
     whole = {"average_precision": 0.125, "recall_at_precision_0_95": 0.25}
     scores = {"precision": 0.375, "recall": 0.5, "all": whole}
     confirmed = {"confirmed_by_1": 0.875, "by_chance_1": 0.0625, "confirmed_by_2": 0.75, "by_chance_2": 0.0}
-    of_fold = {"reported": 7, "annotated": scores, "published_rule": scores, "confirmed": confirmed}
-    unknown = {"reported": 0} | dict.fromkeys(("annotated", "published_rule", "confirmed"))
+    of_fold = {"passes": 14, "reported": 7, "annotated": scores, "published_rule": scores, "confirmed": confirmed}
+    unknown = {"passes": 0, "reported": 0} | dict.fromkeys(("annotated", "published_rule", "confirmed"))
     added = {"scenes": 2} | {f"{name}{end}": 0.25 for name in COMPARED for end in ("", "_low", "_high")}
     found = {
         "seeps": {"of_each_fold": {"3": of_fold}, "held_out": unknown},
@@ -208,8 +208,8 @@ def test_what_other_passes_add_and_seeps_stand_on_the_page():
     }
     recorded = read_json(ROOT / "docs/results/cross_validation.json")["no_passes"]
     lines = page({"default": recorded | found}).splitlines()
-    assert "| 3 | 7 | 0.375 | 0.500 | 0.250 | 0.125 | 0.125 | 0.875 | 0.062 | 0.750 | 0.000 |" in lines
-    assert "| held out | 0 |" + " - |" * 9 in lines
+    assert "| 3 | 14 | 7 | 0.375 | 0.500 | 0.250 | 0.125 | 0.125 | 0.875 | 0.062 | 0.750 | 0.000 |" in lines
+    assert "| held out | 0 | 0 |" + " - |" * 9 in lines
     assert "| `default` | 2 |" + " 0.500 +0.250 (+0.250 to +0.250) |" * 3 in lines
 
 
