@@ -3,16 +3,20 @@
 import numpy as np
 import pandas as pd
 import torch
+from conftest import small_model
 from scipy import ndimage
 from torch import nn
 
 from seepseg.base.conventions import NODATA
+from seepseg.base.radiometry import Radiometry
 from seepseg.data.block_array import BlockArray
+from seepseg.data.channels import InputParams
 from seepseg.data.pixels import Window
 from seepseg.detection.centrelines import find_centrelines
 from seepseg.detection.detection import P_CLASS, Detection, candidate_columns
 from seepseg.detection.shapes import find_boxes
 from seepseg.detection.slick_table import ENDS
+from seepseg.models.network_file import NetworksMeta
 
 SEA, SLICK = 30_000, 15_000
 CLASSES = ["thin", "thick"]
@@ -64,6 +68,19 @@ class DarkDetector:
         return Detection(
             scene, in_blocks, blocks(classes, np.uint8), foreground_blocks, table, candidates, lines.paths, None
         )
+
+
+def meta_of_two(side, fingerprint=""):
+    """What belongs to two networks that were trained on tiles of so many pixels, of oil and gas."""
+    return NetworksMeta(
+        model=small_model(),
+        networks=2,
+        class_names=["oil", "gas"],
+        input=InputParams(),
+        data_fingerprint=fingerprint,
+        radiometry=Radiometry(),
+        tile_size=side,
+    )
 
 
 class Dark(nn.Module):

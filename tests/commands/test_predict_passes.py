@@ -11,16 +11,14 @@ import pytest
 import shapely
 import tifffile
 import torch
-from conftest import POSTPROCESSING, Whole, Workspace, small_model
-from dark_slicks import SEA, Dark
+from conftest import POSTPROCESSING, Whole, Workspace
+from dark_slicks import SEA, Dark, meta_of_two
 from dark_slicks import SLICK as DARK
 from test_predict import write_scene
 
 from seepseg.base.errors import InputError
-from seepseg.base.radiometry import Radiometry
 from seepseg.commands import predict_scene
 from seepseg.commands.predict import main
-from seepseg.data.channels import InputParams
 from seepseg.data.pixels import Window
 from seepseg.data.scenes import TiledScene, find_scenes
 from seepseg.detection.classifier import ClassifierMeta, average_probs, build_classifiers
@@ -30,7 +28,6 @@ from seepseg.detection.proposal import DetectParams, ProposalParams
 from seepseg.detection.slick_table import ENDS, SLICK, feature_columns, in_whole_grid
 from seepseg.geo.params import ScenesParams
 from seepseg.geo.scene_file import open_scene
-from seepseg.models.network_file import NetworksMeta
 from seepseg.passes.classes_in_passes import KeptScene
 from seepseg.passes.footprints import footprint
 from seepseg.passes.ground import Grounds, SceneView
@@ -39,15 +36,7 @@ from seepseg.passes.recurrence import recurrence_features, recurrence_names
 NAMES = ["oil", "gas"]
 OF_CLASSES = [f"p_of_{name}" for name in NAMES]
 RADIUS, SIDE = 12.0, 32
-NETWORKS = NetworksMeta(
-    model=small_model(),
-    networks=2,
-    class_names=NAMES,
-    input=InputParams(),
-    data_fingerprint="",
-    radiometry=Radiometry(),
-    tile_size=SIDE,
-)
+NETWORKS = meta_of_two(SIDE)
 PROPOSAL = ProposalParams(tta=1, norm_prior_tiles=0, threshold=0.9, min_area=20)
 COMPUTE = DetectParams(device="cpu", amp=False, threads=1)
 # Boxes of dark spots, top, left, bottom, right, which lie at about the same places in all scenes.

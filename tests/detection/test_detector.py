@@ -6,12 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import Whole, small_model
-from dark_slicks import Dark
+from conftest import Whole
+from dark_slicks import Dark, meta_of_two
 
-from seepseg.base.radiometry import Radiometry
 from seepseg.data import block_array
-from seepseg.data.channels import InputParams
 from seepseg.data.pixels import Window
 from seepseg.data.scenes import Scene, TiledScene
 from seepseg.detection.classifier import ClassifierMeta, build_classifiers
@@ -21,7 +19,6 @@ from seepseg.detection.model_file import Model, ModelMeta
 from seepseg.detection.postprocessing import Postprocessing
 from seepseg.detection.proposal import DetectParams
 from seepseg.detection.slick_table import ENDS, feature_columns
-from seepseg.models.network_file import NetworksMeta
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 CPU = torch.device("cpu")
@@ -59,15 +56,7 @@ def propose(detector, images=None, **values):
     return detector.propose(pixels(images), SCENE.tile_shape, see=see, **values), foreground
 
 
-NETWORKS = NetworksMeta(
-    model=small_model(),
-    networks=2,
-    class_names=NAMES,
-    input=InputParams(),
-    data_fingerprint="",
-    radiometry=Radiometry(),
-    tile_size=SIDE,
-)
+NETWORKS = meta_of_two(SIDE)
 
 
 def proposer():

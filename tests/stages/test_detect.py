@@ -5,13 +5,10 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from conftest import small_model
+from dark_slicks import meta_of_two
 from torch import nn
 
-from seepseg.base.radiometry import Radiometry
-from seepseg.data.channels import InputParams
 from seepseg.data.packed import MANIFEST_TYPES
-from seepseg.models.network_file import NetworksMeta
 from stages import detect
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("one_thread")]
@@ -67,15 +64,7 @@ class Folder:
 
 @pytest.fixture(autouse=True)
 def two_networks(monkeypatch):
-    meta = NetworksMeta(
-        model=small_model(),
-        networks=2,
-        class_names=NAMES,
-        input=InputParams(),
-        data_fingerprint="painted",
-        radiometry=Radiometry(),
-        tile_size=SIDE,
-    )
+    meta = meta_of_two(SIDE, "painted")
     monkeypatch.setattr(detect, "load_networks", lambda path: (nn.ModuleList([Dark(), Dark()]), meta))
 
 
