@@ -2,8 +2,6 @@ from seepseg.report.contents import Table
 from seepseg.report.layout import number_columns, render_tables
 
 TABLE = Table("Runs & more", "of <b>two</b>", ["name", "Dice", "what"], [["a<b", ".71 (+.02)", "all"], ["c", "–", "1"]])
-    "Runs & more", "of <b>two</b>", ["name", "Dice", "what"], [["a<b", ".71 (+.02)", "more"], ["c", "–", "1"]]
-)
 
 
 def test_text_is_escaped():
