@@ -27,7 +27,7 @@ from seepseg.data.out_of_fold import out_of_fold_scenes
 from seepseg.data.packed import Packed, open_packed
 from seepseg.data.scenes import Scene
 from seepseg.detection.detector import Detector
-from seepseg.detection.model_file import Model, load_model
+from seepseg.detection.model_file import load_model
 from seepseg.detection.slick_table import read_slick_table
 from seepseg.evaluation.confusion import confusion_counts, scores
 from seepseg.evaluation.curves import PrHistogram
@@ -42,7 +42,7 @@ from seepseg.evaluation.scene_counts import (
     reliability_curve,
 )
 from seepseg.models.trained_networks import check_classes
-from seepseg.passes.other_passes import OtherPasses
+from seepseg.passes.other_passes import with_other_passes
 from seepseg.passes.params import PassesParams
 
 PARAMS = "params.yaml"
@@ -142,7 +142,8 @@ def main(root: Path = Path()) -> None:
     )
     detector = Detector.of_model(model)
     table = read_slick_table(root / CANDIDATES / "candidates.csv", names)
-    seen = _with_other_passes(table, packed, model, root)
+    passes = load_params(PassesParams, "passes", root / PARAMS)
+    seen = with_other_passes(table, packed, root / SPLIT, root / CANDIDATES / "footprints.csv", model, passes)
     alone, slicks = (detector.classify(each.drop(columns="split")) for each in (table, seen))
     scene_of_slick = slicks.candidates.table["scene"].to_numpy()
     measures: dict[str, SplitMeasures] = {}
@@ -168,16 +169,6 @@ def main(root: Path = Path()) -> None:
     _write(measures, documents, root)
     for name, document in documents.items():
         print(_line(name, document))
-
-
-def _with_other_passes(table: pd.DataFrame, packed: Packed, model: Model, root: Path) -> pd.DataFrame:
-    """The candidates with what other passes tell of them, if the model learnt to make use of that."""
-    if not model.meta.classifiers.recurrence:
-        return table
-    passes = load_params(PassesParams, "passes", root / PARAMS)
-    footprints = root / CANDIDATES / "footprints.csv"
-    others = OtherPasses.of(packed, root / SPLIT, footprints, table, model.classifiers, passes)
-    return others.add(table, model.meta.classifiers.recurrence_radius)
 
 
 def _write(measures: dict[str, SplitMeasures], documents: dict[str, dict[str, Any]], root: Path) -> None:

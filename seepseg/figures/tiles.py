@@ -10,11 +10,11 @@ from matplotlib.patches import Patch
 
 from seepseg.base.colours import hex_colour, palette
 from seepseg.base.conventions import NODATA
+from seepseg.base.greys import stretch
 from seepseg.figures.style import Rgb, house_style, note_figure
 
 NODATA_STRIPES = ((74, 80, 96), (104, 112, 132))  # bluish, since no grey of a SAR image is
 STRIPE_WIDTH = 6  # pixels, along a row
-STRETCH = (1.0, 99.0)  # percentiles shown as black and white; single bright ships must not darken the sea
 
 CELL, GAP = 1.9, 0.06  # inches: side of a panel, space between the panels of a tile
 MARGIN, TILE_GAP, LABEL, HEADING, CAPTION = 0.1, 0.22, 0.3, 0.22, 0.26  # inches
@@ -60,14 +60,9 @@ def stretch_image(image: npt.NDArray[np.uint16]) -> Rgb:
     Returns:
         uint8 (H, W, 3) RGB. A tile of one intensity is mid-grey.
     """
-    valid = image != NODATA
     rows, cols = np.indices(image.shape)
-    shown: Rgb = np.array(NODATA_STRIPES, dtype=np.uint8)[(rows + cols) // STRIPE_WIDTH % 2]
-    if valid.any():
-        low, high = np.percentile(image[valid], STRETCH)
-        share = (image[valid] - low) / (high - low) if high > low else np.full(valid.sum(), 0.5)
-        shown[valid] = np.rint(255 * np.clip(share, 0, 1)).astype(np.uint8)[:, None]
-    return shown
+    stripes: Rgb = np.array(NODATA_STRIPES, dtype=np.uint8)[(rows + cols) // STRIPE_WIDTH % 2]
+    return np.where((image != NODATA)[..., None], stretch(image)[..., None], stripes)
 
 
 def choose_samples(pixels: npt.NDArray[np.int64], n_tiles: int) -> list[int]:

@@ -10,6 +10,7 @@ import pandas as pd
 from seepseg.data.packed import Packed, read_split
 from seepseg.detection.classifier import PASSES, SlickClassifier, average_probs
 from seepseg.detection.detection import P_CLASS
+from seepseg.detection.model_file import Model
 from seepseg.detection.slick_table import ENDS, OOF, SLICK
 from seepseg.passes.ground import Grounds
 from seepseg.passes.params import PassesParams
@@ -93,3 +94,22 @@ class OtherPasses:
         passes = slicks.drop_duplicates(SLICK)[PASSES]
         median = float(passes.median()) if len(passes) else 0.0
         return {"grounds": len(self.every.grounds), "scenes": len(self.every.scenes), "median_others": median}
+
+
+def with_other_passes(
+    table: pd.DataFrame, packed: Packed, split: Path, footprints: Path, model: Model, params: PassesParams
+) -> pd.DataFrame:
+    """The candidates with what other passes tell of them, if the model learnt to make use of that.
+
+    Args:
+        table: all candidates, as detect wrote them, with `split`.
+        packed: the tiles.
+        split: see `OtherPasses.of`.
+        footprints: likewise.
+        model: whose classifiers are asked.
+        params: section `passes`.
+    """
+    if not model.meta.classifiers.recurrence:
+        return table
+    others = OtherPasses.of(packed, split, footprints, table, model.classifiers, params)
+    return others.add(table, model.meta.classifiers.recurrence_radius)
