@@ -32,6 +32,7 @@ def environment() -> Environment:
     """Templates of the package, which escape all that is put into them, and end at names that nobody gave."""
     loader = PackageLoader("seepseg.report", "")
     env = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    env.policies["json.dumps_kwargs"] = {"sort_keys": False, "allow_nan": False}  # Bokeh's references follow an order
     env.globals["text_of"] = lambda name: Markup(loader.get_source(env, name)[0])
     env.globals["number_columns"] = number_columns
     env.globals["is_long"] = lambda table: len(table.rows) > LONG_TABLE

@@ -1,0 +1,9 @@
+// ---- Start ---------------------------------------------------------------------------------------------------------
+
+startDecisions();
+if (settings.scenes.length) {
+  startTable();
+  await startMap();
+}
+document.querySelectorAll("[data-review]").forEach(startReview);
+document.body.dataset.ready = "yes"; // for those who wait for the page

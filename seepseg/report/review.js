@@ -1,0 +1,58 @@
+// ---- What to look at next: cards, made when they are wanted --------------------------------------------------------
+
+const AT_ONCE = 10;
+
+/** The image around a slick, with outlines upon it: dashed what is annotated, filled what is predicted. */
+function crop(item, kind, caption) {
+  const [left, top, right, bottom] = item.box;
+  const [width, height] = [right - left, bottom - top];
+  const pixel = Math.max(width, height) / 220; // of the screen, or so
+  const svg = el("svg", { viewBox: `${left} ${top} ${width} ${height}`, role: "img", "aria-label": caption },
+    el("image", { href: item.picture, x: left, y: top, width, height, preserveAspectRatio: "none" }));
+  const slick = slickOf(item.scene, item.slick_id);
+  const path = (wkt, style) => svg.append(el("path", { d: svgPath(wkt), fill: "none", "stroke-linejoin": "round", "fill-rule": "evenodd", ...style }));
+  if (kind === slick?.kind) path(slick.outline, { stroke: "#ffffff", "stroke-width": 7 * pixel, "stroke-opacity": 0.9 });
+  for (const [name, wkt] of item[kind] ?? []) {
+    if (kind === "annotated") {
+      path(wkt, { stroke: "#ffffff", "stroke-opacity": 0.75, "stroke-width": 3.5 * pixel });
+      path(wkt, { stroke: colourOf(name), "stroke-width": 2 * pixel, "stroke-dasharray": `${5 * pixel} ${3 * pixel}` });
+    } else {
+      path(wkt, { stroke: colourOf(name), "stroke-width": 1.5 * pixel, fill: colourOf(name), "fill-opacity": 0.4 });
+    }
+  }
+  const names = [...new Set((item[kind] ?? []).map(([name]) => name))];
+  return el("figure", {}, svg, el("figcaption", {}, caption, ...names.map((name) => classLabel(name))));
+}
+
+function card(item, place) {
+  const slick = slickOf(item.scene, item.slick_id);
+  const title = el("h4", {}, `${place}. ${sceneOf(item.scene).title}, ${item.slick_id}`);
+  const link = el("a", { href: "#map", click: () => showOnMap(item.scene, slick) }, "on the map");
+  return el("article", { class: "panel card", "data-slick": item.slick_id, "data-scene": item.scene },
+    el("div", { class: "card-head" }, title, link),
+    el("div", { class: "crops" }, crop(item, null, "image"), crop(item, "annotated", "annotated"), crop(item, "predicted", "predicted")),
+    el("p", {}, item.text),
+    decisionControls(item.scene, slick));
+}
+
+/** Open the scene of a slick and choose it, even where a filter hid it. */
+function showOnMap(scene, slick) {
+  document.getElementById("filters").reset();
+  openScene(scene);
+  choose(slick, { go: true });
+}
+
+function startReview(section) {
+  const items = read(`review-${section.dataset.review}`);
+  const cards = section.querySelector(".cards");
+  const [note, button] = section.querySelectorAll(".more > *");
+  const more = () => {
+    const from = cards.childElementCount;
+    cards.append(...items.slice(from, from + AT_ONCE).map((item, i) => card(item, from + i + 1)));
+    button.hidden = cards.childElementCount === items.length;
+    note.textContent = `${cards.childElementCount} of ${items.length} shown.`;
+    if (from) cards.children[from]?.querySelector("a").focus();
+  };
+  button.addEventListener("click", more);
+  more();
+}
