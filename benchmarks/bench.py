@@ -153,6 +153,7 @@ def prepare(workspace: Path, effort: Effort, data: Path | None, threads: int) ->
     params["train"] |= {"threads": threads, "devices": 1}
     params["sampling"]["crop"] = 0
     params["detect"]["threads"] = threads
+    params["data"]["corrections"] = ""
     if data is not None:
         params["data"]["root"] = str(data.resolve())
     if len(params["data"]["class_names"]) != NUM_CLASSES:

@@ -262,7 +262,7 @@ def _default_params() -> Changes:
 
 def _write_params(path: Path) -> None:
     params = _default_params()
-    params["data"]["root"] = "raw"
+    params["data"] |= {"root": "raw", "corrections": ""}
     params["split"] |= {"by": "scene", "n_folds": FOLDS, "fold": 0, "test_scenes": [], "val_scenes": []}
     merge(params, TINY)
     path.write_text(yaml.safe_dump(params), encoding="utf-8")

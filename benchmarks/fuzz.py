@@ -218,7 +218,7 @@ def _equal(one: Pixels, other: Pixels) -> bool:
 def _run_stage(raw_data: Path, outcome: Outcome) -> None:
     """Start ingest on a raw data set as DVC does."""
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
-    params["data"] |= {"root": ".", "images": "images", "targets": "masks"}
+    params["data"] |= {"root": ".", "images": "images", "targets": "masks", "corrections": ""}
     (raw_data / "params.yaml").write_text(yaml.safe_dump(params))
     before = _files(raw_data)
     command = [sys.executable, "-m", "stages", "ingest"]

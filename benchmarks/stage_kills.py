@@ -88,7 +88,7 @@ def kill_stages(stages: dict[str, list[str]], kills: int, moments: random.Random
         old, new = Path(folder, "old"), Path(folder, "new")
         new.mkdir()
         shutil.copy(ROOT / "params.yaml", new)
-        set_params(new / "params.yaml", SMALL)
+        set_params(new / "params.yaml", SMALL | {"data": {"corrections": ""}})
         _run(new, stages)
         shutil.copytree(new, old)
         set_params(new / "params.yaml", OTHER)

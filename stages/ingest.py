@@ -4,7 +4,7 @@ Reads:  the tiles in the table that tile writes or, without one, in the folders 
         name, each file once; and scenes.json beside the table.
 Writes: data/packed/images.npy, data/packed/targets.npy, data/packed/manifest.csv (see `seepseg.data.packed`),
         sorted by scene and position, data/packed/scenes.json, what is known of scenes, and metrics/ingest.json; all
-        five or, after an error, none.
+        five or, after an error, none. Targets and their pixel counts are the corrected ones.
         ingest_report.txt, if the report is too long to show.
 Params: data.
 """
@@ -12,17 +12,21 @@ Params: data.
 import re
 import sys
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from seepseg.base.conventions import BACKGROUND
+from seepseg.base.conventions import BACKGROUND, NODATA
 from seepseg.base.errors import InputError
 from seepseg.base.files import atomic_path, write_bytes, write_csv, write_json
 from seepseg.base.npy_stream import NpyStream
 from seepseg.base.params import load_params
+from seepseg.data.corrected_targets import Corrector
+from seepseg.data.corrections import no_corrections, read_corrections
 from seepseg.data.packed import IMAGES, MANIFEST, MANIFEST_TYPES, PIXELS, SCALING, SCENES, TARGETS
 from seepseg.io.edges import EdgeCheck
 from seepseg.io.grid import Place, place_tiles
@@ -42,6 +46,10 @@ REPORT = "ingest_report.txt"
 def main(root: Path = Path()) -> None:
     """Read, check and pack, and put the outputs in place together at the end."""
     params = load_params(DataParams, "data", root / PARAMS)
+    corrections = root / params.corrections
+    corrector = Corrector(
+        read_corrections(corrections, params.classes) if params.corrections else no_corrections(), params.classes
+    )
     report = Report()
     raw, packed = root / params.root, root / PACKED
     has_table = (raw / TABLE).is_file()
@@ -52,15 +60,19 @@ def main(root: Path = Path()) -> None:
             for path in (packed / IMAGES, packed / TARGETS, packed / MANIFEST, packed / SCENES, root / METRICS)
         )
         with NpyStream.open(images, "<u2") as image_stream, NpyStream.open(targets, "u1") as target_stream:
-            packer = Packer(params, image_stream, target_stream)
+            packer = Packer(params, image_stream, target_stream, corrector)
             packer.pack(tiles, report, by_names=not has_table)
         if report.has_errors:
             raise InputError(f"{raw} can't be used, nothing was written\n{present_report(report, root / REPORT)}")
+        corrector.check(corrections)
         write_csv(manifest, packer.manifest())
         write_bytes(scenes, _known_scenes(raw / SCENES if has_table else None))
         write_json(metrics, {"ingest": packer.summary(report)})
     if text := present_report(report, root / REPORT):
         print(text, file=sys.stderr)
+    if count := len(corrector.table):
+        effect = f"{np.count_nonzero(corrector.changed)} changed targets, by {corrector.changed_pixels:,} pixels"
+        print(f"{count} corrections of {params.corrections}: {effect}")
     print(f"{len(packer.rows)} tiles of {params.root} packed into {PACKED}")
 
 
@@ -78,8 +90,11 @@ def _known_scenes(path: Path | None) -> bytes:
 class Packer:
     """Reads tiles into the two arrays, and keeps what manifest and metrics tell of them."""
 
-    def __init__(self, params: DataParams, images: NpyStream, targets: NpyStream) -> None:
+    def __init__(
+        self, params: DataParams, images: NpyStream, targets: NpyStream, corrector: Corrector | None = None
+    ) -> None:
         self.params = params
+        self.corrector = corrector or Corrector(no_corrections(), params.classes)
         self.images = images
         self.targets = targets
         self.rows: list[tuple[Any, ...]] = []  # of the manifest, one per packed tile, without row and column
@@ -106,15 +121,14 @@ class Packer:
             if content:
                 edges.see(tile, content.image)
             if content and not reader.has_faults:
-                self._append(tile, content, len(tiles))
+                self._append(tile, content, tiles)
         self.cells = place_tiles(tiles, reader.finish(), self.params.grid_columns, report)
         edges.note(report)
 
-    def _append(self, tile: Tile, content: TileContent, count: int) -> None:
+    def _append(self, tile: Tile, content: TileContent, tiles: list[Tile]) -> None:
         if not self.rows:
-            self.shape = content.image.shape
-            self.images.write_header(count, self.shape)
-            self.targets.write_header(count, self.shape)
+            self._begin(tiles, content.image.shape)
+        content = self._corrected(tile, content)
         self.images.append(content.image)
         self.targets.append(content.target)
         self.rows.append(self._row(tile, content))
@@ -122,6 +136,23 @@ class Packer:
         self.intensity += content.intensity
         self.background_pixels += int(content.class_pixels[0])
         self.slick_on_nodata_pixels += content.slick_on_nodata
+
+    def _begin(self, tiles: list[Tile], shape: tuple[int, ...]) -> None:
+        """Begin the arrays: of a sound set, all tiles have the shape of the first one."""
+        self.shape = shape
+        self.images.write_header(len(tiles), shape)
+        self.targets.write_header(len(tiles), shape)
+        if len(self.corrector.table):
+            unreported = Report()  # what is wrong with places is noted when all tiles are known
+            cells = place_tiles(tiles, shape, self.params.grid_columns, unreported)
+            self.corrector.place([tile.scene for tile in tiles], cells, (shape[0], shape[1]))
+
+    def _corrected(self, tile: Tile, content: TileContent) -> TileContent:
+        target = self.corrector.correct(len(self.rows), tile.scene, content.target, content.image)
+        if target is content.target:
+            return content
+        class_pixels = np.bincount(target[content.image != NODATA], minlength=len(content.class_pixels))
+        return replace(content, target=target, class_pixels=class_pixels)
 
     def _row(self, tile: Tile, content: TileContent) -> tuple[Any, ...]:
         """The values of one tile, in the order of the manifest's columns, without row and column."""
@@ -161,6 +192,7 @@ class Packer:
             "intensity_mean": self.intensity.mean,
             "intensity_std": self.intensity.std,
             **dict(zip(SCALING, self.params.scaling, strict=False)),
+            "corrections": self.corrector.summary(),
             "warnings": {
                 **report.warning_counts(),
                 "slick_on_nodata_pixels": self.slick_on_nodata_pixels,

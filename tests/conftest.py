@@ -105,6 +105,7 @@ class Workspace:
         self.params = yaml.safe_load((ROOT / "params.yaml").read_text())
         for section, values in SMALL.items():
             self.set(section, **values)
+        self.set("data", corrections="")
 
     def set(self, section, **values):
         """Change parameters; those of a nested block one by one."""

@@ -69,6 +69,8 @@ class DataParams:
     """the numbers that become 1 and 65535, the same for all images, as [-35, 5] for dB; empty: uint16 as they are"""
     grid_columns: dict[str, Annotated[int, Ge(1)]] = field(default_factory=lambda: {"0418": 19, "0455": 20})
     """columns of the tile grid by the start of the scene's name, in quotes; without them no tile has neighbours"""
+    corrections: str = "data/corrections.csv"
+    """decisions about slicks, saved on the page of a run, by which ingest changes targets; with a header only: none"""
 
     @property
     def parsed_mask_values(self) -> MaskValues | None:

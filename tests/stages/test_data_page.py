@@ -64,7 +64,7 @@ def ingest_example(folder, title):
     files, data = EXAMPLES[title]
     for number, name in enumerate(files):
         write(folder.parent / name, MASKS.get(title, SLICKS) if is_mask(name) else image(number, title))
-    (folder / "params.yaml").write_text(yaml.safe_dump({"data": data}))
+    (folder / "params.yaml").write_text(yaml.safe_dump({"data": data | {"corrections": ""}}))
     ingest.main(folder)
     return open_packed(folder / ingest.PACKED)
 

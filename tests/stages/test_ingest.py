@@ -14,6 +14,7 @@ import tifffile
 import yaml
 
 from seepseg.base.errors import InputError
+from seepseg.data.corrections import COLUMNS
 from seepseg.data.packed import open_packed
 from seepseg.io.faults import WARNINGS
 from stages import ingest
@@ -28,6 +29,7 @@ DATA = {
     "name_pattern": r"(?P<scene>[a-z]+\d)-(?P<tile>\d+)\.tiff?",
     "class_names": ["oil", "gas"],
     "grid_columns": {"bay": 3},
+    "corrections": "decisions.csv",
 }
 # Written in another order than that of the manifest; not square.
 TILES = {
@@ -50,14 +52,20 @@ def folder(tmp_path):
     for name, (image, target) in TILES.items():
         tifffile.imwrite(tmp_path / f"raw/images/{name}.tif", np.array(image, np.uint16))
         tifffile.imwrite(tmp_path / f"raw/masks/{name}.tif", np.array(target, np.uint8))
+    correct(tmp_path)
     write_params(tmp_path)
     return tmp_path
 
 
+def correct(folder, *rows):
+    """Write corrections."""
+    (folder / "decisions.csv").write_text("\n".join([",".join(COLUMNS), *rows]) + "\n")
+
+
 def content(folder):
-    """Every file of the folder but the raw data and the parameters."""
+    """Every file of the folder but those that ingest reads."""
     files = {path.relative_to(folder): path for path in folder.rglob("*") if path.is_file()}
-    kept = {name: path for name, path in files.items() if name.parts[0] not in ("raw", "params.yaml")}
+    kept = {name: path for name, path in files.items() if name.parts[0] not in ("raw", "params.yaml", "decisions.csv")}
     return {name.as_posix(): path.read_bytes() for name, path in kept.items()}
 
 
@@ -109,6 +117,11 @@ def test_the_metrics_sum_up_the_set(folder, capsys):
             "foreground_fraction": 0.4375,  # 7 of 16 valid pixels
             "intensity_mean": 11.5,  # (12 * 7 + 100) / 16
             "intensity_std": 9.591663,  # sqrt((12 * 49 + 3000) / 16 - 11.5^2) = sqrt(92)
+            "corrections": {
+                "rows": {"right": 0, "wrong": 0, "other_class": 0},
+                "rows_with_effect": 0,
+                "changed_pixels": 0,
+            },
             "warnings": dict.fromkeys((kind.metric for kind in WARNINGS), 0)
             | {
                 "constant_images": 2,
@@ -274,3 +287,96 @@ def test_a_long_report_is_in_a_file(folder, capsys):
         path.unlink()
     ingest.main(folder)
     assert not (folder / ingest.REPORT).exists()
+
+
+# Of the second row and column of the grid of bay2, so its pixels are x 3 to 6, y 2 to 4.
+WRONG_SLICK = 'bay2,annotated,wrong,,"POLYGON ((4 2, 5 2, 5 4, 4 4, 4 2))"'
+
+
+def test_corrections_change_targets_and_their_counts_and_nothing_else(folder, capsys):
+    ingest.main(folder)
+    before = content(folder)
+    capsys.readouterr()
+    correct(
+        folder,
+        WRONG_SLICK,
+        'bay1,predicted,right,oil,"POLYGON ((0 6, 2 6, 2 8, 0 8, 0 6))"',
+        'sea1,annotated,other_class,oil,"POLYGON ((0 0, 3 0, 3 1, 0 1, 0 0))"',
+        'sea1,predicted,wrong,,"POLYGON ((0 0, 1 0, 1 1, 0 1, 0 0))"',
+    )
+    ingest.main(folder)
+    packed = open_packed(folder / ingest.PACKED)
+    assert packed.targets.tolist() == [
+        [[0, 0, 0], [0, 0, 0]],
+        [[1, 1, 0], [1, 1, 0]],
+        [[0, 0, 1], [0, 2, 2]],  # where there is no data, the slick stays
+        [[0, 0, 1], [2, 2, 2]],
+    ]
+    names = ["pixels_background", "pixels_oil", "pixels_gas"]
+    assert packed.manifest[names].to_numpy().tolist() == [[0, 0, 0], [2, 4, 0], [2, 1, 1], [2, 1, 3]]
+    metrics = json.loads((folder / "metrics/ingest.json").read_text())["ingest"]
+    assert metrics["corrections"] == {
+        "rows": {"right": 1, "wrong": 2, "other_class": 1},
+        "rows_with_effect": 3,
+        "changed_pixels": 6,
+    }
+    assert metrics["foreground_fraction"] == 0.625  # 10 of 16 valid pixels
+    assert metrics["warnings"] == json.loads(before["metrics/ingest.json"])["ingest"]["warnings"]
+    assert capsys.readouterr().out == (
+        "4 corrections of decisions.csv: 3 changed targets, by 6 pixels\n4 tiles of raw packed into data/packed\n"
+    )
+    after = content(folder)
+    assert {name for name in before if before[name] != after[name]} == {
+        "data/packed/manifest.csv",
+        "data/packed/targets.npy",
+        "metrics/ingest.json",
+    }
+    correct(folder)
+    ingest.main(folder)
+    assert content(folder) == before
+
+
+def test_corrections_of_tiles_whose_names_have_rows_and_columns_of_pixels(folder):
+    for kind in ("images", "masks"):
+        for name, place in {"bay1-9": "2_3", "bay1-10": "4_0", "bay2-5": "2_3", "sea1-1": "0_0"}.items():
+            scene = name.partition("-")[0]
+            (folder / f"raw/{kind}/{name}.tif").rename(folder / f"raw/{kind}/{scene}_{place}.tif")
+    write_params(folder, name_pattern=r"(?P<scene>\w+)_(?P<row>\d+)_(?P<col>\d+)\.tif")
+    correct(folder, WRONG_SLICK)
+    ingest.main(folder)
+    assert open_packed(folder / ingest.PACKED).targets[2].tolist() == [[0, 0, 1], [0, 2, 2]]
+
+
+def test_corrections_of_another_data_set_are_refused_and_nothing_is_written(folder):
+    ingest.main(folder)
+    before = content(folder)
+    outside = 'bay1,predicted,wrong,,"POLYGON ((0 0, 1 0, 1 1, 0 1, 0 0))"'
+    correct(folder, WRONG_SLICK, WRONG_SLICK.replace("bay2", "bay7"), outside)
+    with pytest.raises(InputError) as caught:
+        ingest.main(folder)
+    assert str(caught.value).splitlines() == [
+        f"{folder}/decisions.csv can't be used, nothing was written; name the corrections of this data set in "
+        "data.corrections, or remove these rows",
+        "    row 3: expected a scene of the data set, found bay7",
+        "    row 4: expected an outline on tiles of scene bay1, found one beside them",
+    ]
+    assert content(folder) == before
+
+
+def test_faults_in_corrections_are_found_before_any_tile_is_read(folder, monkeypatch):
+    monkeypatch.setattr(ingest, "Packer", None)
+    correct(folder, WRONG_SLICK.replace("wrong", "wong"))
+    with pytest.raises(InputError, match="row 2: decision: expected right or wrong or other_class, found wong"):
+        ingest.main(folder)
+    (folder / "decisions.csv").unlink()
+    with pytest.raises(InputError, match=r"decisions\.csv is missing"):
+        ingest.main(folder)
+    assert content(folder) == {}
+
+
+def test_no_file_of_corrections_need_be_named(folder):
+    ingest.main(folder)
+    before = content(folder)
+    write_params(folder, corrections="")
+    ingest.main(folder)
+    assert content(folder) == before
