@@ -1,19 +1,21 @@
 """The map of the page, drawn by Bokeh: empty, for map.js to fill with the scene that is chosen."""
 
+from functools import partial
 from typing import Any
 
+from bokeh.core.types import ID
 from bokeh.embed import json_item
 from bokeh.models import (
+    BasicTickFormatter,
     BoxZoomTool,
     ColumnDataSource,
     HoverTool,
-    MetricLength,
     PanTool,
     Range1d,
     ResetTool,
-    ScaleBar,
     WheelZoomTool,
 )
+from bokeh.models.annotations import MetricLength, ScaleBar
 from bokeh.plotting import figure
 from bokeh.resources import Resources
 
@@ -37,8 +39,8 @@ def empty_map() -> dict[str, Any]:
     """
     plot = figure(
         name="map",
-        x_range=Range1d(0, 1),
-        y_range=Range1d(1, 0),  # rows run downwards
+        x_range=Range1d(start=0, end=1),
+        y_range=Range1d(start=1, end=0),  # rows run downwards
         sizing_mode="stretch_both",
         min_height=300,
         tools=[],
@@ -50,19 +52,19 @@ def empty_map() -> dict[str, Any]:
     )
     plot.toolbar.logo = None
     for axis in plot.axis:
-        axis.formatter.use_scientific = False
+        axis.formatter = BasicTickFormatter(use_scientific=False)
         axis.axis_line_color = axis.major_tick_line_color = axis.minor_tick_line_color = "#8a9aa5"
         axis.major_label_text_color = axis.axis_label_text_color = "#51626d"
         axis.axis_label_text_font_style = "normal"
         axis.axis_label_text_font = axis.major_label_text_font = "system-ui, sans-serif"
     plot.grid.visible = False
-    tools = [PanTool(), WheelZoomTool(), BoxZoomTool(match_aspect=True), ResetTool()]
-    plot.add_tools(*tools)
-    plot.toolbar.active_drag, plot.toolbar.active_scroll = tools[0], tools[1]
+    pan, wheel = PanTool(), WheelZoomTool()
+    plot.add_tools(pan, wheel, BoxZoomTool(match_aspect=True), ResetTool())
+    plot.toolbar.active_drag, plot.toolbar.active_scroll = pan, wheel
     _draw_slicks(plot)
     _draw_seeps(plot)
     plot.add_layout(_scale_bar())
-    return _renumbered(dict(json_item(plot, "map")))
+    return _renumbered(dict(json_item(plot, ID("map"))))
 
 
 def _draw_slicks(plot: figure) -> None:
@@ -71,7 +73,7 @@ def _draw_slicks(plot: figure) -> None:
     plot.image_url("url", "x", "y", "w", "h", anchor="top_left", source=picture)
     sources = {name: ColumnDataSource({k: [] for k in SLICK_FIELDS}, name=name) for name in ("predicted", "annotated")}
     chosen = ColumnDataSource({"xs": [], "ys": []}, name="chosen")
-    line = {"xs": "xs", "ys": "ys", "fill_alpha": 0, "line_join": "round"}
+    line = partial(plot.multi_polygons, xs="xs", ys="ys", fill_alpha=0, line_join="round")
     predicted = plot.multi_polygons(
         xs="xs",
         ys="ys",
@@ -81,12 +83,10 @@ def _draw_slicks(plot: figure) -> None:
         line_width=1.5,
         source=sources["predicted"],
     )
-    plot.multi_polygons(**line, line_color=HALO, line_alpha=0.75, line_width=4.5, source=sources["annotated"])
-    annotated = plot.multi_polygons(
-        **line, line_color="colour", line_width=2.5, line_dash=[7, 4], source=sources["annotated"]
-    )
-    plot.multi_polygons(**line, line_color=HALO, line_width=7, source=chosen)
-    plot.multi_polygons(**line, line_color=INK, line_width=3, source=chosen)
+    line(line_color=HALO, line_alpha=0.75, line_width=4.5, source=sources["annotated"])
+    annotated = line(line_color="colour", line_width=2.5, line_dash=[7, 4], source=sources["annotated"])
+    line(line_color=HALO, line_width=7, source=chosen)
+    line(line_color=INK, line_width=3, source=chosen)
     places = [("overlap", "@overlap"), ("area", "@area"), ("place", "@place")]
     sure = [("is a slick", "@p_slick"), ("is of this class", "@p_class")]
     plot.add_tools(
@@ -123,7 +123,7 @@ def _scale_bar() -> ScaleBar:
     """A bar in metres or kilometres, told by a range of its own, as that of the map is in pixels."""
     return ScaleBar(
         name="scale",
-        range=Range1d(0, 1, name="metres"),
+        range=Range1d(start=0, end=1, name="metres"),
         unit="m",
         dimensional=MetricLength(ticks=[1, 2, 5, 10, 20, 50, 100, 200, 500], include=["m", "km"]),
         location="bottom_left",
