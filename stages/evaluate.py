@@ -19,13 +19,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from seepseg.base.conventions import BACKGROUND, NODATA
-from seepseg.base.errors import InputError
 from seepseg.base.files import atomic_path, write_csv, write_json
 from seepseg.base.npy_stream import NpyStream
 from seepseg.base.params import load_params
 from seepseg.data.out_of_fold import out_of_fold_scenes
 from seepseg.data.packed import Packed, open_packed
 from seepseg.data.scenes import Scene
+from seepseg.data.tile_arrays import open_tile_array
 from seepseg.detection.detector import Detector
 from seepseg.detection.model_file import load_model
 from seepseg.detection.slick_table import read_slick_table
@@ -138,7 +138,8 @@ def main(root: Path = Path()) -> None:
     names = packed.class_names
     check_classes(root / MODEL, model.class_names, names, "train")
     labels, foreground, classes = (
-        _open_array(root / CANDIDATES / f"{name}.npy", packed) for name in ("labels", "foreground", "classes")
+        open_tile_array(root / CANDIDATES / f"{name}.npy", packed, "detect")
+        for name in ("labels", "foreground", "classes")
     )
     detector = Detector.of_model(model)
     table = read_slick_table(root / CANDIDATES / "candidates.csv", names)
@@ -190,20 +191,6 @@ def _write(measures: dict[str, SplitMeasures], documents: dict[str, dict[str, An
         },
     )
     write_json(root / METRICS, documents)
-
-
-def _open_array(path: Path, packed: Packed) -> npt.NDArray[Any]:
-    """Open an array of detect, (N, H, W), without reading it into memory.
-
-    Raises:
-        InputError: the file is missing or of other tiles.
-    """
-    if not path.is_file():
-        raise InputError(f"{path} is missing: run `dvc repro detect`")
-    array: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    if array.shape != packed.targets.shape:
-        raise InputError(f"{path}: expected shape {packed.targets.shape}, found {array.shape}; run `dvc repro detect`")
-    return array
 
 
 def _by_split(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:

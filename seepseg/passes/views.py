@@ -74,9 +74,7 @@ def lay_on_grid(
     """
     if not views:
         return []
-    shifts = [
-        np.array(origins[fitting_starts(view.name, origins)[0]])[::-1] * np.array(tile_shape)[::-1] for view in views
-    ]
+    shifts = [np.array(grid_shift(view.name, origins, tile_shape)) for view in views]
     footprints = np.array(
         [shapely.transform(view.footprint, lambda xy, by=by: xy + by) for view, by in zip(views, shifts, strict=True)],
         dtype=np.object_,
@@ -96,6 +94,18 @@ def lay_on_grid(
 def fitting_starts(name: str, origins: Mapping[str, Sequence[int]]) -> list[str]:
     """The starts of names that fit a scene's, the longest first."""
     return sorted((start for start in origins if name.startswith(start)), key=len, reverse=True)
+
+
+def grid_shift(name: str, origins: Mapping[str, Sequence[int]], tile_shape: tuple[int, int]) -> tuple[int, int]:
+    """How far to the right and down of that of the common grid the first pixel of a scene's grid lies.
+
+    Args:
+        name: of the scene, which fits.
+        origins: see `lay_on_grid`.
+        tile_shape: likewise.
+    """
+    row, column = origins[fitting_starts(name, origins)[0]]
+    return column * tile_shape[1], row * tile_shape[0]
 
 
 def _area(view: SceneView) -> shapely.Geometry:

@@ -29,6 +29,9 @@ class StitchedScene:
 
     Attributes:
         name: of the scene.
+        split: oof or test.
+        tile: name of the one tile that it is, where that has no place in the scene's grid; else empty.
+        date: when it was acquired, empty where that is not known.
         origin: row and column of its first pixel in the grid of the whole scene.
         image: uint16 (H, W).
         target: uint8 (H, W), what is annotated, 0..K.
@@ -37,9 +40,13 @@ class StitchedScene:
         first: how many annotated slicks earlier parts of the scene have.
         georeference: of the whole grid, if there is one.
         spacing: of pixels, in metres; None where it is not known.
+        shift: how far to the right and down its grid lies on the common grid of tiles; None where it does not.
     """
 
     name: str
+    split: Literal["oof", "test"]
+    tile: str
+    date: str
     origin: tuple[int, int]
     image: npt.NDArray[np.uint16]
     target: npt.NDArray[np.uint8]
@@ -48,6 +55,13 @@ class StitchedScene:
     first: int
     georeference: Georeference | None
     spacing: float | None
+    shift: tuple[int, int] | None
+
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        """Left, top, right and bottom in pixels of the grid."""
+        (top, left), (height, width) = self.origin, self.image.shape
+        return left, top, left + width, top + height
 
 
 @dataclass(frozen=True)
@@ -133,7 +147,8 @@ def _describe(marked: Marked, counts: Counts, class_names: Sequence[str]) -> pd.
 
 def _outlines(marked: Marked, origin: tuple[int, int]) -> Polygons:
     """Outlines in pixels of the grid, along the edges of pixels."""
-    whole = trace(BlockArray.of(marked.labels, marked.labels.shape), len(marked.numbers))
+    height, width = marked.labels.shape
+    whole = trace(BlockArray.of(marked.labels, (height, width)), len(marked.numbers))
     shifted: Polygons = shapely.transform(whole, lambda xy: xy + origin[::-1])
     return shifted
 

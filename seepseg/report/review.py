@@ -1,0 +1,180 @@
+"""What to look at next: slicks where prediction and annotation contradict each other, and one of them is wrong.
+
+What costs the score most comes first; what people have judged already isn't asked again.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import shapely
+
+from seepseg.report.contents import Review, ReviewItem, ScenePage
+from seepseg.report.params import ReportParams
+from seepseg.report.pictures import jpeg
+
+SMALLEST = 96  # pixels of the scene that a picture shows in each direction, if there are so many
+LARGEST = 320  # pixels of a picture's side
+TITLES = {
+    "unannotated": "Predicted, not annotated",
+    "missed": "Annotated, not predicted",
+    "other_class": "Annotated as another class",
+}
+EXPLANATIONS = {
+    "unannotated": "The model is sure of these slicks, and no pixel of them is annotated. Where you see a slick, the "
+    "annotation has forgotten it; where you see none, the model is wrong.",
+    "missed": "Of these annotated slicks nothing is predicted. Where you see no slick, the annotation is wrong or out "
+    "of place; where you see one, the model has missed it.",
+    "other_class": "The model is sure that these slicks are of another class than they are annotated as: the "
+    "annotation names them wrongly, or the model does.",
+}
+SPLITS = {"oof": "training scenes", "test": "test scenes"}
+
+
+class Place(NamedTuple):
+    """A slick: row `slick` of page `page`."""
+
+    page: int
+    slick: int
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Slicks of one kind.
+
+    Attributes:
+        key: of the kind.
+        total: how many there are.
+        places: of the first of them.
+    """
+
+    key: str
+    total: int
+    places: list[Place]
+
+
+def choose(pages: Sequence[ScenePage], params: ReportParams) -> list[Chosen]:
+    """Choose what to look at next; slicks of equal cost in the order of the pages.
+
+    Args:
+        pages: all scenes.
+        params: how many of each kind, and how sure the model has to be.
+    """
+    slicks = pd.concat(
+        [page.slicks.assign(page=number, row=range(len(page.slicks))) for number, page in enumerate(pages)]
+    )
+    predicted, elsewhere = slicks["kind"] == "predicted", slicks["other_class"]
+    kinds = {
+        "unannotated": predicted & (elsewhere == "") & (slicks["p_slick"] >= params.sure),
+        "missed": ~predicted & (elsewhere == ""),
+        "other_class": predicted
+        & (elsewhere != "")
+        & (elsewhere != slicks["class_name"])
+        & (slicks["p_class"] >= params.sure),
+    }
+    chosen = []
+    for key, of_kind in kinds.items():
+        open_ones = slicks[of_kind & (slicks["decision"] == "")].sort_values("cost", ascending=False, kind="stable")
+        first = open_ones.head(params.n_review)
+        chosen.append(
+            Chosen(
+                key,
+                len(open_ones),
+                [Place(*each) for each in zip(first["page"].tolist(), first["row"].tolist(), strict=True)],
+            )
+        )
+    return chosen
+
+
+def review_item(page: ScenePage, slick: int, key: str, image: npt.NDArray[np.uint16], quality: int) -> ReviewItem:
+    """What is shown of a slick.
+
+    Args:
+        page: its scene.
+        slick: its row there.
+        key: of the kind of review.
+        image: uint16 (H, W), of the box of the page.
+        quality: of the JPEG.
+    """
+    left, top, right, bottom = box = surroundings(page.outlines[slick], page.box)
+    x, y = page.box[:2]
+    row = page.slicks.iloc[slick]
+    return ReviewItem(
+        page.name,
+        row["slick_id"],
+        sentence(key, row, page.split),
+        box,
+        jpeg(image[top - y : bottom - y, left - x : right - x], LARGEST, quality),
+        *(_within(page, kind, box) for kind in ("annotated", "predicted")),
+    )
+
+
+def reviews(chosen: Sequence[Chosen], items: dict[tuple[str, Place], ReviewItem]) -> list[Review]:
+    """Put the lists together from their items."""
+    return [
+        Review(
+            each.key,
+            TITLES[each.key],
+            EXPLANATIONS[each.key],
+            each.total,
+            [items[each.key, place] for place in each.places],
+        )
+        for each in chosen
+    ]
+
+
+def surroundings(outline: shapely.Geometry, within: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+    """The part of a picture around a slick: a square of twice its longer side, at least `SMALLEST`, as far as it fits.
+
+    Args:
+        outline: of the slick, in whole pixels.
+        within: left, top, right and bottom of the picture.
+
+    Returns:
+        Left, top, right and bottom; moved, not cut, where the slick is near an edge of the picture.
+    """
+    ends = shapely.bounds(outline).astype(int).reshape(2, 2).T  # first and end along x, along y
+    side = max(SMALLEST, *(2 * (end - first) for first, end in ends.tolist()))
+    cut = []
+    for (first, end), (low, high) in zip(ends.tolist(), (within[::2], within[1::2]), strict=True):
+        length = min(side, high - low)
+        start = min(max((first + end - length) // 2, low), high - length)
+        cut.append((start, start + length))
+    (left, right), (top, bottom) = cut
+    return left, top, right, bottom
+
+
+def sentence(key: str, slick: pd.Series, split: str) -> str:
+    """Why a slick is to be looked at, in words with numbers."""
+    area = f"{slick['area_px']:,} pixels" + ("" if np.isnan(slick["area_km2"]) else f", {slick['area_km2']:.3g} km²")
+    sure = f"a slick with probability {slick['p_slick']:.2f}, of {slick['class_name']} with {slick['p_class']:.2f}"
+    what, then = {
+        "unannotated": (f"Predicted: {sure} ({area}). Nothing is annotated here", "Annotated so"),
+        "missed": (f"Annotated as {slick['class_name']} ({area}). Nothing is predicted here", "Without it"),
+        "other_class": (
+            f"Annotated as {slick['other_class']}. Predicted: {sure} ({area}); overlap {slick['overlap']:.2f}",
+            "Annotated as predicted",
+        ),
+    }[key]
+    points, way = abs(100 * slick["cost"]), "more" if slick["cost"] >= 0 else "less"
+    return f"{what}. {then}, macro Dice of the {SPLITS[split]} would be {points:.2f} points {way}."
+
+
+def _within(page: ScenePage, kind: str, box: tuple[int, int, int, int]) -> list[tuple[str, shapely.Geometry]]:
+    """Class and outline of the slicks of a kind in a box, cut where it ends."""
+    frame = shapely.box(*box)
+    of_kind = np.flatnonzero(page.slicks["kind"] == kind)
+    outlines = np.array(page.outlines, dtype=object)[of_kind]
+    there = shapely.intersects(outlines, frame)
+    names = page.slicks["class_name"].to_numpy()[of_kind[there]]
+    cut = [_polygons(shapely.intersection(each, frame)) for each in outlines[there]]
+    return [(name, each) for name, each in zip(names.tolist(), cut, strict=True) if not each.is_empty]
+
+
+def _polygons(geometry: shapely.Geometry) -> shapely.Geometry:
+    """What of a geometry has an area."""
+    parts = shapely.get_parts(geometry)
+    return shapely.multipolygons(parts[shapely.area(parts) > 0])
