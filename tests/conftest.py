@@ -29,6 +29,7 @@ STAGES = (
     "evaluate",
     "seeps",
     "plot",
+    "report",
 )
 
 # What makes the default small enough for a test.

@@ -13,6 +13,8 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from seepseg.data.channels import InputParams
 from seepseg.detection.proposal import DetectParams
 from seepseg.evaluation.params import EvaluateParams
@@ -21,6 +23,7 @@ from seepseg.io.raw_data import DataParams
 from seepseg.losses import LossParams
 from seepseg.models import ModelParams
 from seepseg.passes.params import PassesParams, SeepsParams
+from seepseg.report.params import ReportParams
 from seepseg.training.augmentation import AugmentParams
 from seepseg.training.recipe import TrainParams
 from seepseg.training.sampling import SamplingParams
@@ -31,6 +34,7 @@ from stages.sample import SampleParams
 from stages.split import SplitParams
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"
+DEFAULTS = PARAMS.parent / "seepseg/report/defaults.yaml"
 SECTIONS: dict[str, type] = {
     "sample": SampleParams,
     "scenes": ScenesParams,
@@ -49,14 +53,16 @@ SECTIONS: dict[str, type] = {
     "evaluate": EvaluateParams,
     "seeps": SeepsParams,
     "plot": PlotParams,
+    "report": ReportParams,
 }
 WIDTH = 120
 COLUMN = 34  # of comments
 
 
 def main() -> None:
-    """Write the file."""
+    """Write the file, and, for the page of a run, the defaults by themselves."""
     PARAMS.write_text(params_text(), encoding="utf-8")
+    DEFAULTS.write_text(defaults_text(), encoding="utf-8")
 
 
 def params_text() -> str:
@@ -69,6 +75,12 @@ def params_text() -> str:
     for name, block in SECTIONS.items():
         lines += ["", *_comment(_summary(block), 0), f"{name}:", *_block(block(), 2)]
     return "\n".join(lines) + "\n"
+
+
+def defaults_text() -> str:
+    """The values of params.yaml alone."""
+    head = "# The defaults of params.yaml, written by `make params`.\n"
+    return head + str(yaml.safe_dump(yaml.safe_load(params_text()), sort_keys=False, width=WIDTH))
 
 
 def _block(block: Any, indent: int) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """What to look at next: slicks where prediction and annotation contradict each other, and one of them is wrong.
 
-What costs the score most comes first; what people have judged already isn't asked again.
+What costs the score most, and is surest, comes first; what people have judged already isn't asked again.
 """
 
 from collections.abc import Sequence
@@ -57,36 +57,33 @@ class Chosen:
 
 
 def choose(pages: Sequence[ScenePage], params: ReportParams) -> list[Chosen]:
-    """Choose what to look at next; slicks of equal cost in the order of the pages.
+    """Choose what to look at next: what costs most first, times the probability that the prediction is right.
+
+    Without the probability, guesses at a rare class would come first, as a few pixels of it cost much.
 
     Args:
-        pages: all scenes.
+        pages: all scenes; of slicks that count alike, those of the first scenes come first.
         params: how many of each kind, and how sure the model has to be.
     """
-    slicks = pd.concat(
-        [page.slicks.assign(page=number, row=range(len(page.slicks))) for number, page in enumerate(pages)]
-    )
-    predicted, elsewhere = slicks["kind"] == "predicted", slicks["other_class"]
+    slicks = pd.concat([page.slicks.assign(page=n, row=range(len(page.slicks))) for n, page in enumerate(pages)])
+    predicted, there = slicks["kind"] == "predicted", slicks["other_class"]
+    p_slick, p_class = slicks["p_slick"], slicks["p_class"]
+    other_class = predicted & (there != "") & (there != slicks["class_name"])
     kinds = {
-        "unannotated": predicted & (elsewhere == "") & (slicks["p_slick"] >= params.sure),
-        "missed": ~predicted & (elsewhere == ""),
-        "other_class": predicted
-        & (elsewhere != "")
-        & (elsewhere != slicks["class_name"])
-        & (slicks["p_class"] >= params.sure),
+        "unannotated": (predicted & (there == "") & (p_slick >= params.sure), p_slick * p_class),
+        "missed": (~predicted & (there == ""), 1.0),
+        "other_class": (other_class & (p_class >= params.sure), p_class),
     }
-    chosen = []
-    for key, of_kind in kinds.items():
-        open_ones = slicks[of_kind & (slicks["decision"] == "")].sort_values("cost", ascending=False, kind="stable")
-        first = open_ones.head(params.n_review)
-        chosen.append(
-            Chosen(
-                key,
-                len(open_ones),
-                [Place(*each) for each in zip(first["page"].tolist(), first["row"].tolist(), strict=True)],
-            )
-        )
-    return chosen
+    return [
+        _first(key, slicks.assign(rank=slicks["cost"] * sure)[of_kind & (slicks["decision"] == "")], params.n_review)
+        for key, (of_kind, sure) in kinds.items()
+    ]
+
+
+def _first(key: str, slicks: pd.DataFrame, count: int) -> Chosen:
+    first = slicks.sort_values("rank", ascending=False, kind="stable").head(count)
+    places = zip(first["page"].tolist(), first["row"].tolist(), strict=True)
+    return Chosen(key, len(slicks), [Place(*each) for each in places])
 
 
 def review_item(page: ScenePage, slick: int, key: str, image: npt.NDArray[np.uint16], quality: int) -> ReviewItem:

@@ -51,6 +51,7 @@ def test_of_another_section_a_stage_depends_on_single_keys():
         ("classify", "detect.norm_prior_tiles"),
         ("classify", "detect.threshold"),
         ("classify", "detect.min_area"),
+        ("report", "evaluate.object_iou"),
     }
 
 

@@ -24,6 +24,11 @@ def test_the_file_is_that_of_make_params():
     assert params_text() == TEXT
 
 
+def test_the_page_of_a_run_compares_with_the_same_defaults():
+    assert params_file.DEFAULTS.read_text() == params_file.defaults_text()
+    assert yaml.safe_load(params_file.defaults_text()) == yaml.safe_load(TEXT)
+
+
 @pytest.mark.parametrize("section", SECTIONS)
 def test_the_file_holds_the_defaults(section):
     assert load_params(SECTIONS[section], section, ROOT / "params.yaml") == SECTIONS[section]()
@@ -124,6 +129,7 @@ outer:
 def test_make_params_writes_it(tmp_path, monkeypatch):
     shutil.copy(ROOT / "params.yaml", tmp_path)
     monkeypatch.setattr(params_file, "PARAMS", tmp_path / "params.yaml")
+    monkeypatch.setattr(params_file, "DEFAULTS", tmp_path / "defaults.yaml")
     (tmp_path / "params.yaml").write_text("old")
     params_file.main()
     assert (tmp_path / "params.yaml").read_text() == params_text()
