@@ -27,16 +27,10 @@ from seepseg import figures
 from seepseg.base.conventions import BACKGROUND
 from seepseg.base.files import read_json, write_bytes, write_json
 from seepseg.evaluation.annotated_slicks import annotated_slick_scores
-from seepseg.evaluation.confusion import (
-    binary_table,
-    class_counts,
-    divide,
-    macro_mean,
-    or_none,
-    ratios,
-)
+from seepseg.evaluation.confusion import or_none
 from seepseg.evaluation.curves import THRESHOLDS, PrHistogram
-from seepseg.evaluation.intervals import bootstrap_intervals
+from seepseg.evaluation.intervals import bootstrap_intervals, dice_scores, mean_of_classes
+from seepseg.evaluation.paired import Difference, class_scores, headlines, times_drawn
 from seepseg.evaluation.scene_counts import (
     SceneCounts,
     calibration_error,
@@ -46,7 +40,6 @@ from seepseg.evaluation.scene_counts import (
     read_edges,
     reliability_curve,
 )
-from seepseg.evaluation.surface import surface_dice
 
 SAMPLES, SEED = 2000, 1  # of the bootstrap
 DPI = 80
@@ -65,6 +58,11 @@ class Counted:
 
     scenes: list[SceneCounts]
     annotated: dict[str, Any] = field(default_factory=dict)
+
+    def of_scenes(self, names: list[str]) -> "Counted":
+        """Some of the scenes, in this order."""
+        by_scene = {each.scene: each for each in self.scenes}
+        return Counted([by_scene[name] for name in names], self.annotated)
 
 
 def write_all(runs: Path, folder: Path = RESULTS) -> dict[str, Result]:
@@ -159,8 +157,8 @@ def what_passes_add(results: list[Result]) -> Result:
         results: of each fold one, by code that knows other passes.
     """
     known, without = counted(results), counted([_without_passes(result) for result in results])
-    alone = headlines(without, [each.scene for each in without.scenes], np.ones((1, len(without.scenes)), int))[0]
-    found = dict(zip(COMPARED, map(or_none, alone), strict=True))
+    once = np.ones((1, len(without.scenes)), int)
+    found = {name: or_none(score[0]) for name, score in scores_of(without, once).items()}
     return {"alone": {name: found[name] for name in TOLD_BY_PASSES}, "added": compare(known, without)}
 
 
@@ -190,43 +188,26 @@ def compare(recipe: Counted, base: Counted) -> Result:
         `scenes`, their number, and of each score `<name>`, the difference, `<name>_low` and `<name>_high`, None where
         one of both doesn't have the score; without a scene that both have, no score.
     """
-    scenes = sorted({each.scene for each in recipe.scenes} & {each.scene for each in base.scenes})
-    if not scenes:
+    names = sorted({each.scene for each in recipe.scenes} & {each.scene for each in base.scenes})
+    if not names:
         return {"scenes": 0}
-    draws = np.random.default_rng(SEED).multinomial(len(scenes), np.full(len(scenes), 1 / len(scenes)), size=SAMPLES)
-    times = np.concatenate([np.ones((1, len(scenes)), int), draws])
-    found = headlines(recipe, scenes, times) - headlines(base, scenes, times)
-    compared: Result = {"scenes": len(scenes)}
-    for name, (whole, *drawn) in zip(COMPARED, found.T, strict=True):
-        values = [None] * 3 if np.isnan(whole) else map(float, (whole, *np.nanpercentile(drawn, (2.5, 97.5))))
-        compared |= dict(zip((name, f"{name}_low", f"{name}_high"), values, strict=True))
+    times = times_drawn(len(names), SAMPLES, SEED)
+    ours, theirs = (scores_of(known.of_scenes(names), times) for known in (recipe, base))
+    compared: Result = {"scenes": len(names)}
+    for name in COMPARED:
+        found = Difference.of(ours[name], theirs[name])
+        compared |= {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
     return compared
 
 
-def headlines(known: Counted, scenes: list[str], times: Any) -> Any:
-    """The scores of `COMPARED`, float64 (D, 6), of S scenes that count so often, int (D, S); NaN for none."""
-    by_scene = {each.scene: each for each in known.scenes}
-    counts = [by_scene[scene] for scene in scenes]
-    confusion = np.tensordot(times, np.stack([each.confusion for each in counts]), 1)
-    tp, n_pred, n_target = np.moveaxis(np.tensordot(times, np.stack([each.objects for each in counts]), 1), -1, 0)
-    f1, present = divide(2 * tp, n_pred + n_target), n_target[:, 1:] > 0
-    found = {
-        "binary_dice": ratios(*class_counts(binary_table(confusion)))["dice"][:, 0],
-        "surface_dice_1": surface_dice(np.tensordot(times, np.stack([each.edges for each in counts]), 1))[:, 0, 0],
-        "macro_dice": _macro_dice(confusion),
-        "object_f1": f1[:, 0],
-        "macro_object_f1": divide(np.where(present, f1[:, 1:], 0).sum(axis=1), present.sum(axis=1)),
-        ANNOTATED: np.full(len(times), np.nan),
-    }
-    if all(scene in known.annotated for scene in scenes):
-        tables = np.tensordot(times, np.stack([known.annotated[scene] for scene in scenes]), 1)
-        found[ANNOTATED] = _macro_dice(np.pad(tables, ((0, 0), (1, 0), (1, 0))))
-    return np.stack([found[name] for name in COMPARED], axis=1)
-
-
-def _macro_dice(confusion: Any) -> Any:
-    """float64 (D,), of tables (D, K+1, K+1)."""
-    return macro_mean(confusion, ratios(*class_counts(confusion))["dice"])
+def scores_of(known: Counted, times: Any) -> dict[str, Any]:
+    """The scores of `COMPARED`, float64 (D,) each, of S scenes that count so often, int (D, S); NaN for none."""
+    found = headlines(class_scores(known.scenes, times))
+    found[ANNOTATED] = np.full(len(times), np.nan)
+    if all(each.scene in known.annotated for each in known.scenes):
+        tables = np.tensordot(times, np.stack([known.annotated[each.scene] for each in known.scenes]), 1)
+        found[ANNOTATED] = mean_of_classes(dice_scores(np.pad(tables, ((0, 0), (1, 0), (1, 0)))))
+    return found
 
 
 def counted(results: list[Result]) -> Counted:

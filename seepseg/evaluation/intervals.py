@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from seepseg.evaluation.confusion import Counts, Floats, binary_table, class_counts, divide, macro_mean, or_none, ratios
+from seepseg.evaluation.confusion import Counts, Floats, binary_table, class_counts, divide, or_none, ratios
 from seepseg.evaluation.surface import surface_dice
 
 Table = TypeVar("Table", Counts, Floats)
@@ -35,10 +35,8 @@ def bootstrap_intervals(per_scene: Counts, samples: int, seed: int) -> dict[str,
     names = ("binary_dice", "macro_dice")
     if len(per_scene) < 2:
         return {f"{name}_{end}": None for name in names for end in ("low", "high")}
-    pooled = _resample(per_scene, samples, seed)
-    binary = ratios(*class_counts(binary_table(pooled)))["dice"][:, 0]
-    macro = macro_mean(pooled, ratios(*class_counts(pooled))["dice"])
-    return _intervals(names, (binary, macro))
+    dice = dice_scores(_resample(per_scene, samples, seed))
+    return _intervals(names, (dice[:, 0], mean_of_classes(dice)))
 
 
 def object_intervals(per_scene: Counts, samples: int, seed: int) -> dict[str, float | None]:
@@ -55,10 +53,8 @@ def object_intervals(per_scene: Counts, samples: int, seed: int) -> dict[str, fl
     names = ("object_f1", "macro_object_f1")
     if len(per_scene) < 2:
         return {f"{name}_{end}": None for name in names for end in ("low", "high")}
-    tp, n_pred, n_target = np.moveaxis(_resample(per_scene, samples, seed), -1, 0)  # (samples, K+1) each
-    f1, present = divide(2 * tp, n_pred + n_target), n_target[:, 1:] > 0
-    macro = divide(np.where(present, f1[:, 1:], 0).sum(axis=1), present.sum(axis=1))
-    return _intervals(names, (f1[:, 0], macro))
+    f1 = object_f1_scores(_resample(per_scene, samples, seed))
+    return _intervals(names, (f1[:, 0], mean_of_classes(f1)))
 
 
 def surface_intervals(per_scene: Floats, samples: int, seed: int) -> Floats:
@@ -79,11 +75,50 @@ def surface_intervals(per_scene: Floats, samples: int, seed: int) -> Floats:
     return ends
 
 
+def dice_scores(confusion: Counts) -> Floats:
+    """Dice of slicks of any class, then of each.
+
+    Args:
+        confusion: int64 (..., K+1, K+1), rows actual, columns predicted, background first.
+
+    Returns:
+        float64 (..., K+1), NaN of a class without an annotated pixel.
+    """
+    of_classes = ratios(*class_counts(confusion))["dice"]
+    of_classes[confusion[..., 1:, :].sum(axis=-1) == 0] = np.nan
+    return np.concatenate([ratios(*class_counts(binary_table(confusion)))["dice"], of_classes], axis=-1)
+
+
+def object_f1_scores(objects: Counts) -> Floats:
+    """F1 of objects of any class, then of each: 2 matched / (predicted + annotated).
+
+    Args:
+        objects: int64 (..., K+1, 3), matched, predicted and annotated objects; first of any class, then of each.
+
+    Returns:
+        float64 (..., K+1), NaN of a class without an annotated object.
+    """
+    matched, predicted, annotated = np.moveaxis(objects, -1, 0)
+    f1 = divide(2 * matched, predicted + annotated)
+    f1[..., 1:][annotated[..., 1:] == 0] = np.nan
+    return f1
+
+
+def mean_of_classes(scores: Floats) -> Floats:
+    """Mean over the classes that have a score, (..., K+1), any class first -> (...); NaN without one."""
+    known = ~np.isnan(scores[..., 1:])
+    return divide(np.where(known, scores[..., 1:], 0).sum(axis=-1), known.sum(axis=-1))
+
+
+def draw_scenes(n_scenes: int, samples: int, seed: int) -> Counts:
+    """How often each scene is drawn, of as many draws with replacement as there are scenes: int64 (samples, S)."""
+    return np.random.default_rng(seed).multinomial(n_scenes, np.full(n_scenes, 1 / n_scenes), size=samples)
+
+
 def _resample(per_scene: Table, samples: int, seed: int) -> Table:
-    """Sums over scenes drawn with replacement, as many as there are: (S, ...) -> (samples, ...)."""
-    n_scenes = len(per_scene)
-    draws = np.random.default_rng(seed).multinomial(n_scenes, np.full(n_scenes, 1 / n_scenes), size=samples)
-    sums: Table = (draws @ per_scene.reshape(n_scenes, -1)).reshape(samples, *per_scene.shape[1:])
+    """Sums over scenes drawn with replacement: (S, ...) -> (samples, ...)."""
+    draws = draw_scenes(len(per_scene), samples, seed)
+    sums: Table = (draws @ per_scene.reshape(len(per_scene), -1)).reshape(samples, *per_scene.shape[1:])
     return sums
 
 
