@@ -1,6 +1,7 @@
 # make repro   run the whole pipeline (dvc repro), with the environment it needs
 # make original  the network, loss and optimiser that this work grew from, as an experiment beside the default
 # make test    run every test; ARGS='-m "not e2e"' leaves out those that run stages, and takes a minute
+# make test-page  the page of a run in a real browser: Debian's Chromium, which it installs where it is missing
 # make lint    ruff and mypy
 # make params  write params.yaml anew from the defaults and comments in the code
 # make deps    write into dvc.yaml which code each stage depends on
@@ -28,7 +29,7 @@ WEED := $(VENV)-weed/bin/weed
 AUDIT := $(VENV)-audit/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro original test params deps push test-s3 lint verify kills fuzz audit bench bench-scale cross-validation lock clean
+.PHONY: repro original test params deps push test-s3 test-page lint verify kills fuzz audit bench bench-scale cross-validation lock clean
 
 repro: $(READY)
 	$(BIN)/dvc repro
@@ -51,6 +52,14 @@ push: $(READY)
 
 test-s3: $(READY) $(WEED)
 	SEEPSEG_WEED=$(CURDIR)/$(WEED) $(BIN)/python -m pytest tests/stages/test_s3_remote.py
+
+test-page: $(READY)
+	@{ command -v chromium && command -v chromedriver; } > /dev/null || { \
+	  command -v apt-get > /dev/null || { \
+	    echo "These tests need Chromium and its driver: install what brings the commands chromium and chromedriver."; exit 1; }; \
+	  sudo=$$([ $$(id -u) = 0 ] || echo sudo); \
+	  $$sudo apt-get update --quiet && $$sudo apt-get install --quiet --yes --no-install-recommends chromium chromium-driver; }
+	$(BIN)/python -m pytest tests/browser $(ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff check .
