@@ -1,7 +1,7 @@
 """The map of the page, drawn by Bokeh: empty, for map.js to fill with the scene that is chosen."""
 
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from bokeh.core.types import ID
 from bokeh.embed import json_item
@@ -16,10 +16,12 @@ from bokeh.models import (
     WheelZoomTool,
 )
 from bokeh.models.annotations import MetricLength, ScaleBar
+from bokeh.models.renderers import GlyphRenderer
 from bokeh.plotting import figure
 from bokeh.resources import Resources
 
 INK = "#1b2a33"
+QUIET = "#51626d"
 HALO = "#ffffff"  # beneath lines, as some classes are as dark as the sea
 SLICK_FIELDS = ("xs", "ys", "colour", "name", "other", "p_slick", "p_class", "overlap", "area", "place")
 SEEP_FIELDS = ("x", "y", "radius", "marker", "fill", "name", "p_seep", "rate", "error")
@@ -54,7 +56,7 @@ def empty_map() -> dict[str, Any]:
     for axis in plot.axis:
         axis.formatter = BasicTickFormatter(use_scientific=False)
         axis.axis_line_color = axis.major_tick_line_color = axis.minor_tick_line_color = "#8a9aa5"
-        axis.major_label_text_color = axis.axis_label_text_color = "#51626d"
+        axis.major_label_text_color = axis.axis_label_text_color = QUIET
         axis.axis_label_text_font_style = "normal"
         axis.axis_label_text_font = axis.major_label_text_font = "system-ui, sans-serif"
     plot.grid.visible = False
@@ -87,24 +89,11 @@ def _draw_slicks(plot: figure) -> None:
     annotated = line(line_color="colour", line_width=2.5, line_dash=[7, 4], source=sources["annotated"])
     line(line_color=HALO, line_width=7, source=chosen)
     line(line_color=INK, line_width=3, source=chosen)
-    places = [("overlap", "@overlap"), ("area", "@area"), ("place", "@place")]
-    sure = [("is a slick", "@p_slick"), ("is of this class", "@p_class")]
-    plot.add_tools(
-        HoverTool(
-            renderers=[predicted],
-            tooltips=[("predicted", "@name"), *sure, ("annotated here", "@other"), *places],
-            point_policy="follow_mouse",
-            attachment="right",
-            description="predicted slicks under the pointer",
-        ),
-        HoverTool(
-            renderers=[annotated],
-            tooltips=[("annotated", "@name"), ("predicted here", "@other"), *places],
-            point_policy="follow_mouse",
-            attachment="left",
-            description="annotated slicks under the pointer",
-        ),
-    )
+    places = {"overlap": "overlap", "area": "area", "place": "place"}
+    sure = {"is a slick": "p_slick", "is of this class": "p_class"}
+    fields = {"predicted": "name", **sure, "annotated here": "other", **places}
+    plot.add_tools(_hover(predicted, fields, "right"))
+    plot.add_tools(_hover(annotated, {"annotated": "name", "predicted here": "other", **places}, "left"))
 
 
 def _draw_seeps(plot: figure) -> None:
@@ -115,8 +104,17 @@ def _draw_seeps(plot: figure) -> None:
     points = plot.scatter(
         "x", "y", marker="marker", size=11, fill_color="fill", line_color=INK, line_width=1.5, source=source
     )
-    tooltips = [("", "@name"), ("is no chance", "@p_seep"), ("recurrence rate", "@rate"), ("error radius", "@error")]
-    plot.add_tools(HoverTool(renderers=[points], tooltips=tooltips, description="seeps under the pointer"))
+    fields = {"": "name", "is no chance": "p_seep", "recurrence rate": "rate", "error radius": "error"}
+    plot.add_tools(_hover(points, fields, "above"))
+
+
+def _hover(drawn: "GlyphRenderer[Any]", fields: dict[str, str], side: Literal["left", "right", "above"]) -> HoverTool:
+    """What is told at the pointer: columns by their names for people. Bokeh escapes what is in the columns."""
+    rows = "".join(
+        f'<span style="color:{QUIET}">{name}</span><span>@{column}</span>' for name, column in fields.items()
+    )
+    html = f'<div style="display:grid;grid-template-columns:auto auto;gap:1px 10px;font-size:13px">{rows}</div>'
+    return HoverTool(renderers=[drawn], tooltips=html, point_policy="follow_mouse", attachment=side, visible=False)
 
 
 def _scale_bar() -> ScaleBar:
