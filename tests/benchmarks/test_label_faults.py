@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 import rasterio
 import shapely
 
@@ -27,27 +28,35 @@ def slicks_of(count):
     )
 
 
+# Data reach from the slicks to where there is just room enough for more beside them.
+HAS_DATA = {"a": np.arange(100) < np.full((200, 1), 24)}
+
+
 def test_as_many_faults_of_each_kind_are_planted_on_slicks_of_their_own():
     slicks = slicks_of(10)
-    has_data = np.ones((200, 100), bool)
-    has_data[:, 50:] = False
-    annotated, faults = plant(slicks, {"a": has_data}, 0.2, seed=1)
+    annotated, faults = plant(slicks, HAS_DATA, 0.2, seed=1)
     assert faults["fault"].tolist() == ["left_out"] * 2 + ["invented"] * 2 + ["other_class"] * 2
     assert len(annotated) == 10  # two are gone, two are new
     left_out, invented, renamed = (faults[faults["fault"] == kind] for kind in faults["fault"].unique())
-    assert set(left_out["outline"]) & set(annotated["outline"]) == set()
     assert set(left_out["outline"]) | set(renamed["outline"]) <= set(slicks["outline"])
-    assert set(left_out["outline"]) & set(renamed["outline"]) == set()
+    assert set(left_out["outline"]) & (set(renamed["outline"]) | set(annotated["outline"])) == set()
+    assert set(invented["outline"]) <= set(annotated["outline"])
     for _, fault in renamed.iterrows():
         assert {fault["true_class"], fault["given_class"]} == {"oil", "gas"}
         assert annotated.loc[annotated["outline"] == fault["outline"], "class_name"].tolist() == [fault["given_class"]]
-    for outline in invented["outline"]:
-        others = [other for other in [*slicks["outline"], *invented["outline"]] if other != outline]
+    pd.testing.assert_frame_equal(annotated, plant(slicks, HAS_DATA, 0.2, seed=1)[0])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_invented_slicks_lie_where_data_and_nothing_else_are(seed):
+    slicks = slicks_of(10)
+    _, faults = plant(slicks, HAS_DATA, 0.3, seed)
+    invented = faults.loc[faults["fault"] == "invented", "outline"].tolist()
+    for outline in invented:
+        others = [other for other in [*slicks["outline"], *invented] if other != outline]
         assert shapely.distance(outline, others).min() > 10
         left, top, right, bottom = outline.bounds
-        assert left >= 0 and right <= 50 and top >= 0 and bottom <= 200 and (right - left, bottom - top) == (4, 2)
-    again = plant(slicks, {"a": has_data}, 0.2, seed=1)
-    pd.testing.assert_frame_equal(annotated, again[0])
+        assert left >= 0 and right <= 24 and (right - left, bottom - top) == (4, 2)
 
 
 TRUTH = {"a": np.zeros((20, 20), np.uint8)}
