@@ -43,7 +43,7 @@ function decisionControls(scene, slick) {
   const classes = el("select", { "aria-label": "The class that is right", change: () => pick("other_class") },
     el("option", { value: "" }, "choose …"),
     ...settings.class_colours.filter(([other]) => other !== slick.class_name).map(([other]) => el("option", { value: other }, other)));
-  if (slick.kind === "annotated") classes.value = slick.other_class; // what is predicted there is likeliest
+  if (slick.kind === "annotated" && slick.other_class !== slick.class_name) classes.value = slick.other_class; // the likeliest
   const pick = (decision) => decide(scene, slick, decision, decision === "other_class" ? classes.value : slick.class_name);
   for (const [value, words] of Object.entries(choices(slick))) {
     const radio = el("input", { type: "radio", name, value, change: () => pick(value) });

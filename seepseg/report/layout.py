@@ -42,4 +42,4 @@ def environment() -> Environment:
 def number_columns(table: Table) -> list[bool]:
     """Which columns of a table hold numbers and gaps, and read best when aligned to the right; never the first one."""
     columns = [{row[i].strip() for row in table.rows} - NOTHING for i in range(len(table.columns))]
-    return [i > 0 and bool(cells) and all(map(NUMBER.match, cells)) for i, cells in enumerate(columns)]
+    return [i > 0 and all(map(NUMBER.match, cells)) for i, cells in enumerate(columns)]

@@ -22,6 +22,7 @@ const SEEP_FIELDS = {
   y: (seep) => seep.y,
   radius: (seep) => seep.error_radius,
   marker: (seep) => (seep.kind === "platform" ? "square" : "circle"),
+  size: (seep) => (seep.reported ? 8 : 6),
   fill: (seep) => (seep.reported ? "#ffd34d" : "#ffffff"),
   name: (seep) => [seep.kind, seep.seep_id, seep.class_name && `(${seep.class_name})`, seep.reported ? "" : "not sure enough to be reported"].filter(Boolean).join(" "),
   p_seep: (seep) => number(seep.p_seep),

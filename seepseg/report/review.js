@@ -50,7 +50,8 @@ function startReview(section) {
     const from = cards.childElementCount;
     cards.append(...items.slice(from, from + AT_ONCE).map((item, i) => card(item, from + i + 1)));
     button.hidden = cards.childElementCount === items.length;
-    note.textContent = `${cards.childElementCount} of ${items.length} shown.`;
+    note.textContent = `${cards.childElementCount} of ${section.dataset.total} shown.` +
+      (button.hidden && items.length < section.dataset.total ? " Judge these, and the page after the next run shows others." : "");
     if (from) cards.children[from]?.querySelector("a").focus();
   };
   button.addEventListener("click", more);

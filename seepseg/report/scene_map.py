@@ -24,7 +24,7 @@ INK = "#1b2a33"
 QUIET = "#51626d"
 HALO = "#ffffff"  # beneath lines, as some classes are as dark as the sea
 SLICK_FIELDS = ("xs", "ys", "colour", "name", "other", "p_slick", "p_class", "overlap", "area", "place")
-SEEP_FIELDS = ("x", "y", "radius", "marker", "fill", "name", "p_seep", "rate", "error")
+SEEP_FIELDS = ("x", "y", "radius", "marker", "size", "fill", "name", "p_seep", "rate", "error")
 
 
 def bokeh_script() -> str:
@@ -70,12 +70,14 @@ def empty_map() -> dict[str, Any]:
 
 
 def _draw_slicks(plot: figure) -> None:
-    """The picture, predicted slicks filled, annotated ones as dashed lines, and the one that is chosen around all."""
+    """The picture, a band around the slick that is chosen, predicted slicks filled, annotated ones as dashed lines."""
     picture = ColumnDataSource({"url": [], "x": [], "y": [], "w": [], "h": []}, name="picture")
     plot.image_url("url", "x", "y", "w", "h", anchor="top_left", source=picture)
     sources = {name: ColumnDataSource({k: [] for k in SLICK_FIELDS}, name=name) for name in ("predicted", "annotated")}
     chosen = ColumnDataSource({"xs": [], "ys": []}, name="chosen")
     line = partial(plot.multi_polygons, xs="xs", ys="ys", fill_alpha=0, line_join="round")
+    line(line_color=INK, line_width=11, source=chosen)
+    line(line_color=HALO, line_width=8, source=chosen)
     predicted = plot.multi_polygons(
         xs="xs",
         ys="ys",
@@ -85,10 +87,8 @@ def _draw_slicks(plot: figure) -> None:
         line_width=1.5,
         source=sources["predicted"],
     )
-    line(line_color=HALO, line_alpha=0.75, line_width=4.5, source=sources["annotated"])
-    annotated = line(line_color="colour", line_width=2.5, line_dash=[7, 4], source=sources["annotated"])
-    line(line_color=HALO, line_width=7, source=chosen)
-    line(line_color=INK, line_width=3, source=chosen)
+    line(line_color=HALO, line_alpha=0.7, line_width=3.5, source=sources["annotated"])
+    annotated = line(line_color="colour", line_width=2, line_dash=[6, 3], source=sources["annotated"])
     places = {"overlap": "overlap", "area": "area", "place": "place"}
     sure = {"is a slick": "p_slick", "is of this class": "p_class"}
     fields = {"predicted": "name", **sure, "annotated here": "other", **places}
@@ -102,7 +102,7 @@ def _draw_seeps(plot: figure) -> None:
     plot.circle("x", "y", radius="radius", fill_alpha=0, line_color=HALO, line_alpha=0.7, line_width=4, source=source)
     plot.circle("x", "y", radius="radius", fill_alpha=0, line_color=INK, line_width=1.5, source=source)
     points = plot.scatter(
-        "x", "y", marker="marker", size=11, fill_color="fill", line_color=INK, line_width=1.5, source=source
+        "x", "y", marker="marker", size="size", fill_color="fill", line_color=INK, line_width=1.2, source=source
     )
     fields = {"": "name", "is no chance": "p_seep", "recurrence rate": "rate", "error radius": "error"}
     plot.add_tools(_hover(points, fields, "above"))

@@ -1,6 +1,6 @@
 import pytest
 import shapely
-from made_up import COLOURS, ODD, ORIGIN, SIDE, contents
+from made_up_page import COLOURS, ODD, ORIGIN, SIDE, contents
 from page_driver import Page, start_browser
 
 from seepseg.data.corrections import read_corrections
@@ -131,6 +131,9 @@ def test_table_is_sorted_with_gaps_last(page):
     assert page.one("#slicks th[aria-sort=ascending]").text.strip().startswith("p_slick")
 
 
+LEAVING = "return !window.dispatchEvent(new Event('beforeunload', {cancelable: true}))"
+
+
 def test_decisions_come_back_as_corrections(page, folder):
     page.click("[data-review='0'] article[data-scene=scene-1] input[value=right]")  # p3, by its card
     page.click("tr[data-slick=p1]")
@@ -140,6 +143,7 @@ def test_decisions_come_back_as_corrections(page, folder):
     assert page.one("#count").text == "2 decisions, not saved yet"  # of which class?
     page.set("[data-review='1'] article[data-scene=scene-2] select", ODD, "change")
     assert page.one("#count").text == "3 decisions, not saved yet"
+    assert page.js(LEAVING)  # the browser asks
 
     saved = read_corrections(page.saved(folder), list(COLOURS))
     rows = saved[["scene", "kind", "decision", "class_name"]].to_numpy().tolist()
@@ -153,6 +157,7 @@ def test_decisions_come_back_as_corrections(page, folder):
     expected = [first.outlines[1], first.outlines[5], first.outlines[3], second.outlines[1]]
     assert all(shapely.from_wkt(a).equals(b) for a, b in zip(saved["outline"], expected, strict=True))
     assert page.one("#count").text == "all decisions saved" and "dvc repro" in page.one("#saved").text
+    assert not page.js(LEAVING)
 
 
 def test_a_later_decision_takes_the_place_of_an_earlier_one(page, folder):

@@ -16,4 +16,4 @@ def test_columns_of_numbers_and_gaps_are_aligned():
 
 def test_nothing_is_loaded():
     html = render_tables("t", [], [TABLE])
-    assert "http" not in html and "src=" not in html
+    assert "://" not in html and "src=" not in html and "default-src 'none'" in html
