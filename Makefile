@@ -1,5 +1,8 @@
 # make repro   run the whole pipeline (dvc repro), with the environment it needs
 # make original  the network, loss and optimiser that this work grew from, as an experiment beside the default
+# make experiments  all runs of `dvc exp`: what each changed, what it did, and whether that may be chance
+# make compare REV=...  the workspace with a commit or an experiment, likewise; without REV with HEAD or the run before,
+#              with TO=... another run than the workspace
 # make test    run every test; ARGS='-m "not e2e"' leaves out those that run stages, and takes a minute
 # make test-page  the page of a run in a real browser: Debian's Chromium, which it installs where it is missing
 # make lint    ruff and mypy
@@ -29,13 +32,19 @@ WEED := $(VENV)-weed/bin/weed
 AUDIT := $(VENV)-audit/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro original test params deps push test-s3 test-page lint verify kills fuzz audit bench bench-scale cross-validation lock clean
+.PHONY: repro original experiments compare test params deps push test-s3 test-page lint verify kills fuzz audit bench bench-scale cross-validation lock clean
 
 repro: $(READY)
 	$(BIN)/dvc repro
 
 original: $(READY)
 	$(BIN)/python -m benchmarks.recipe original $(ARGS)
+
+experiments: $(READY)
+	$(BIN)/python -m tools.experiments
+
+compare: $(READY)
+	$(BIN)/python -m tools.compare $(REV) $(TO)
 
 test: $(READY)
 	$(BIN)/python -m pytest $(ARGS)
@@ -96,8 +105,8 @@ cross-validation: $(READY)
 	@test -n "$(DATA)" || { echo "Name the folder of tiles:  make cross-validation DATA=../my_tiles"; exit 1; }
 	$(BIN)/python -m benchmarks.cross_validation --data $(DATA) $(ARGS)
 
-# The second install brings the command `seepseg`. The stamp is written last, so that an interrupted install is taken up
-# again.
+# The second install brings the command `seepseg`; pages of `dvc plots` get what they need offline. The stamp is written
+# last, so that an interrupted install is taken up again.
 $(READY): requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "seepseg needs Python 3.11 or newer, and '$(PYTHON)' is $$($(PYTHON) --version 2>&1)."; \
@@ -106,6 +115,7 @@ $(READY): requirements.txt
 	  echo "Python could not make a virtual environment; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(BIN)/python -m tools.plots_page
 	@touch $@
 
 # The server has a virtual environment of its own: nothing of the project imports it.
