@@ -36,7 +36,7 @@ PLANTED = {
         (5, 9, 60, 68, 0, GAS, 4, 0.3, 0.9),  # nor this, but the model isn't sure
         (30, 36, 5, 11, GAS, 0, 0, 0, 0),  # missed
         (30, 40, 40, 44, OIL, GAS, 5, 0.9, 0.7),  # of another class
-        (50, 54, 80, 90, OIL, GAS, 6, 0.9, 0.4),  # likewise, but the model isn't sure
+        (57, 62, 80, 90, OIL, GAS, 6, 0.9, 0.4),  # likewise, but the model isn't sure; three rows have data
         (58, 64, 100, 104, GAS, 0, 0, 0, 0),  # missed; only two rows have data
     ],
     "b": [(10, 20, 10, 12, OIL, 0, 0, 0, 0), (30, 34, 30, 34, GAS, GAS, 1, 0.8, 0.8)],

@@ -12,6 +12,7 @@ from rasterio.features import rasterize
 from seepseg.evaluation.confusion import confusion_counts, scores
 from seepseg.report import review
 from seepseg.report.contents import SEEP_COLUMNS, SLICK_COLUMNS
+from seepseg.report.costs import costs
 from seepseg.report.params import ReportParams
 from seepseg.report.run import pages_of, reviews_of
 
@@ -41,7 +42,7 @@ def test_slicks_and_what_is_at_their_place(pages):
         **{"a1": "oil", "a2": "", "a3": "gas", "a4": "gas", "a5": ""},
         **{"p1": "oil", "p3": "", "p4": "", "p5": "oil", "p6": "oil"},
     }
-    assert slicks.loc[["a1", "a5", "p4"], "area_px"].tolist() == [100, 8, 32]  # without what has no data
+    assert slicks.loc[["a1", "a5", "p4", "p6"], "area_px"].tolist() == [100, 8, 32, 30]  # without what has no data
     assert slicks.loc[["p5", "p6"], ["p_slick", "p_class"]].to_numpy().tolist() == [[0.9, 0.7], [0.9, 0.4]]
     assert slicks.loc[["a1", "a2"], "overlap"].tolist() == [1, 0]
     assert slicks["area_km2"].isna().all()
@@ -60,7 +61,7 @@ def test_places_and_areas_where_they_are_known(pages):
 def test_outlines_follow_the_edges_of_pixels(pages, name):
     page, (image, target, pred, _) = pages[name], scene_arrays(name)
     left, top, right, bottom = page.box
-    for kind, mask in (("annotated", (target > 0) & (image > 0)), ("predicted", pred > 0)):
+    for kind, mask in (("annotated", (target > 0) & (image > 0)), ("predicted", (pred > 0) & (image > 0))):
         outlines = [each for each, of in zip(page.outlines, page.slicks["kind"], strict=True) if of == kind]
         drawn = rasterize(outlines, (bottom, right))
         np.testing.assert_array_equal(drawn[top:, left:] > 0, mask)
@@ -88,6 +89,12 @@ def test_costs_are_what_macro_dice_would_gain(pages, names):
         for outline, cost in zip(pages[name].outlines, pages[name].slicks["cost"], strict=True):
             assert cost == pytest.approx(macro_dice(names, (name, outline)) - now, abs=1e-12)
     assert pages["a"].slicks.set_index("slick_id").loc["p3", "cost"] > 0.05
+
+
+def test_without_a_macro_dice_nothing_is_gained():
+    """Where the only annotated slick goes, none is left."""
+    slick, pooled = np.array([[[0, 0], [5, 0]]]), np.array([[20, 0], [5, 0]])
+    assert costs(slick, pooled).tolist() == [0]
 
 
 def listed(pages, **params):
@@ -128,7 +135,9 @@ def test_an_item_shows_the_surroundings(pages):
     assert Image.open(BytesIO(item.picture)).size == (96, 64)
     assert [name for name, _ in item.annotated] == ["oil", "gas", "oil", "oil"]
     assert [name for name, _ in item.predicted] == ["oil", "oil", "gas", "gas", "gas"]
-    assert item.annotated[3][1].bounds == (144, 50, 154, 54)
+    near_the_edge = listed(pages)["missed"].items[3]
+    assert (near_the_edge.slick_id, near_the_edge.box) == ("a5", (96, 0, 192, 64))
+    assert item.annotated[3][1].bounds == (144, 57, 154, 60)
     assert "of oil with 0.80 (64 pixels)" in item.text
     assert "macro Dice of the training scenes would be" in item.text
 
