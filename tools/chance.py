@@ -60,7 +60,7 @@ def verdict(found: Difference, scenes: int, seeds_matter: bool) -> str:
 
     Args:
         found: with its interval.
-        scenes: of how many.
+        scenes: of how many; 0: not known.
         seeds_matter: other seeds would give something else, and the interval doesn't know how much.
     """
     if found.value is None:
@@ -68,7 +68,8 @@ def verdict(found: Difference, scenes: int, seeds_matter: bool) -> str:
     if {found.value, found.low or 0.0, found.high or 0.0} == {0.0}:
         return EQUAL
     if found.low is None or found.high is None:
-        return f"can't be told: {scenes} scenes" if scenes > 1 else "can't be told: one scene"
+        how_many = {0: "no scenes", 1: "one scene"}.get(scenes, f"{scenes} scenes")
+        return f"can't be told: {how_many}"
     if found.low <= 0 <= found.high:
         return COULD_BE
     word = BETTER if found.low > 0 else WORSE

@@ -8,13 +8,16 @@ Both need to have run: scores come from `data/predictions/scenes.json` in DVC's 
 """
 
 import argparse
+import json
 from pathlib import Path
 
 from seepseg.base.command import run_stage
+from seepseg.base.errors import InputError
+from seepseg.evaluation.paired import Difference
 from seepseg.report.contents import Table
 from tools.chance import MIN_SCENES, verdict
 from tools.comparing import Compared, compare
-from tools.revisions import NETWORKS, WORKSPACE, History, Revision, differences
+from tools.revisions import METRICS, NETWORKS, WORKSPACE, History, Revision, differences
 from tools.showing import SPLITS, TITLES, as_text, difference, score, value, with_difference, write_page
 
 PAGE = Path("report/comparison.html")
@@ -47,22 +50,33 @@ def main() -> None:
 
 
 def content(base: Revision, other: Revision) -> tuple[list[str], list[Table]]:
-    """What is said of two runs, and the tables.
-
-    Raises:
-        InputError: DVC's cache hasn't got one of them.
-    """
-    compared = {split: compare([other], [base], split) for split in SPLITS}
+    """What is said of two runs, and the tables; without intervals where DVC's cache hasn't got the counts of both."""
+    try:
+        compared, missing = {split: compare([other], [base], split) for split in SPLITS}, []
+    except InputError as error:
+        compared, missing = {split: of_metrics(base, other, split) for split in SPLITS}, [f"No intervals: {error}."]
     retrained = base.hashes.get(NETWORKS) != other.hashes.get(NETWORKS)
-    paragraphs = [INTERVALS, ONE_SEED if retrained else SAME_NETWORKS, *remarks(base, other, compared)]
+    paragraphs = [*(missing or [INTERVALS]), ONE_SEED if retrained else SAME_NETWORKS, *remarks(base, other, compared)]
     tables = [params_table(base, other), scores_table(base, other, compared, retrained)]
     tables += [classes_table(name, heading, compared, retrained) for name, heading in OF_CLASSES.items()]
     return paragraphs, [table for table in (*tables, seeps_table(base, other)) if table.rows]
 
 
+def of_metrics(base: Revision, other: Revision, split: str) -> Compared:
+    """The scores that stand in metrics/evaluate.json, which git has; nothing is known of scenes."""
+    theirs, ours = (json.loads(run.text(METRICS) or "{}").get(split, {}) for run in (base, other))
+    both = {name for name in TITLES if isinstance(ours.get(name), float) and isinstance(theirs.get(name), float)}
+    return Compared(
+        0,
+        ours={name: ours.get(name) for name in TITLES},
+        theirs={name: theirs.get(name) for name in TITLES},
+        differences={name: Difference(ours[name] - theirs[name] if name in both else None) for name in TITLES},
+    )
+
+
 def remarks(base: Revision, other: Revision, compared: dict[str, Compared]) -> list[str]:
     """What besides parameters is not the same."""
-    said = []
+    said = [] if base.params != other.params else ["No parameter differs."]
     if modules := [path for path, *_ in differences(base.code, other.code)]:
         shown = [*modules[:5], *(["..."] if len(modules) > 5 else [])]
         said.append(f"The code differs, too, in {len(modules)} modules: {', '.join(shown)}")
@@ -70,7 +84,7 @@ def remarks(base: Revision, other: Revision, compared: dict[str, Compared]) -> l
         both = [name for name in other.class_names if name in base.class_names]
         said.append(f"The classes differ; scores of classes are of those that both have: {', '.join(both) or 'none'}.")
     for split, found in compared.items():
-        if not found.scenes:
+        if not found.ours:
             said.append(f"None of the {SPLITS[split]} are in both runs.")
         elif found.left_out:
             said.append(f"{found.left_out} of the {SPLITS[split]} are in one of both runs only, and left out.")
@@ -82,19 +96,18 @@ def remarks(base: Revision, other: Revision, compared: dict[str, Compared]) -> l
 def params_table(base: Revision, other: Revision) -> Table:
     """The parameters that differ."""
     rows = [[key, value(before), value(now)] for key, before, now in differences(base.params, other.params)]
-    note = "" if rows else "None."
-    return Table("Parameters that differ", note, ["parameter", base.name, other.name], rows)
+    return Table("Parameters that differ", "", ["parameter", base.name, other.name], rows)
 
 
 def scores_table(base: Revision, other: Revision, compared: dict[str, Compared], retrained: bool) -> Table:
     """The scores that tell most, of each split."""
     rows = []
     for split, found in compared.items():
-        for name, title in TITLES.items() if found.scenes else ():
+        for name, title in TITLES.items() if found.ours else ():
             rows.append(
                 [
                     title,
-                    f"{SPLITS[split]}: {found.scenes}",
+                    f"{SPLITS[split]}: {found.scenes}" if found.scenes else SPLITS[split],
                     score(found.theirs[name]),
                     score(found.ours[name]),
                     difference(found.differences[name]),
@@ -118,8 +131,9 @@ def classes_table(name: str, heading: str, compared: dict[str, Compared], retrai
 
 
 def seeps_table(base: Revision, other: Revision) -> Table:
-    """The numbers of metrics/seeps.json that differ."""
-    rows = [[key, value(before), value(now)] for key, before, now in differences(base.seeps(), other.seeps())]
+    """The numbers of metrics/seeps.json that differ; none where one has no seeps."""
+    both = base.seeps(), other.seeps()
+    rows = [[key, value(before), value(now)] for key, before, now in differences(*both)] if all(both) else []
     note = "Numbers of metrics/seeps.json that differ. No intervals: all passes together tell of a seep."
     return Table("Seeps", note, ["", base.name, other.name], rows)
 

@@ -8,7 +8,7 @@ where its results are its own. Runs that differ in seeds alone stand in one row.
 import json
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from seepseg.base.command import run_stage
@@ -17,7 +17,7 @@ from seepseg.report.contents import Table
 from tools.chance import BETTER, BY_CHANCE, COULD_BE, EQUAL, MIN_SCENES, UNTRIED, WORSE
 from tools.comparing import Group, Told, against
 from tools.revisions import IMAGES, History, Revision, differences, git
-from tools.showing import SPLITS, TITLES, as_text, difference, score, value, write_page
+from tools.showing import SPLITS, TITLES, as_text, difference, score, signed, value, write_page
 
 PAGE = Path("report/experiments.html")
 SEEDS = ("train.seed", "classify.seed", "evaluate.seed", "seeps.seed")  # of luck alone
@@ -32,6 +32,7 @@ OF_SEEDS = (
     "networks of its baseline is free of the luck of training."
 )
 COLUMNS = ("experiment", "changed", "scenes", "seeds")
+CELLS = "Of each score: a word; the difference with its interval, and by seed where there are several; the value."
 SHORT = {
     BETTER: "better",
     WORSE: "worse",
@@ -64,7 +65,7 @@ class Row:
 def main() -> None:
     """Compare, print and write the page."""
     history = History(Path())
-    paragraphs, pages, lines, told = [EXPLANATION, OF_SEEDS], list[Table](), [LEGEND], list[Told]()
+    paragraphs, pages, lines, told = list[str](), list[Table](), [LEGEND], list[Told]()
     for groups in sections(history, paragraphs):
         for split, title in SPLITS.items():
             rows = rows_of(groups, split)
@@ -72,11 +73,13 @@ def main() -> None:
             if not any(row.scenes for row in rows[1:]):
                 paragraphs.append(f"{heading}: no scenes in common.")
                 continue
-            pages.append(Table(heading, "", [*COLUMNS, *TITLES.values()], [whole(row) for row in rows]))
+            pages.append(Table(heading, CELLS, [*COLUMNS, *TITLES.values()], [whole(row) for row in rows]))
             lines.append(as_text(Table(heading, "", [COLUMNS[0], *TITLES.values()], [short(row) for row in rows])))
             told += [each for row in rows[1:] for each in row.told.values()]
         lines[1:1] = [f"{group.name}: {group.changed}" for group in groups[1:]]
-    if not pages:
+    if pages:
+        paragraphs[:0] = [EXPLANATION, OF_SEEDS]
+    else:
         paragraphs.append("There is nothing to compare yet: run an experiment, as `dvc exp run -S loss.name=dicebce`.")
     paragraphs += by_chance(told)
     print("\n\n".join(["Experiments", *paragraphs, *(lines if pages else [])]))
@@ -140,7 +143,8 @@ def groups_of(runs: list[Revision], base: Revision | None) -> list[list[Group]]:
         alike: dict[str, list[Revision]] = {what_ran(first): []}
         for run in together:
             alike.setdefault(what_ran(run), []).append(run)
-        found.append([Group.of(each, changed(first, each[0])) for each in alike.values()])
+        groups = [Group.of(each, changed(first, each[0])) for each in alike.values()]
+        found.append([replace(groups[0], changed="what others are compared with"), *groups[1:]])
     return found
 
 
@@ -187,15 +191,17 @@ def whole(row: Row) -> list[str]:
 
 
 def long_cell(row: Row, name: str) -> str:
-    """Word, difference, its range over seeds, value."""
+    """As `CELLS` says."""
     if name not in row.told:
         return "-"
     told = row.told[name]
     low, high = min(told.of_runs), max(told.of_runs)
-    seeds = f"; by seed {low:+.3f} to {high:+.3f}" if len(told.of_runs) > 1 else ""
+    several = len(told.of_runs) > 1
     if not told.word:
-        return score(told.value) + seeds
-    return f"{told.word}: {difference(told.found)}{seeds}; {score(told.value)}"
+        by_seed = f"; by seed {score(told.value + low)} to {score(told.value + high)}" * several if told.value else ""
+        return score(told.value) + by_seed
+    by_seed = f"; by seed {signed(low)} to {signed(high)}" if several else ""
+    return f"{told.word}; {difference(told.found)}{by_seed}; {score(told.value)}"
 
 
 def short(row: Row) -> list[str]:
@@ -206,7 +212,7 @@ def short(row: Row) -> list[str]:
         if told is None or told.found.value is None or not told.word:
             cells.append(score(told.value if told else None))
         else:
-            cells.append(f"{told.found.value:+.3f} {SHORT.get(told.word, '?')}")
+            cells.append(f"{signed(told.found.value)} {SHORT.get(told.word, '?')}")
     return [row.group.name, *cells]
 
 

@@ -76,9 +76,9 @@ class Revision:
         path = self.cache / digest[:2] / digest[2:]
         if not path.is_file():
             raise InputError(
-                f"{self.name}: expected its {SCENES} in DVC's cache, found no {path}; where it was pushed, "
-                f"`dvc fetch --all-commits {SCENES}` or `dvc exp pull` brings it; else run it again (`dvc exp apply` "
-                "or `git checkout`, then `dvc repro evaluate`)"
+                f"{self.name}: expected its {SCENES} in DVC's cache, found it missing there; where it was pushed, "
+                f"`dvc fetch --all-commits {SCENES}` or `dvc exp pull` brings it; else run it again: `git checkout` or "
+                "`dvc exp apply`, then `dvc repro evaluate`"
             )
         document = json.loads(path.read_text(encoding="utf-8"))
         return {split: [SceneCounts.from_json(scene) for scene in scenes] for split, scenes in document.items()}

@@ -41,8 +41,13 @@ def difference(found: Difference) -> str:
     """With its interval, where it has one."""
     if found.value is None:
         return "-"
-    interval = "" if found.low is None or found.high is None else f" ({found.low:+.3f} to {found.high:+.3f})"
-    return f"{found.value:+.3f}{interval}"
+    interval = "" if found.low is None or found.high is None else f" ({signed(found.low)} to {signed(found.high)})"
+    return f"{signed(found.value)}{interval}"
+
+
+def signed(given: float) -> str:
+    """Three digits with a sign; no -0.000."""
+    return f"{round(given, 3) + 0.0:+.3f}"
 
 
 def with_difference(given: float | None, found: Difference) -> str:

@@ -1,5 +1,7 @@
 """Two runs, compared on the terminal and as a page."""
 
+import json
+
 import pytest
 from recorded_runs import RecordedRuns, scene
 
@@ -90,16 +92,26 @@ def test_what_is_not_there_is_told_with_a_remedy(runs, capsys, monkeypatch):
     (runs.folder / "dvc.lock").write_text("stages: {}\n")
     runs.git("add", "--all")
     runs.git("commit", "--quiet", "--message", "without a run")
-    path = runs.write(oof=[scene("a", 10)])
+    runs.write(oof=[scene("a", 10)])
     with pytest.raises(InputError, match=r"found no data/predictions/scenes.json in dvc.lock; run `dvc repro`"):
         said(capsys, monkeypatch, "HEAD")
     runs.experiment("peak", oof=[scene("a", 11)])
     with pytest.raises(InputError, match=r"peek: expected a commit, .*; experiments: peak"):
         said(capsys, monkeypatch, "peek")
-    runs.write(oof=[scene("a", 10)])
+
+
+def test_without_counts_metrics_are_compared(runs, capsys, monkeypatch):
+    path = runs.write(oof=[scene("a", 10)])
+    for score in (0.5, 0.75):
+        (runs.folder / "metrics/evaluate.json").write_text(json.dumps({"oof": {"binary_dice": score}}))
+        runs.git("add", "--all")
+        runs.git("commit", "--quiet", "--message", "run")
     path.unlink()
-    with pytest.raises(InputError, match=r"workspace: expected its .* in DVC's cache, .* `dvc fetch"):
-        said(capsys, monkeypatch, "peak")
+    text = said(capsys, monkeypatch)
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    assert any(line.startswith("No intervals: workspace: expected its data/predictions/scenes.json") for line in lines)
+    assert "binary Dice training scenes, out of fold 0.500 0.750 +0.250 can't be told: no scenes" in lines
+    assert "No parameter differs." in lines
 
 
 def test_outside_of_the_project_it_says_so(tmp_path, monkeypatch):
