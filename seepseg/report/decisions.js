@@ -3,6 +3,7 @@
 const COLUMNS = ["scene", "kind", "decision", "class_name", "outline"];
 const decisions = new Map(); // rows of the file by scene and slick
 let unsaved = 0;
+let takenBack = 0; // of those that the file saved last holds
 let fieldsets = 0; // makes names of radio buttons that differ from place to place
 
 const keyOf = (scene, slick) => JSON.stringify([scene, slick.slick_id]);
@@ -67,7 +68,9 @@ function decisionControls(scene, slick) {
 function decide(scene, slick, decision, className = "") {
   const key = keyOf(scene, slick);
   const finished = decision && (decision !== "other_class" || className);
-  const had = decisions.delete(key); // so that the latest one comes last
+  const had = decisions.get(key);
+  decisions.delete(key); // so that the latest one comes last
+  if (had && !had.unsaved && !finished) takenBack += 1;
   if (finished) {
     const name = decision === "wrong" ? "" : className;
     decisions.set(key, { scene, kind: slick.kind, decision, class_name: name, outline: slick.outline, unsaved: true });
@@ -83,11 +86,11 @@ function decide(scene, slick, decision, className = "") {
 
 /** Tell how many decisions are not saved yet. */
 function count() {
-  unsaved = [...decisions.values()].filter((row) => row.unsaved).length;
+  unsaved = [...decisions.values()].filter((row) => row.unsaved).length + takenBack;
   const many = unsaved === 1 ? "1 decision" : `${unsaved} decisions`;
   document.getElementById("count").textContent =
     unsaved ? `${many}, not saved yet` : decisions.size ? "all decisions saved" : "no decisions yet";
-  document.getElementById("save").disabled = decisions.size === 0;
+  document.getElementById("save").disabled = decisions.size + takenBack === 0;
 }
 
 /** The rows of the file: those of data.corrections, each replaced where the same slick was judged anew. */
@@ -110,6 +113,7 @@ function save() {
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60000); // a slow browser may still read it
   for (const row of decisions.values()) row.unsaved = false;
+  takenBack = 0;
   count();
   const before = rows.length - decisions.size;
   const saved = document.getElementById("saved");

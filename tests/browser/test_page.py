@@ -158,6 +158,8 @@ def test_decisions_come_back_as_corrections(page, folder):
     assert all(shapely.from_wkt(a).equals(b) for a, b in zip(saved["outline"], expected, strict=True))
     assert page.one("#count").text == "all decisions saved" and "dvc repro" in page.one("#saved").text
     assert not page.js(LEAVING)
+    page.click("[data-review='0'] article[data-scene=scene-1] .undo")
+    assert page.one("#count").text == "1 decision, not saved yet"  # the file has one too many
 
 
 def test_a_later_decision_takes_the_place_of_an_earlier_one(page, folder):
