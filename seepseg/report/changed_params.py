@@ -35,7 +35,7 @@ def changed_params(path: Path, defaults: dict[str, Any]) -> list[ChangedParam]:
     """
     found = dict(_leaves(yaml.safe_load(path.read_text(encoding="utf-8"))))
     known = dict(_leaves(defaults))
-    return [ChangedParam(key, value, known.get(key)) for key, value in found.items() if value != known.get(key, key)]
+    return [ChangedParam(key, value, known.get(key)) for key, value in found.items() if value != known.get(key)]
 
 
 def _leaves(block: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
