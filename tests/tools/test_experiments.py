@@ -67,8 +67,8 @@ def test_the_workspace_counts_where_its_results_are_its_own(runs, capsys):
     runs.write(oof=six(12, 12, 12, 12, 12, 12), params={"loss": {"name": "ce"}})
     assert "workspace" + " +0.039 better" * 5 in lines(capsys)
     runs.git("reset", "--quiet", "--hard")
-    runs.experiment("ce", oof=six(12, 12, 12, 12, 12, 12))
-    runs.write(oof=six(12, 12, 12, 12, 12, 12))
+    runs.experiment("ce", oof=six(12, 12, 12, 12, 12, 12), params={"loss": {"name": "ce"}})
+    runs.write(oof=six(12, 12, 12, 12, 12, 12), params={"loss": {"name": "ce"}})
     assert "ce" + " +0.039 better" * 5 in lines(capsys)
 
 
@@ -119,7 +119,7 @@ def test_the_spread_over_seeds_is_that_of_all_groups():
 
 
 def test_half_widths_of_scenes_and_seeds_add_up_as_squares():
-    # Student's t of 1 degree of freedom is 12.706; of means over 2 and 8 seeds: 12.706 * 0.1 * sqrt(1/2 + 1/8) = 1.0045.
+    # Student's t of 1 degree of freedom is 12.706; of 2 and 8 seeds: 12.706 * 0.1 * sqrt(1/2 + 1/8) = 1.0045.
     found = widened(Difference(0.5, 0.2, 0.9), Spread(0.1, 1), 2, 8)
     below, above = ((each**2 + 1.0045**2) ** 0.5 for each in (0.3, 0.4))
     assert (found.low, found.high) == pytest.approx((0.5 - below, 0.5 + above), abs=1e-4)
