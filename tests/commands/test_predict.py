@@ -474,9 +474,13 @@ def test_the_command_line(tmp_path, monkeypatch):
     write_scene(Path("a.tif"))
     result = command("predict", "a.tif", "out")
     assert (result.returncode, result.stdout) == (1, "")
-    assert result.stderr.startswith("error: models/model.safetensors is missing") and "Traceback" not in result.stderr
+    assert result.stderr.startswith("error: models/model.safetensors is missing") and "--model FILE" in result.stderr
+    assert "Traceback" not in result.stderr
     assert not Path("out").exists()
-    assert "predict" in command().stderr and command("nothing").returncode == 1
+    assert command().stderr.startswith("usage: ") and command().returncode == 1
+    unknown = command("nothing")
+    assert unknown.stderr.startswith("error: unknown command nothing; expected one of predict, seeps, export\nusage: ")
+    assert unknown.returncode == 1
     code = "import sys, seepseg.commands.predict; sys.exit('torch' in sys.modules)"
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
