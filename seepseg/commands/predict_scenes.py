@@ -52,11 +52,13 @@ def predict(options: PredictOptions) -> None:
     # What there is of scenes that failed now is of an earlier run, perhaps by another model.
     every = _finished_folders(options.out)
     folders = [folder for folder in every if folder.name not in failed]
-    earlier = ", results of earlier runs are left out of the file of all slicks" if len(folders) < len(every) else ""
+    some = f"{len(failed)} of {len(tasks)} scenes can't be used, the others are done"
+    file = "are left out of the file of all slicks" if folders else "stay as they were"
+    earlier = f", results of earlier runs {file}" if len(folders) < len(every) else ""
     reasons = "\n".join(f"  {name}: {message}" for name, message in sorted(failed.items()))
-    told = f"{len(failed)} of {len(tasks)} scenes can't be used, the others are done{earlier}:\n{reasons}"
+    told = f"{some if len(failed) < len(tasks) else 'no scene can be used'}{earlier}:\n{reasons}"
     try:
-        if finished or len(failed) < len(to_do):
+        if folders:
             merge_scenes(options.out, folders, model, detect.threads, options.format)
     except Exception:
         if failed:
