@@ -13,6 +13,7 @@ from pyproj import CRS
 
 from seepseg.passes.coverage import Coverage
 from seepseg.passes.grouping import by_pass
+from seepseg.passes.params import PassesParams
 from seepseg.passes.views import ScenesOnPlane, SceneView, ToGround, fitting_starts, lay_on_earth, lay_on_grid
 
 __all__ = ["Ground", "Grounds", "Pass", "SceneOnGround", "SceneView"]
@@ -220,9 +221,12 @@ def _notices(scenes: Mapping[str, Sequence[str]]) -> list[str]:
 
 
 def _unused_origins(names: Sequence[str], origins: Mapping[str, Sequence[int]]) -> list[str]:
-    """A line on starts of names with which no scene starts, if there are scenes that need one."""
+    """A line on starts of names with which no scene starts, if there are scenes that need one.
+
+    Nobody wrote those of the default.
+    """
     unused = [start for start in origins if not any(name.startswith(start) for name in names)]
-    if not names or not unused:
+    if not names or not unused or origins == PassesParams().origins:
         return []
     starts = sorted({name[: max(map(len, unused))] for name in names})
     return [f"passes.origins that fit no scene: {_some(unused)}; names of scenes start with {_some(starts)}"]
