@@ -77,8 +77,11 @@ def read_drift(path: Path, wind_factor: float) -> dict[str, float]:
     try:
         with warnings.catch_warnings(action="error", category=ParserWarning):
             table = pd.read_csv(path, index_col=False, **as_text)  # else a comma at the end of rows moves the columns
-    except (ValueError, ParserWarning) as error:  # also what is no text in UTF-8, and rows longer than the first one
-        raise InputError(f"{path}: expected CSV in UTF-8 with commas, found {' '.join(str(error).split())}") from None
+    except (ValueError, ParserWarning) as error:
+        another = "another kind of file, or of text; save the table as CSV in UTF-8"
+        odd = "no names of columns, rows with more cells than these, or a quote without its end; mend it"
+        found = another if isinstance(error, UnicodeDecodeError) else odd
+        raise InputError(f"{path}: expected CSV in UTF-8 with commas, found {found}") from None
     if absent := [name for name in (SCENE, *PARTS) if name not in table]:
         raise InputError(
             f"{path}: columns {', '.join(absent)} are missing in this CSV with commas; found are "

@@ -75,8 +75,8 @@ def test_commas_of_spreadsheets_move_nothing(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (" \n", "expected CSV in UTF-8 with commas, found No columns"),
-        (HEADER + "a,,1,5,90,0,4,0\n", "expected CSV in UTF-8 with commas, found Length of header or names does not"),
+        (" \n", "expected CSV in UTF-8 with commas, found no names of columns, .*; mend it$"),
+        (HEADER + "a,,1,5,90,0,4,0\n", "expected CSV in UTF-8 with commas, found .* rows with more cells .*; mend it$"),
         ("scene,wind_speed\na,1\n", "columns wind_to, current_speed, current_to are missing"),
         (
             HEADER + "a,,strong,90,0.4,0\n",
@@ -95,6 +95,12 @@ def test_commas_of_spreadsheets_move_nothing(tmp_path):
 def test_a_table_that_can_not_be_used_is_named(tmp_path, text, message):
     (tmp_path / "passes.csv").write_text(text)
     with pytest.raises(InputError, match=message):
+        read_drift(tmp_path / "passes.csv", 0.03)
+
+
+def test_another_kind_of_file_is_told_without_a_word_of_its_bytes(tmp_path):
+    (tmp_path / "passes.csv").write_bytes(b"\x89PNG\r\n\x1a\n")
+    with pytest.raises(InputError, match="found another kind of file, or of text; save the table as CSV in UTF-8"):
         read_drift(tmp_path / "passes.csv", 0.03)
     with pytest.raises(InputError, match="is missing: expected wind and current"):
         read_drift(tmp_path / "none.csv", 0.03)
