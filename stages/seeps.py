@@ -27,7 +27,7 @@ from seepseg.figures import png_bytes, seeps_figure
 from seepseg.geo.seep_files import no_known_seeps, read_known_seeps, write_seeps
 from seepseg.models.trained_networks import check_classes
 from seepseg.passes.finding import FoundSeeps, find_seeps
-from seepseg.passes.flux import read_drift
+from seepseg.passes.flux import explain_unknown_drift, read_drift
 from seepseg.passes.known import explain_none_on, known_on
 from seepseg.passes.params import PassesParams, SeepsParams
 from seepseg.passes.reading import annotated_ends_of, read_grounds
@@ -62,6 +62,8 @@ def main(root: Path = Path()) -> None:
     slicks = Detector.of_model(model).classify(table)
     p_slick, p_class = slicks.probabilities()
     drift = read_drift(root / params.conditions, params.wind_factor) if params.conditions else {}
+    if why := explain_unknown_drift(drift, grounds.scenes):
+        print(f"{params.conditions} (seeps.conditions): {why}")
     found = find_seeps(slicks.candidates.table, p_slick, p_class, grounds, params, drift)
     of_annotated = annotated_ends_of(annotated, names, grounds)
     places = read_known_seeps(root / params.known) if params.known else no_known_seeps()

@@ -29,7 +29,7 @@ from seepseg.commands.options import PARAMS, read_section
 from seepseg.figures import png_bytes, seeps_figure
 from seepseg.geo.seep_files import no_known_seeps, read_known_seeps, write_seeps
 from seepseg.passes.finding import FoundSeeps, find_seeps
-from seepseg.passes.flux import FLUXES, read_drift
+from seepseg.passes.flux import FLUXES, explain_unknown_drift, read_drift
 from seepseg.passes.found_slicks import read_predicted
 from seepseg.passes.known import explain_none_on, known_on
 from seepseg.passes.params import PassesParams, SeepsParams
@@ -92,6 +92,8 @@ def seeps(
     for notice in predicted.grounds.notices:
         print(f"notice: {notice}", file=sys.stderr)
     drift = read_drift(conditions, settings.wind_factor) if conditions else {}
+    if why := explain_unknown_drift(drift, predicted.grounds.scenes):
+        print(f"notice: {conditions}: {why}", file=sys.stderr)
     places = read_known_seeps(known) if known else no_known_seeps()
     each = find_seeps(predicted.table, predicted.p_slick, predicted.p_class, predicted.grounds, settings, drift)
     layers = describe_seeps(each, predicted.class_names, settings.max_fdr)

@@ -25,7 +25,7 @@ References:
 """
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ import pandas as pd
 from pandas.errors import ParserWarning
 
 from seepseg.base.errors import InputError
-from seepseg.passes.ground import Ground
+from seepseg.passes.ground import Ground, some_of
 from seepseg.passes.slick_ends import SlickEnds
 
 FLUXES = FLUX_LOW, FLUX_HIGH = "flux_low_l_per_day", "flux_high_l_per_day"
@@ -59,8 +59,8 @@ def read_drift(path: Path, wind_factor: float) -> dict[str, float]:
         wind_factor: share of the wind speed at which oil drifts.
 
     Returns:
-        Speed of the drift in metres per second, by scene; without the scenes of which a number is missing, which is a
-        cell without any text.
+        Speed of the drift in metres per second, by scene; NaN for scenes of which a number is missing, which is a cell
+        without any text.
 
     Raises:
         InputError: the file is missing or no CSV, or has not these columns, or something else than numbers in them, or
@@ -102,7 +102,28 @@ def read_drift(path: Path, wind_factor: float) -> dict[str, float]:
     wind = wind_factor * numbers["wind_speed"] * np.exp(1j * np.radians(numbers["wind_to"]))
     current = numbers["current_speed"] * np.exp(1j * np.radians(numbers["current_to"]))
     speed = (wind + current).abs()
-    return {str(scene): float(value) for scene, value in zip(table[SCENE], speed, strict=True) if np.isfinite(value)}
+    return {str(scene): float(value) for scene, value in zip(table[SCENE], speed, strict=True)}
+
+
+def explain_unknown_drift(drift: Mapping[str, float], scenes: Collection[str]) -> str | None:
+    """Say of which scenes wind and current are not known, if of any.
+
+    Args:
+        drift: see `read_drift`.
+        scenes: names of those that see the same ground.
+
+    Returns:
+        A line; None where all are known, or the table is empty, or there are no scenes.
+    """
+    unknown = [name for name in sorted(scenes) if np.isnan(drift.get(name, np.nan))]
+    if not drift or not unknown:
+        return None
+    if drift.keys().isdisjoint(scenes):
+        return (
+            f"expected wind and current by the names that scenes have here, {some_of(unknown)}, found "
+            f"{some_of(list(drift))} in column {SCENE}: no flux is told"
+        )
+    return f"wind and current are missing of {len(unknown)} of {len(scenes)} scenes: {some_of(unknown)}"
 
 
 def slick_flux(slicks: SlickEnds, ground: Ground, drift: Mapping[str, float]) -> pd.DataFrame:

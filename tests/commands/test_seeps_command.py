@@ -40,7 +40,7 @@ def test_seeps_of_scenes(tmp_path, layers, capsys):
     known = gpd.GeoDataFrame(geometry=[*map(shapely.Point, SEEPS), shapely.Point(0, 0)], crs=4326)
     pyogrio.write_dataframe(known, tmp_path / "known.gpkg")
     header = "scene,wind_speed,wind_to,current_speed,current_to\n"
-    (tmp_path / "wind.csv").write_text(header + "".join(f"scene_{n},0,0,0.1,90\n" for n in range(PASSES)))
+    (tmp_path / "wind.csv").write_text(header + "".join(f"scene_{n},0,0,0.1,90\n" for n in range(PASSES - 1)))
     options = ["--known", str(tmp_path / "known.gpkg"), "--conditions", str(tmp_path / "wind.csv")]
     main([str(tmp_path / "found"), str(tmp_path / "out"), *options])
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
@@ -61,9 +61,10 @@ def test_seeps_of_scenes(tmp_path, layers, capsys):
     np.testing.assert_allclose(of_seep["flux_low_l_per_day"], 300 * 0.1 * 86_400 / 1e6 * 40, rtol=0.01)
     links = pd.read_csv(tmp_path / "out/slicks.csv")
     assert links["scene_id"].str.startswith("scene_").all()
-    told = capsys.readouterr().out
+    told, notices = capsys.readouterr()
     assert f"{PASSES} passes over one ground, scene_0 to scene_7, {PASSES * (3 + LOOSE)} candidates:" in told
     assert "2 seeps and 1 platforms" in told and "3 of 3 known seeps" in told and "litres a day" in told
+    assert "wind.csv: wind and current are missing of 1 of 8 scenes: scene_7\n" in notices
 
 
 def test_the_same_of_tiles_in_a_grid(tmp_path):

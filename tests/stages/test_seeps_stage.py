@@ -16,7 +16,7 @@ from stages import seeps
 pytestmark = pytest.mark.e2e
 
 OUTPUTS = ("data/seeps/seeps.gpkg", "data/seeps/seeps.csv", "data/seeps/slicks.csv", "plots/seeps.png")
-PARAMS = {"seeps": {"known": "", "conditions": ""}, "passes": {"origins": {"a": [0, 0], "b": [0, 1]}}}
+PARAMS = {"seeps": {"known": "", "conditions": "wind.csv"}, "passes": {"origins": {"a": [0, 0], "b": [0, 1]}}}
 
 
 class Answers:
@@ -49,6 +49,7 @@ class Folder:
         names = [*MANIFEST_TYPES, "pixels_background", "pixels_oil", "pixels_gas"]
         manifest = pd.DataFrame({**{name: [0] for name in names}, "tile": ["t"], "scene": ["a_0"]})
         manifest.to_csv(root / "data/packed/manifest.csv", index=False)
+        (root / "wind.csv").write_text("scene,wind_speed,wind_to,current_speed,current_to\n900001,1,2,3,4\n")
         (root / "params.yaml").write_text(yaml.safe_dump(PARAMS))
 
     def run(self):
@@ -92,7 +93,9 @@ def test_seeps_are_found_and_measured(folder, capsys):
     curve = folder.read("plots/seeps_curve.csv")
     assert set(curve["estimator"]) == {"seepseg", "published_rule"}
     assert [*curve[curve["estimator"] == "seepseg"]["recall"][:3].round(3)] == [0.333, 0.667, 1]
-    assert "3 seeps and 0 platforms in 8 passes" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "3 seeps and 0 platforms in 8 passes" in told
+    assert "wind.csv (seeps.conditions): expected wind and current by the names that scenes have here, a_0, a_1" in told
 
 
 def test_slicks_that_runs_keep_of_their_test_scenes_show_the_same_seeps(folder, monkeypatch):
