@@ -28,7 +28,7 @@ from seepseg.geo.seep_files import no_known_seeps, read_known_seeps, write_seeps
 from seepseg.models.trained_networks import check_classes
 from seepseg.passes.finding import FoundSeeps, find_seeps
 from seepseg.passes.flux import explain_unknown_drift, read_drift
-from seepseg.passes.known import explain_none_on, known_on
+from seepseg.passes.known import explain_none_on, explain_polygons, known_on
 from seepseg.passes.params import PassesParams, SeepsParams
 from seepseg.passes.reading import annotated_ends_of, read_grounds
 from seepseg.passes.seep_map import map_of
@@ -67,6 +67,8 @@ def main(root: Path = Path()) -> None:
     found = find_seeps(slicks.candidates.table, p_slick, p_class, grounds, params, drift)
     of_annotated = annotated_ends_of(annotated, names, grounds)
     places = read_known_seeps(root / params.known) if params.known else no_known_seeps()
+    if why := explain_polygons(places):
+        print(f"{params.known} (seeps.known): {why}")
     known = [known_on(each.ground, places) for each in found]
     if why := explain_none_on([each.ground for each in found], places):
         print(f"{params.known} (seeps.known): {why}")

@@ -31,7 +31,7 @@ from seepseg.geo.seep_files import no_known_seeps, read_known_seeps, write_seeps
 from seepseg.passes.finding import FoundSeeps, find_seeps
 from seepseg.passes.flux import FLUXES, explain_unknown_drift, read_drift
 from seepseg.passes.found_slicks import read_predicted
-from seepseg.passes.known import explain_none_on, known_on
+from seepseg.passes.known import explain_none_on, explain_polygons, known_on
 from seepseg.passes.params import PassesParams, SeepsParams
 from seepseg.passes.seep_map import map_of
 from seepseg.passes.seep_tables import describe_seeps, links_csv, seep_csv
@@ -95,6 +95,8 @@ def seeps(
     if why := explain_unknown_drift(drift, predicted.grounds.scenes):
         print(f"notice: {conditions}: {why}", file=sys.stderr)
     places = read_known_seeps(known) if known else no_known_seeps()
+    if why := explain_polygons(places):
+        print(f"notice: {known}: {why}", file=sys.stderr)
     each = find_seeps(predicted.table, predicted.p_slick, predicted.p_class, predicted.grounds, settings, drift)
     layers = describe_seeps(each, predicted.class_names, settings.max_fdr)
     of_grounds = [known_on(ground.ground, places) for ground in each]
