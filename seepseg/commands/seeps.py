@@ -34,6 +34,8 @@ from seepseg.passes.found_slicks import read_predicted
 from seepseg.passes.known import explain_none_on, explain_polygons, known_on
 from seepseg.passes.params import PassesParams, SeepsParams
 from seepseg.passes.seep_map import map_of
+from seepseg.passes.seep_measures import score_known
+from seepseg.passes.seep_scores import WITHIN
 from seepseg.passes.seep_tables import describe_seeps, links_csv, seep_csv
 
 DPI = 150
@@ -112,7 +114,7 @@ def seeps(
     _tell(each, settings, with_flux=bool(conditions))
     if why := explain_none_on([ground.ground for ground in each], places):
         print(f"notice: {known}: {why}", file=sys.stderr)
-    elif len(places):
+    else:
         _tell_known(each, of_grounds, settings)
     print(f"wrote {out}")
 
@@ -146,16 +148,10 @@ def _tell(found: list[FoundSeeps], params: SeepsParams, with_flux: bool) -> None
 
 
 def _tell_known(found: list[FoundSeeps], known: list[pd.DataFrame], params: SeepsParams) -> None:
-    """How many of the known seeps lie where one is reported."""
-    count, met = sum(map(len, known)), 0
-    for ground, places in zip(found, known, strict=True):
-        table = ground.seeps.table
-        reported = table.loc[table["q_value"] <= params.max_fdr, ["x", "y"]].to_numpy(np.float64)
-        at = places[["x", "y"]].to_numpy(np.float64)
-        if len(at) and len(reported):
-            distance = np.linalg.norm(at[:, None] - reported[None], axis=2).min(axis=1)
-            met += int((distance <= params.radius * ground.ground.spacing).sum())
-    print(
-        f"{met} of {count} known seeps, of those that at least two passes saw, have a reported place within "
-        f"{params.radius:g} pixels (seeps.radius)"
-    )
+    """How many of the known seeps are found, as the pipeline counts them."""
+    if scores := score_known(found, known, params):
+        right = round(scores["recall"] * scores["known"])
+        print(
+            f"{right} of {scores['known']} known seeps, of those that at least two passes saw, are among the "
+            f"{scores['found']} reported places, matched one to one within {WITHIN:g} pixels"
+        )
