@@ -28,7 +28,7 @@ from seepseg.base.folders import new_folder
 from seepseg.commands.options import PARAMS, read_section
 from seepseg.figures import png_bytes, seeps_figure
 from seepseg.geo.seep_files import no_known_seeps, read_known_seeps, write_seeps
-from seepseg.passes.finding import FoundSeeps, find_seeps
+from seepseg.passes.finding import FoundSeeps, explain_two_passes, find_seeps
 from seepseg.passes.flux import FLUXES, explain_unknown_drift, read_drift
 from seepseg.passes.found_slicks import read_predicted
 from seepseg.passes.known import explain_none_on, explain_polygons, known_on
@@ -93,6 +93,8 @@ def seeps(
         )
     for notice in predicted.grounds.notices:
         print(f"notice: {notice}", file=sys.stderr)
+    if why := explain_two_passes(predicted.grounds.grounds):
+        print(f"notice: {why}", file=sys.stderr)
     drift = read_drift(conditions, settings.wind_factor) if conditions else {}
     if why := explain_unknown_drift(drift, predicted.grounds.scenes):
         print(f"notice: {conditions}: {why}", file=sys.stderr)

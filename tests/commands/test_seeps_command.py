@@ -69,6 +69,15 @@ def test_seeps_of_scenes(tmp_path, layers, capsys):
     assert "known.gpkg: 1 of 5 known seeps are polygons: a point within each counts\n" in notices
 
 
+@pytest.mark.parametrize("passes", [2, 3])
+def test_grounds_of_two_passes_are_told(tmp_path, layers, passes, capsys):
+    lines, footprints = layers
+    write_found(tmp_path / "found", lines[lines["scene_id"] < f"scene_{passes}"], footprints[:passes])
+    main([str(tmp_path / "found"), str(tmp_path / "out")])
+    told = "notice: 1 of 1 grounds have only two passes, scene_0 and scene_1: p_seep is too sure there"
+    assert (told in capsys.readouterr().err) == (passes == 2)
+
+
 def test_the_same_of_tiles_in_a_grid(tmp_path):
     table, footprints = tiles()
     (tmp_path / "found").mkdir()

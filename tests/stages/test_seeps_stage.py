@@ -127,6 +127,12 @@ def test_no_annotation_moves_a_seep_and_a_run_repeats_itself(folder):
     assert after["annotated"] != before["annotated"] and after["reported"] == before["reported"]
 
 
+def test_a_ground_of_two_passes_is_told(folder, capsys):
+    folder.footprints = folder.footprints[:2]
+    folder.run()
+    assert "1 of 1 grounds have only two passes, a_0 and a_1: p_seep is too sure there" in capsys.readouterr().out
+
+
 def test_without_two_passes_outputs_are_empty_and_say_why(folder, capsys):
     folder.footprints = folder.footprints[:1]
     document = folder.run()
