@@ -21,7 +21,8 @@ def main() -> None:
         print(usage)
         return
     if name not in COMMANDS:
-        sys.exit(usage)
+        wrong = f"error: unknown command {name}; expected one of {', '.join(COMMANDS)}\n" if name else ""
+        sys.exit(wrong + usage)
     command = importlib.import_module(f"seepseg.commands.{name}")
     run_stage(lambda: command.main(sys.argv[2:]))
 

@@ -26,9 +26,9 @@ from seepseg.detection.slick_table import SLICK, read_slick_table
 from seepseg.figures import png_bytes, seeps_figure
 from seepseg.geo.seep_files import no_known_seeps, read_known_seeps, write_seeps
 from seepseg.models.trained_networks import check_classes
-from seepseg.passes.finding import FoundSeeps, find_seeps
-from seepseg.passes.flux import read_drift
-from seepseg.passes.known import explain_none_on, known_on
+from seepseg.passes.finding import FoundSeeps, explain_two_passes, find_seeps
+from seepseg.passes.flux import explain_unknown_drift, read_drift
+from seepseg.passes.known import explain_none_on, explain_polygons, known_on
 from seepseg.passes.params import PassesParams, SeepsParams
 from seepseg.passes.reading import annotated_ends_of, read_grounds
 from seepseg.passes.seep_map import map_of
@@ -59,12 +59,18 @@ def main(root: Path = Path()) -> None:
     grounds = read_grounds(packed.scenes, root / CANDIDATES / "footprints.csv", passes.origins, packed.images.shape[1:])
     for notice in grounds.notices:
         print(notice)
+    if why := explain_two_passes(grounds.grounds):
+        print(why)
     slicks = Detector.of_model(model).classify(table)
     p_slick, p_class = slicks.probabilities()
     drift = read_drift(root / params.conditions, params.wind_factor) if params.conditions else {}
+    if why := explain_unknown_drift(drift, grounds.scenes):
+        print(f"{params.conditions} (seeps.conditions): {why}")
     found = find_seeps(slicks.candidates.table, p_slick, p_class, grounds, params, drift)
     of_annotated = annotated_ends_of(annotated, names, grounds)
     places = read_known_seeps(root / params.known) if params.known else no_known_seeps()
+    if why := explain_polygons(places):
+        print(f"{params.known} (seeps.known): {why}")
     known = [known_on(each.ground, places) for each in found]
     if why := explain_none_on([each.ground for each in found], places):
         print(f"{params.known} (seeps.known): {why}")

@@ -18,6 +18,7 @@ from seepseg.base.errors import InputError
 from seepseg.base.files import fingerprint, sha256, write_bytes
 from seepseg.base.version import VERSION
 from seepseg.commands.model_card import Exported, model_card
+from seepseg.commands.options import check_model
 from seepseg.commands.run_record import MODEL, read_run
 from seepseg.detection.model_file import load_model
 from seepseg.models.export import export_networks
@@ -61,6 +62,7 @@ def export(
             raise InputError(f"{path} is there already; remove it or name another file")
     if tile_size is not None and tile_size < 1:
         raise InputError(f"--tile-size: expected pixels, 1 or more, found {tile_size}")
+    check_model(model)
     loaded = load_model(model)
     networks = loaded.meta.networks
     of_model = fingerprint(model)

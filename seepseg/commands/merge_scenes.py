@@ -17,7 +17,7 @@ from seepseg.commands.predict_scene import KEPT, SLICKS
 from seepseg.detection.classifier import PASSES
 from seepseg.detection.detection import P_CLASS
 from seepseg.detection.model_file import Model
-from seepseg.geo.centreline_files import FOOTPRINTS
+from seepseg.geo.centreline_files import FOOTPRINTS, IN_PIXELS
 from seepseg.geo.slick_attributes import DIGITS, probability_columns
 from seepseg.geo.slick_files import (
     NOT_SLICKS,
@@ -60,6 +60,13 @@ def merge_scenes(out: Path, folders: Sequence[Path], model: Model, threads: int,
     else:
         write_geopackage(out / SLICKS, scenes, model.class_names)
         remove_geojson(out)
+
+
+def lacks_candidates(folder: Path, model: Model) -> bool:
+    """Whether nothing was kept of a finished scene for other passes, though there should be: by an earlier version."""
+    if not knows_passes(model) or (folder / KEPT).is_file():
+        return False
+    return FOOTPRINTS + IN_PIXELS not in pyogrio.list_layers(folder / SLICKS)[:, 0]
 
 
 def _scenes(folders: Sequence[Path], model: Model, threads: int) -> Iterator[Layers]:

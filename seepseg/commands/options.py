@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from seepseg.base.errors import InputError
 from seepseg.base.params import load_params
 
 PARAMS = Path("params.yaml")
@@ -31,6 +32,18 @@ class PredictOptions:
     def section(self, kind: type[Block], name: str) -> Block:
         """A section of the parameter file, see `read_section`."""
         return read_section(kind, name, self.params)
+
+
+def check_model(path: Path) -> None:
+    """Refuse a model file that is not there.
+
+    Raises:
+        InputError: it isn't.
+    """
+    if not path.is_file():
+        raise InputError(
+            f"{path} is missing: expected a model; name its file with --model FILE, or train one with `dvc repro`"
+        )
 
 
 def read_section(kind: type[Block], name: str, path: Path | None) -> Block:

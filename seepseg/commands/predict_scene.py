@@ -19,6 +19,7 @@ from seepseg.base.device import choose_device, explain_full_memory, make_determi
 from seepseg.base.errors import InputError
 from seepseg.base.files import fingerprint, read_json, write_json
 from seepseg.base.folders import new_folder
+from seepseg.commands.options import check_model
 from seepseg.data.pixels import ScenePixels
 from seepseg.detection.detection import P_CLASS, Detection
 from seepseg.detection.detector import Detector
@@ -148,6 +149,7 @@ def _load(path: Path, params: DetectParams, fast: bool, expected: str) -> tuple[
 
 def read_model(path: Path, fast: bool) -> Model:
     """Read the model file; to be `fast`, see `only_first_pass`."""
+    check_model(path)
     model = load_model(path)
     return only_first_pass(model) if fast else model
 

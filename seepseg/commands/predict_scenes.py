@@ -13,10 +13,11 @@ from seepseg.base.errors import InputError
 from seepseg.base.files import fingerprint
 from seepseg.base.version import VERSION
 from seepseg.commands.distribution import SCHEDULER_VARIABLE, run_tasks
-from seepseg.commands.merge_scenes import merge_scenes
+from seepseg.commands.merge_scenes import lacks_candidates, merge_scenes
 from seepseg.commands.options import PredictOptions
-from seepseg.commands.predict_scene import RECORD, SLICKS, SceneTask, predict_scene, read_model, read_record
+from seepseg.commands.predict_scene import KEPT, RECORD, SLICKS, SceneTask, predict_scene, read_model, read_record
 from seepseg.commands.predict_tiles import are_tiles, predict_tiles
+from seepseg.detection.model_file import Model
 from seepseg.detection.proposal import DetectParams
 from seepseg.geo.land import find_layer
 from seepseg.geo.params import ScenesParams
@@ -42,8 +43,8 @@ def predict(options: PredictOptions) -> None:
         return
     model = read_model(options.model, options.fast)
     tasks = _tasks(options, detect)
-    to_do = [task for task in tasks if not _is_finished(task, options.overwrite)]
-    _check_others(options.out, to_do, tasks[0].settings)
+    to_do = [task for task in tasks if not _is_finished(task, model, options.overwrite)]
+    _check_others(options.out, to_do, model, tasks[0].settings)
     (options.out / "scenes").mkdir(parents=True, exist_ok=True)
     finished = len(tasks) - len(to_do)
     if finished:
@@ -52,11 +53,13 @@ def predict(options: PredictOptions) -> None:
     # What there is of scenes that failed now is of an earlier run, perhaps by another model.
     every = _finished_folders(options.out)
     folders = [folder for folder in every if folder.name not in failed]
-    earlier = ", results of earlier runs are left out of the file of all slicks" if len(folders) < len(every) else ""
+    some = f"{len(failed)} of {len(tasks)} scenes can't be used, the others are done"
+    file = "are left out of the file of all slicks" if folders else "stay as they were"
+    earlier = f", results of earlier runs {file}" if len(folders) < len(every) else ""
     reasons = "\n".join(f"  {name}: {message}" for name, message in sorted(failed.items()))
-    told = f"{len(failed)} of {len(tasks)} scenes can't be used, the others are done{earlier}:\n{reasons}"
+    told = f"{some if len(failed) < len(tasks) else 'no scene can be used'}{earlier}:\n{reasons}"
     try:
-        if finished or len(failed) < len(to_do):
+        if folders:
             merge_scenes(options.out, folders, model, detect.threads, options.format)
     except Exception:
         if failed:
@@ -134,7 +137,7 @@ def _is_result(path: Path, out: Path) -> bool:
     return out / "scenes" in path.parents or (path.parent == out and path.name in WRITTEN)
 
 
-def _is_finished(task: SceneTask, overwrite: bool) -> bool:
+def _is_finished(task: SceneTask, model: Model, overwrite: bool) -> bool:
     """Whether a scene was done already, as it would be done now.
 
     Raises:
@@ -148,24 +151,32 @@ def _is_finished(task: SceneTask, overwrite: bool) -> bool:
             )
         return False
     is_whole = (task.folder / SLICKS).is_file() and (record["rasters"] or not task.rasters)
-    return is_whole and not overwrite and record["source"] == task.source
+    is_old = record["settings"] == task.settings and lacks_candidates(task.folder, model)
+    return is_whole and not overwrite and record["source"] == task.source and not is_old
 
 
-def _check_others(out: Path, to_do: list[SceneTask], settings: dict[str, Any]) -> None:
-    """Refuse to put together what was found by different models or with different options.
+def _check_others(out: Path, to_do: list[SceneTask], model: Model, settings: dict[str, Any]) -> None:
+    """Refuse to put together what was found by different models, options or versions.
 
     Raises:
         InputError: a scene in OUT, that is not done again now, was found otherwise.
     """
     again = {task.name for task in to_do}
     for folder in _finished_folders(out):
+        if folder.name in again:
+            continue
         recorded = (read_record(folder) or {})["settings"]
-        differing = [name for name in settings if recorded.get(name) != settings[name]]
-        if folder.name not in again and differing:
-            told = ", ".join(f"{name} {recorded.get(name)} (now {settings[name]})" for name in differing)
+        differing = [
+            f"{name} {recorded.get(name)} (now {value})"
+            for name, value in settings.items()
+            if recorded.get(name) != value
+        ]
+        if lacks_candidates(folder, model):
+            differing.append(f"no {KEPT} (now there is)")
+        if differing:
             raise InputError(
-                f"{folder} holds results of other settings: {told}; name another folder than OUT, or do all scenes "
-                "that are in it again, with --overwrite"
+                f"{folder} holds results of other settings: {', '.join(differing)}; name another folder than OUT, or "
+                "do all scenes that are in it again, with --overwrite"
             )
 
 

@@ -28,12 +28,14 @@ from seepseg.base.folders import new_folder
 from seepseg.commands.options import PARAMS, read_section
 from seepseg.figures import png_bytes, seeps_figure
 from seepseg.geo.seep_files import no_known_seeps, read_known_seeps, write_seeps
-from seepseg.passes.finding import FoundSeeps, find_seeps
-from seepseg.passes.flux import FLUXES, read_drift
+from seepseg.passes.finding import FoundSeeps, explain_two_passes, find_seeps
+from seepseg.passes.flux import FLUXES, explain_unknown_drift, read_drift
 from seepseg.passes.found_slicks import read_predicted
-from seepseg.passes.known import explain_none_on, known_on
+from seepseg.passes.known import explain_none_on, explain_polygons, known_on
 from seepseg.passes.params import PassesParams, SeepsParams
 from seepseg.passes.seep_map import map_of
+from seepseg.passes.seep_measures import score_known
+from seepseg.passes.seep_scores import WITHIN
 from seepseg.passes.seep_tables import describe_seeps, links_csv, seep_csv
 
 DPI = 150
@@ -91,8 +93,14 @@ def seeps(
         )
     for notice in predicted.grounds.notices:
         print(f"notice: {notice}", file=sys.stderr)
+    if why := explain_two_passes(predicted.grounds.grounds):
+        print(f"notice: {why}", file=sys.stderr)
     drift = read_drift(conditions, settings.wind_factor) if conditions else {}
+    if why := explain_unknown_drift(drift, predicted.grounds.scenes):
+        print(f"notice: {conditions}: {why}", file=sys.stderr)
     places = read_known_seeps(known) if known else no_known_seeps()
+    if why := explain_polygons(places):
+        print(f"notice: {known}: {why}", file=sys.stderr)
     each = find_seeps(predicted.table, predicted.p_slick, predicted.p_class, predicted.grounds, settings, drift)
     layers = describe_seeps(each, predicted.class_names, settings.max_fdr)
     of_grounds = [known_on(ground.ground, places) for ground in each]
@@ -108,7 +116,7 @@ def seeps(
     _tell(each, settings, with_flux=bool(conditions))
     if why := explain_none_on([ground.ground for ground in each], places):
         print(f"notice: {known}: {why}", file=sys.stderr)
-    elif len(places):
+    else:
         _tell_known(each, of_grounds, settings)
     print(f"wrote {out}")
 
@@ -142,16 +150,10 @@ def _tell(found: list[FoundSeeps], params: SeepsParams, with_flux: bool) -> None
 
 
 def _tell_known(found: list[FoundSeeps], known: list[pd.DataFrame], params: SeepsParams) -> None:
-    """How many of the known seeps lie where one is reported."""
-    count, met = sum(map(len, known)), 0
-    for ground, places in zip(found, known, strict=True):
-        table = ground.seeps.table
-        reported = table.loc[table["q_value"] <= params.max_fdr, ["x", "y"]].to_numpy(np.float64)
-        at = places[["x", "y"]].to_numpy(np.float64)
-        if len(at) and len(reported):
-            distance = np.linalg.norm(at[:, None] - reported[None], axis=2).min(axis=1)
-            met += int((distance <= params.radius * ground.ground.spacing).sum())
-    print(
-        f"{met} of {count} known seeps, of those that at least two passes saw, have a reported place within "
-        f"{params.radius:g} pixels (seeps.radius)"
-    )
+    """How many of the known seeps are found, as the pipeline counts them."""
+    if scores := score_known(found, known, params):
+        right = round(scores["recall"] * scores["known"])
+        print(
+            f"{right} of {scores['known']} known seeps, of those that at least two passes saw, are among the "
+            f"{scores['found']} reported places, matched one to one within {WITHIN:g} pixels"
+        )

@@ -27,6 +27,7 @@ IN_PIXELS = "_in_pixels"
 GEOMETRIES = {SEEPS: "Point", SEEP_ERRORS: "MultiPolygon", SEEP_SLICKS: "MultiLineString"}
 STYLES = {SEEPS: style_of_seeps, SEEP_ERRORS: style_of_errors, SEEP_SLICKS: style_of_links}
 PLATFORM = "platform"  # column of known seeps, where there is one
+POLYGON = "polygon"  # and whether they were drawn as one
 YES, NO = ("true", "1", "1.0", "yes"), ("false", "0", "0.0", "no", "")
 
 
@@ -64,7 +65,8 @@ def read_known_seeps(path: Path) -> gpd.GeoDataFrame:
             seep; of polygons a point within counts, if there are no points. An empty file stands for none.
 
     Returns:
-        Points in longitude and latitude (EPSG:4326), with a bool column `PLATFORM`, false where the file doesn't tell.
+        Points in longitude and latitude (EPSG:4326), with bool columns `PLATFORM`, false where the file doesn't tell,
+        and `POLYGON`, of which a point within was taken.
 
     Raises:
         InputError: the file is missing or damaged, has no place on earth, no places of seeps or several layers of
@@ -86,7 +88,9 @@ def read_known_seeps(path: Path) -> gpd.GeoDataFrame:
     if others := sorted(set(table.geom_type) - {"Point", "Polygon", "MultiPolygon"}):
         raise InputError(f"{path}: expected known seeps as points, found {', '.join(others)}; keep points alone")
     points = table.geometry.representative_point().to_crs("EPSG:4326")
-    return gpd.GeoDataFrame({PLATFORM: _platforms(path, table)}, geometry=list(points), crs=4326)
+    is_polygon = table.geom_type.str.endswith("Polygon").to_numpy(np.bool_)
+    columns = {PLATFORM: _platforms(path, table), POLYGON: is_polygon}
+    return gpd.GeoDataFrame(columns, geometry=list(points), crs=4326)
 
 
 def _layer_of_places(path: Path, layers: Sequence[tuple[str, str]]) -> str:
@@ -137,4 +141,4 @@ def _platforms(path: Path, table: gpd.GeoDataFrame) -> npt.NDArray[np.bool_]:
 
 def no_known_seeps() -> gpd.GeoDataFrame:
     """The same where nobody knows any."""
-    return gpd.GeoDataFrame({PLATFORM: np.zeros(0, bool)}, geometry=[], crs=4326)
+    return gpd.GeoDataFrame({PLATFORM: np.zeros(0, bool), POLYGON: np.zeros(0, bool)}, geometry=[], crs=4326)

@@ -1,6 +1,6 @@
 """From the candidates of all passes to the seeps of each ground."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +9,7 @@ import pandas as pd
 
 from seepseg.passes.estimate import Seeps, estimate_seeps
 from seepseg.passes.flux import seep_flux, slick_flux
-from seepseg.passes.ground import Ground, Grounds
+from seepseg.passes.ground import Ground, Grounds, some_of
 from seepseg.passes.params import SeepsParams
 from seepseg.passes.reading import slick_ends_of
 from seepseg.passes.slick_ends import SlickEnds
@@ -56,3 +56,14 @@ def find_seeps(
         flux = seep_flux(seeps.links, slick_flux(slicks, ground, drift), len(seeps.table))
         found.append(FoundSeeps(ground, slicks, seeps, flux))
     return found
+
+
+def explain_two_passes(grounds: Sequence[Ground]) -> str | None:
+    """Say on which grounds seeps are less sure than they are told to be; None where three passes saw each."""
+    few = [" and ".join(each.name for each in ground.passes) for ground in grounds if len(ground.passes) == 2]
+    if not few:
+        return None
+    return (
+        f"{len(few)} of {len(grounds)} grounds have only two passes, {some_of(few)}: p_seep is too sure there, so "
+        "check their places; see Limits in docs/seeps.md"
+    )

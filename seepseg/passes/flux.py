@@ -25,7 +25,7 @@ References:
 """
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ import pandas as pd
 from pandas.errors import ParserWarning
 
 from seepseg.base.errors import InputError
-from seepseg.passes.ground import Ground
+from seepseg.passes.ground import Ground, some_of
 from seepseg.passes.slick_ends import SlickEnds
 
 FLUXES = FLUX_LOW, FLUX_HIGH = "flux_low_l_per_day", "flux_high_l_per_day"
@@ -59,8 +59,8 @@ def read_drift(path: Path, wind_factor: float) -> dict[str, float]:
         wind_factor: share of the wind speed at which oil drifts.
 
     Returns:
-        Speed of the drift in metres per second, by scene; without the scenes of which a number is missing, which is a
-        cell without any text.
+        Speed of the drift in metres per second, by scene; NaN for scenes of which a number is missing, which is a cell
+        without any text.
 
     Raises:
         InputError: the file is missing or no CSV, or has not these columns, or something else than numbers in them, or
@@ -77,8 +77,11 @@ def read_drift(path: Path, wind_factor: float) -> dict[str, float]:
     try:
         with warnings.catch_warnings(action="error", category=ParserWarning):
             table = pd.read_csv(path, index_col=False, **as_text)  # else a comma at the end of rows moves the columns
-    except (ValueError, ParserWarning) as error:  # also what is no text in UTF-8, and rows longer than the first one
-        raise InputError(f"{path}: expected CSV in UTF-8 with commas, found {' '.join(str(error).split())}") from None
+    except (ValueError, ParserWarning) as error:
+        another = "another kind of file, or of text; save the table as CSV in UTF-8"
+        odd = "no names of columns, rows with more cells than these, or a quote without its end; mend it"
+        found = another if isinstance(error, UnicodeDecodeError) else odd
+        raise InputError(f"{path}: expected CSV in UTF-8 with commas, found {found}") from None
     if absent := [name for name in (SCENE, *PARTS) if name not in table]:
         raise InputError(
             f"{path}: columns {', '.join(absent)} are missing in this CSV with commas; found are "
@@ -99,7 +102,28 @@ def read_drift(path: Path, wind_factor: float) -> dict[str, float]:
     wind = wind_factor * numbers["wind_speed"] * np.exp(1j * np.radians(numbers["wind_to"]))
     current = numbers["current_speed"] * np.exp(1j * np.radians(numbers["current_to"]))
     speed = (wind + current).abs()
-    return {str(scene): float(value) for scene, value in zip(table[SCENE], speed, strict=True) if np.isfinite(value)}
+    return {str(scene): float(value) for scene, value in zip(table[SCENE], speed, strict=True)}
+
+
+def explain_unknown_drift(drift: Mapping[str, float], scenes: Collection[str]) -> str | None:
+    """Say of which scenes wind and current are not known, if of any.
+
+    Args:
+        drift: see `read_drift`.
+        scenes: names of those that see the same ground.
+
+    Returns:
+        A line; None where all are known, or the table is empty, or there are no scenes.
+    """
+    unknown = [name for name in sorted(scenes) if np.isnan(drift.get(name, np.nan))]
+    if not drift or not unknown:
+        return None
+    if drift.keys().isdisjoint(scenes):
+        return (
+            f"expected wind and current by the names that scenes have here, {some_of(unknown)}, found "
+            f"{some_of(list(drift))} in column {SCENE}: no flux is told"
+        )
+    return f"wind and current are missing of {len(unknown)} of {len(scenes)} scenes: {some_of(unknown)}"
 
 
 def slick_flux(slicks: SlickEnds, ground: Ground, drift: Mapping[str, float]) -> pd.DataFrame:

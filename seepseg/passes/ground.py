@@ -13,9 +13,10 @@ from pyproj import CRS
 
 from seepseg.passes.coverage import Coverage
 from seepseg.passes.grouping import by_pass
+from seepseg.passes.params import PassesParams
 from seepseg.passes.views import ScenesOnPlane, SceneView, ToGround, fitting_starts, lay_on_earth, lay_on_grid
 
-__all__ = ["Ground", "Grounds", "Pass", "SceneOnGround", "SceneView"]
+__all__ = ["Ground", "Grounds", "Pass", "SceneOnGround", "SceneView", "some_of"]
 
 Unit = Literal["m", "px"]
 Floats = npt.NDArray[np.float64]
@@ -216,17 +217,21 @@ def _name(laid: ScenesOnPlane, group: Sequence[int]) -> str:
 
 def _notices(scenes: Mapping[str, Sequence[str]]) -> list[str]:
     """A line for each thing to say of some scenes."""
-    return [f"scenes that {fault}: {_some(names)}" for fault, names in scenes.items() if names]
+    return [f"scenes that {fault}: {some_of(names)}" for fault, names in scenes.items() if names]
 
 
 def _unused_origins(names: Sequence[str], origins: Mapping[str, Sequence[int]]) -> list[str]:
-    """A line on starts of names with which no scene starts, if there are scenes that need one."""
+    """A line on starts of names with which no scene starts, if there are scenes that need one.
+
+    Nobody wrote those of the default.
+    """
     unused = [start for start in origins if not any(name.startswith(start) for name in names)]
-    if not names or not unused:
+    if not names or not unused or origins == PassesParams().origins:
         return []
     starts = sorted({name[: max(map(len, unused))] for name in names})
-    return [f"passes.origins that fit no scene: {_some(unused)}; names of scenes start with {_some(starts)}"]
+    return [f"passes.origins that fit no scene: {some_of(unused)}; names of scenes start with {some_of(starts)}"]
 
 
-def _some(names: Sequence[str]) -> str:
+def some_of(names: Sequence[str]) -> str:
+    """The first few names, and how many more there are."""
     return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")

@@ -10,7 +10,7 @@ import shapely
 from pyproj import Geod, Transformer
 
 from seepseg.geo.georeference import WGS84
-from seepseg.geo.seep_files import PLATFORM
+from seepseg.geo.seep_files import PLATFORM, POLYGON
 from seepseg.passes.ground import Ground
 
 Floats = npt.NDArray[np.float64]
@@ -35,6 +35,16 @@ def known_on(ground: Ground, known: gpd.GeoDataFrame) -> pd.DataFrame:
     seen: npt.NDArray[np.bool_] = np.zeros(len(x), dtype=bool)
     seen[there] = ground.sees(x[there], y[there]).sum(axis=1) >= LEAST_PASSES
     return pd.DataFrame({"x": x, "y": y, PLATFORM: known[PLATFORM].to_numpy(bool)})[seen].reset_index(drop=True)
+
+
+def explain_polygons(known: gpd.GeoDataFrame) -> str | None:
+    """Say of how many known seeps, drawn as polygons, a point was taken; None where there are none such.
+
+    Args:
+        known: see `seepseg.geo.seep_files.read_known_seeps`.
+    """
+    count = int(known[POLYGON].sum())
+    return f"{count} of {len(known)} known seeps are polygons: a point within each counts" if count else None
 
 
 def explain_none_on(grounds: Sequence[Ground], known: gpd.GeoDataFrame) -> str | None:

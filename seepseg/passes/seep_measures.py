@@ -67,28 +67,46 @@ class SeepMeasures:
             return cls(counts | dict.fromkeys(PARTS), pd.DataFrame(columns=CURVE), pd.DataFrame(columns=CONFIRMED))
         together = SideBySide([each.ground for each in found], params.radius)
         slicks, marked = together.slicks([each.slicks for each in found]), together.slicks(annotated)
-        table = together.seeps([each.seeps.table for each in found])
-        table = table.sort_values(["p_seep", "score"], ascending=False, kind="stable").reset_index(drop=True)
-        places = together.seeps(known)
-        metres = float(np.median([each.ground.spacing for each in found])) if _in_metres(found) else None
+        table, metres = _ranked(found, together), _metres(found)
         rule = _by_rule(published_seeps(slicks, together.ground, params.radius), counts["reported"])
         reference = reference_seeps(marked.ends, marked.pass_number, PASSES, WITHIN)[["x", "y"]].to_numpy(np.float64)
-        at = places[["x", "y"]].to_numpy(np.float64)
-        of_annotated, of_rule, of_known = (
-            _scores(each, truth, metres, params.max_fdr)
-            for each, truth in ((table, reference), (rule, reference), (table, at))
-        )
+        at = together.seeps(known)[["x", "y"]].to_numpy(np.float64)
+        of_annotated, of_rule = (_scores(each, reference, metres, params.max_fdr) for each in (table, rule))
+        of_known = score_known(found, known, params)
         if of_annotated:
             rules = sensitivity(marked.ends, marked.pass_number).itertuples(index=False)
             of_annotated["by_other_rules"] = {
                 f"passes_{each.passes}_within_{each.within:g}": each.seeps for each in rules
             }
-        if of_known:
-            of_known["platforms"] = _platforms(table, places, params.max_fdr)
         curves = _curves({"annotated": reference, "known": at}, {"seepseg": table, "published_rule": rule})
         confirmed, summary = _confirm(slicks, marked, together, found, params)
         document = counts | dict(zip(PARTS, (of_annotated, of_rule, of_known, summary), strict=True))
         return cls(document, curves, confirmed)
+
+
+def score_known(
+    found: Sequence[FoundSeeps], known: Sequence[pd.DataFrame], params: SeepsParams
+) -> dict[str, Any] | None:
+    """Scores against known seeps, of all grounds together.
+
+    Args:
+        found: the seeps of each ground, at least one.
+        known: the known seeps of each, see `seepseg.passes.known.known_on`.
+        params: section `seeps`.
+
+    Returns:
+        As under `known` in the document; None without any.
+    """
+    together = SideBySide([each.ground for each in found], params.radius)
+    table, places = _ranked(found, together), together.seeps(known)
+    scores = _scores(table, places[["x", "y"]].to_numpy(np.float64), _metres(found), params.max_fdr)
+    return scores and scores | {"platforms": _platforms(table, places, params.max_fdr)}
+
+
+def _ranked(found: Sequence[FoundSeeps], together: SideBySide) -> pd.DataFrame:
+    """The seeps of all grounds, most probable first."""
+    table = together.seeps([each.seeps.table for each in found])
+    return table.sort_values(["p_seep", "score"], ascending=False, kind="stable").reset_index(drop=True)
 
 
 def _counts(found: Sequence[FoundSeeps], max_fdr: float) -> dict[str, Any]:
@@ -103,8 +121,10 @@ def _counts(found: Sequence[FoundSeeps], max_fdr: float) -> dict[str, Any]:
     }
 
 
-def _in_metres(found: Sequence[FoundSeeps]) -> bool:
-    return all(each.ground.unit == "m" for each in found)
+def _metres(found: Sequence[FoundSeeps]) -> float | None:
+    """Spacing of pixels, where it is known on all grounds."""
+    in_metres = all(each.ground.unit == "m" for each in found)
+    return float(np.median([each.ground.spacing for each in found])) if in_metres else None
 
 
 def _by_rule(places: pd.DataFrame, reported: int) -> pd.DataFrame:

@@ -183,7 +183,7 @@ def test_a_tile_size_binds_the_graph(run):
         ({"out": "dvc.onnx", "card": "dvc.lock"}, r"dvc\.lock is there already; remove it or name another file"),
         ({"out": "out.onnx", "card": "out.onnx"}, r"out\.onnx: expected another file than OUT\.onnx, found the same"),
         ({"out": "out.onnx", "tile_size": 0}, "--tile-size: expected pixels, 1 or more, found 0"),
-        ({"out": "out.onnx", "model": "none.safetensors"}, r"none\.safetensors"),
+        ({"out": "out.onnx", "model": "none.safetensors"}, r"none\.safetensors is missing.* --model"),
     ],
 )
 def test_what_can_not_be_exported_leaves_nothing(run, arguments, message):

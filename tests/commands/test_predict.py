@@ -177,6 +177,23 @@ def test_old_results_of_a_scene_that_fails_now_are_left_out(at_work):
     assert table["model_fingerprint"].unique().tolist() == [hashlib.sha256(b"another model").hexdigest()[:12]]
 
 
+def test_no_scene_that_can_be_used_is_told_as_that(at_work):
+    run()
+    before = Path("out/slicks.gpkg").read_bytes()
+    for name in ("a", "b"):
+        Path(f"scenes/{name}.tif").write_bytes(b"II*\0nonsense")
+    with pytest.raises(InputError, match=r"^no scene can be used, results of earlier runs stay as they were:\n  a: "):
+        run()
+    assert Path("out/slicks.gpkg").read_bytes() == before
+    told = r"^no scene can be used, results of earlier runs are left out of the file of all slicks:\n  a: "
+    with pytest.raises(InputError, match=told):
+        main(["scenes/a.tif", "out", "--model", "model.safetensors"])
+    assert [*slicks()["scene_id"]] == ["b", "b"]
+    with pytest.raises(InputError, match=r"^no scene can be used:\n  a: "):
+        main(["scenes/a.tif", "new", "--model", "model.safetensors"])
+    assert not Path("new/slicks.gpkg").exists()
+
+
 def test_scenes_that_failed_are_told_though_merging_fails_too(at_work, monkeypatch, capsys):
     def refuse(*_):
         raise InputError("candidates.npz: damaged")
@@ -474,9 +491,13 @@ def test_the_command_line(tmp_path, monkeypatch):
     write_scene(Path("a.tif"))
     result = command("predict", "a.tif", "out")
     assert (result.returncode, result.stdout) == (1, "")
-    assert result.stderr.startswith("error: models/model.safetensors is missing") and "Traceback" not in result.stderr
+    assert result.stderr.startswith("error: models/model.safetensors is missing") and "--model FILE" in result.stderr
+    assert "Traceback" not in result.stderr
     assert not Path("out").exists()
-    assert "predict" in command().stderr and command("nothing").returncode == 1
+    assert command().stderr.startswith("usage: ") and command().returncode == 1
+    unknown = command("nothing")
+    assert unknown.stderr.startswith("error: unknown command nothing; expected one of predict, seeps, export\nusage: ")
+    assert unknown.returncode == 1
     code = "import sys, seepseg.commands.predict; sys.exit('torch' in sys.modules)"
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0

@@ -14,6 +14,7 @@ import torch
 from conftest import POSTPROCESSING, Whole, Workspace
 from dark_slicks import SEA, Dark, meta_of_two
 from dark_slicks import SLICK as DARK
+from PIL import Image
 from test_predict import write_scene
 
 from seepseg.base.errors import InputError
@@ -198,6 +199,26 @@ def test_what_is_kept_of_a_scene_is_damaged(models, scenes, capsys):
     shutil.rmtree(damaged.parent)
     run(scenes, "out", "knowing", "--fast", "--format", "geojson")
     assert Path("out/slicks.geojson").read_bytes() == before
+
+
+def test_scenes_of_an_earlier_version_are_done_again(models, scenes, capsys):
+    """Which kept nothing for other passes; of an image without a place on earth there is nothing to keep."""
+    Image.fromarray(np.full((60, 90), 180, np.uint8)).save(scenes / "plain.png")
+    for scene in ("s0.tif", "s1.tif", "plain.png"):
+        run(scenes / scene, "out", "knowing")
+    both = Path("out/slicks.gpkg").read_bytes()
+    Path("out/scenes/s0/candidates.npz").unlink()
+    with pytest.raises(InputError, match=r"out/scenes/s0 holds results of other settings: no candidates\.npz"):
+        run(scenes / "s1.tif", "out", "knowing")
+    for scene in ("s2.tif", "calm.tif", "elsewhere.tif"):
+        (scenes / scene).unlink()
+    capsys.readouterr()
+    run(scenes, "out", "knowing")
+    assert "2 of 3 scenes are finished already" in capsys.readouterr().out
+    assert Path("out/slicks.gpkg").read_bytes() == both
+    run(scenes / "s1.tif", "plain", "alone")  # another model is none of an earlier version
+    with pytest.raises(InputError, match="plain/scenes/s1 holds results of other settings: model_fingerprint"):
+        run(scenes / "s1.tif", "plain", "knowing")
 
 
 def test_candidates_on_land_tell_nothing(models, scenes):

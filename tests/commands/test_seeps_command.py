@@ -37,10 +37,11 @@ def layers():
 
 def test_seeps_of_scenes(tmp_path, layers, capsys):
     write_found(tmp_path / "found", *layers)
-    known = gpd.GeoDataFrame(geometry=[*map(shapely.Point, SEEPS), shapely.Point(0, 0)], crs=4326)
+    beside = SEEPS[0] + [0.001, 0]  # one reported place serves one known seep
+    known = gpd.GeoDataFrame(geometry=[*map(shapely.Point, [*SEEPS, beside]), shapely.box(0, 0, 2, 2)], crs=4326)
     pyogrio.write_dataframe(known, tmp_path / "known.gpkg")
     header = "scene,wind_speed,wind_to,current_speed,current_to\n"
-    (tmp_path / "wind.csv").write_text(header + "".join(f"scene_{n},0,0,0.1,90\n" for n in range(PASSES)))
+    (tmp_path / "wind.csv").write_text(header + "".join(f"scene_{n},0,0,0.1,90\n" for n in range(PASSES - 1)))
     options = ["--known", str(tmp_path / "known.gpkg"), "--conditions", str(tmp_path / "wind.csv")]
     main([str(tmp_path / "found"), str(tmp_path / "out"), *options])
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
@@ -61,9 +62,20 @@ def test_seeps_of_scenes(tmp_path, layers, capsys):
     np.testing.assert_allclose(of_seep["flux_low_l_per_day"], 300 * 0.1 * 86_400 / 1e6 * 40, rtol=0.01)
     links = pd.read_csv(tmp_path / "out/slicks.csv")
     assert links["scene_id"].str.startswith("scene_").all()
-    told = capsys.readouterr().out
+    told, notices = capsys.readouterr()
     assert f"{PASSES} passes over one ground, scene_0 to scene_7, {PASSES * (3 + LOOSE)} candidates:" in told
-    assert "2 seeps and 1 platforms" in told and "3 of 3 known seeps" in told and "litres a day" in told
+    assert "2 seeps and 1 platforms" in told and "3 of 4 known seeps" in told and "litres a day" in told
+    assert "wind.csv: wind and current are missing of 1 of 8 scenes: scene_7\n" in notices
+    assert "known.gpkg: 1 of 5 known seeps are polygons: a point within each counts\n" in notices
+
+
+@pytest.mark.parametrize("passes", [2, 3])
+def test_grounds_of_two_passes_are_told(tmp_path, layers, passes, capsys):
+    lines, footprints = layers
+    write_found(tmp_path / "found", lines[lines["scene_id"] < f"scene_{passes}"], footprints[:passes])
+    main([str(tmp_path / "found"), str(tmp_path / "out")])
+    told = "notice: 1 of 1 grounds have only two passes, scene_0 and scene_1: p_seep is too sure there"
+    assert (told in capsys.readouterr().err) == (passes == 2)
 
 
 def test_the_same_of_tiles_in_a_grid(tmp_path):

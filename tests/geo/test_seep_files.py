@@ -119,7 +119,8 @@ def test_known_seeps_as_other_shapes(tmp_path):
     for name, shape in shapes.items():
         pyogrio.write_dataframe(gpd.GeoDataFrame(geometry=[shape], crs=4326), tmp_path / f"{name}.gpkg")
     assert [*read_known_seeps(tmp_path / "multipoint.gpkg").geometry] == [shapely.Point(0, 0), shapely.Point(1, 1)]
-    assert [*read_known_seeps(tmp_path / "polygons.gpkg").geometry] == [shapely.Point(1, 1)]
+    known = read_known_seeps(tmp_path / "polygons.gpkg")
+    assert [*known.geometry] == [shapely.Point(1, 1)] and [*known["polygon"]] == [True]
     (tmp_path / "table.csv").write_text("lon,lat\n1,2\n")
     (tmp_path / "mixed.geojson").write_text(
         gpd.GeoDataFrame(geometry=[shapes["lines"], shapely.Point(0, 0)], crs=4326).to_json()
@@ -149,4 +150,4 @@ def test_an_empty_file_stands_for_no_known_seeps(tmp_path):
     """DVC needs a file, where nobody knows any."""
     (tmp_path / "none").touch()
     known = read_known_seeps(tmp_path / "none")
-    assert [*known.columns] == ["platform", "geometry"] and not len(known)
+    assert [*known.columns] == ["platform", "polygon", "geometry"] and not len(known)

@@ -6,7 +6,7 @@ import pytest
 from pyproj import CRS
 
 from seepseg.base.errors import InputError
-from seepseg.passes.flux import FLUXES, read_drift, seep_flux, slick_flux
+from seepseg.passes.flux import FLUXES, explain_unknown_drift, read_drift, seep_flux, slick_flux
 from seepseg.passes.ground import Ground
 from seepseg.passes.slick_ends import SlickEnds
 
@@ -28,8 +28,20 @@ def drift_of(tmp_path, rows, wind_factor=0.03):
 
 def test_drift_adds_current_and_three_percent_of_the_wind_as_vectors(tmp_path):
     drift = drift_of(tmp_path, "a,,10,90,0.4,0\nb,,10,90,0.3,270\nc,,10,45,0.1,45\nd,,,90,0.4,0\n")
-    assert drift == {"a": pytest.approx(0.5), "b": pytest.approx(0, abs=1e-12), "c": pytest.approx(0.4)}
+    assert drift == pytest.approx({"a": 0.5, "b": 0, "c": 0.4, "d": np.nan}, abs=1e-12, nan_ok=True)
     assert drift_of(tmp_path, "a,,10,0,0.2,0\n", wind_factor=0.0) == {"a": pytest.approx(0.2)}
+
+
+def test_scenes_whose_wind_and_current_are_not_known_are_told():
+    drift = {"a": 0.5, "b": np.nan, "c": 0.4}
+    assert explain_unknown_drift(drift, ["a", "c"]) is None
+    assert explain_unknown_drift({}, ["a"]) is None and explain_unknown_drift(drift, []) is None
+    told = explain_unknown_drift(drift, ["d", "a", "b"])
+    assert told == "wind and current are missing of 2 of 3 scenes: b, d"
+    assert explain_unknown_drift(drift | {"e": 0.1}, ["S1A_1", "S1A_2"]) == (
+        "expected wind and current by the names that scenes have here, S1A_1, S1A_2, found a, b, c and 1 more "
+        "in column scene: no flux is told"
+    )
 
 
 def test_a_slick_of_one_square_kilometre_that_grew_in_a_day(tmp_path):
@@ -75,8 +87,8 @@ def test_commas_of_spreadsheets_move_nothing(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (" \n", "expected CSV in UTF-8 with commas, found No columns"),
-        (HEADER + "a,,1,5,90,0,4,0\n", "expected CSV in UTF-8 with commas, found Length of header or names does not"),
+        (" \n", "expected CSV in UTF-8 with commas, found no names of columns, .*; mend it$"),
+        (HEADER + "a,,1,5,90,0,4,0\n", "expected CSV in UTF-8 with commas, found .* rows with more cells .*; mend it$"),
         ("scene,wind_speed\na,1\n", "columns wind_to, current_speed, current_to are missing"),
         (
             HEADER + "a,,strong,90,0.4,0\n",
@@ -95,6 +107,12 @@ def test_commas_of_spreadsheets_move_nothing(tmp_path):
 def test_a_table_that_can_not_be_used_is_named(tmp_path, text, message):
     (tmp_path / "passes.csv").write_text(text)
     with pytest.raises(InputError, match=message):
+        read_drift(tmp_path / "passes.csv", 0.03)
+
+
+def test_another_kind_of_file_is_told_without_a_word_of_its_bytes(tmp_path):
+    (tmp_path / "passes.csv").write_bytes(b"\x89PNG\r\n\x1a\n")
+    with pytest.raises(InputError, match="found another kind of file, or of text; save the table as CSV in UTF-8"):
         read_drift(tmp_path / "passes.csv", 0.03)
     with pytest.raises(InputError, match="is missing: expected wind and current"):
         read_drift(tmp_path / "none.csv", 0.03)

@@ -12,6 +12,7 @@ from seepseg.geo.georeference import AffineGeoreference
 from seepseg.passes.coverage import Coverage
 from seepseg.passes.ground import Grounds, SceneView
 from seepseg.passes.grouping import by_pass, overlapping
+from seepseg.passes.params import PassesParams
 
 START = datetime(2021, 1, 4, tzinfo=UTC)
 ORIGINS = {"a": [0, 0], "b": [0, -1]}
@@ -70,8 +71,11 @@ def test_origins_that_fit_no_scene_are_told_with_what_names_start_with():
     assert Grounds.of_scenes(views, {"0418": [0, 0], "0419": [0, 0], "0465": [0, -1]}, 64).notices[-1] == (
         "passes.origins that fit no scene: 0465; names of scenes start with 0418, 0419, 0455 and 1 more"
     )
-    # Scenes on earth need no origins: those of the defaults are no mistake.
+    # Scenes on earth need no origins, and nobody wrote those of the defaults: they are no mistake.
     assert not Grounds.of_scenes([on_earth("a1"), on_earth("a2")], {"0465": [0, 0]}, 64).notices
+    default = PassesParams().origins
+    assert not Grounds.of_scenes([on_grid("04181"), on_grid("04182")], default, 64).notices
+    assert Grounds.of_scenes([on_grid("04181"), on_grid("04182")], default | {"0455": [0, 0]}, 64).notices
 
 
 @pytest.mark.parametrize(("zone", "east"), [(32615, 0.0), (32660, 170_000.0)])

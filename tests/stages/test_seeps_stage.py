@@ -16,7 +16,7 @@ from stages import seeps
 pytestmark = pytest.mark.e2e
 
 OUTPUTS = ("data/seeps/seeps.gpkg", "data/seeps/seeps.csv", "data/seeps/slicks.csv", "plots/seeps.png")
-PARAMS = {"seeps": {"known": "", "conditions": ""}, "passes": {"origins": {"a": [0, 0], "b": [0, 1]}}}
+PARAMS = {"seeps": {"known": "", "conditions": "wind.csv"}, "passes": {"origins": {"a": [0, 0], "b": [0, 1]}}}
 
 
 class Answers:
@@ -49,6 +49,7 @@ class Folder:
         names = [*MANIFEST_TYPES, "pixels_background", "pixels_oil", "pixels_gas"]
         manifest = pd.DataFrame({**{name: [0] for name in names}, "tile": ["t"], "scene": ["a_0"]})
         manifest.to_csv(root / "data/packed/manifest.csv", index=False)
+        (root / "wind.csv").write_text("scene,wind_speed,wind_to,current_speed,current_to\n900001,1,2,3,4\n")
         (root / "params.yaml").write_text(yaml.safe_dump(PARAMS))
 
     def run(self):
@@ -92,7 +93,9 @@ def test_seeps_are_found_and_measured(folder, capsys):
     curve = folder.read("plots/seeps_curve.csv")
     assert set(curve["estimator"]) == {"seepseg", "published_rule"}
     assert [*curve[curve["estimator"] == "seepseg"]["recall"][:3].round(3)] == [0.333, 0.667, 1]
-    assert "3 seeps and 0 platforms in 8 passes" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "3 seeps and 0 platforms in 8 passes" in told
+    assert "wind.csv (seeps.conditions): expected wind and current by the names that scenes have here, a_0, a_1" in told
 
 
 def test_slicks_that_runs_keep_of_their_test_scenes_show_the_same_seeps(folder, monkeypatch):
@@ -122,6 +125,12 @@ def test_no_annotation_moves_a_seep_and_a_run_repeats_itself(folder):
     after = folder.run()
     assert folder.content() == content
     assert after["annotated"] != before["annotated"] and after["reported"] == before["reported"]
+
+
+def test_a_ground_of_two_passes_is_told(folder, capsys):
+    folder.footprints = folder.footprints[:2]
+    folder.run()
+    assert "1 of 1 grounds have only two passes, a_0 and a_1: p_seep is too sure there" in capsys.readouterr().out
 
 
 def test_without_two_passes_outputs_are_empty_and_say_why(folder, capsys):
