@@ -66,12 +66,27 @@ def scene(index: int) -> ScenePage:
     holed = at(250, 60, 100, 80).difference(at(280, 80, 30, 30))
     two = shapely.union_all([at(60, 260, 60, 40), at(150, 280, 60, 40)])
     rows = [
-        ["a1", "annotated", "seep", "seep", np.nan, np.nan, 0.67, 10000, 1.0, 0.0, 2.5, 56.25, ""],
-        ["a2", "annotated", "platform", "", np.nan, np.nan, 0.0, 7100, 0.71, 0.002, 2.6, 56.25, "wrong" * (index == 0)],
-        ["a3", "annotated", "seep", ODD, np.nan, np.nan, 1.0, 3600, 0.36, 0.003, 2.7, 56.2, ""],
-        ["p1", "predicted", "seep", "seep", 0.91, 0.8, 0.67, 10000, 1.0, 0.001, 2.5, 56.25, ""],
-        ["p2", "predicted", ODD, "seep", 0.85, 0.6, 1.0, 3600, 0.36, 0.003, 2.7, 56.2, ""],
-        ["p3", "predicted", ODD, "", 0.55, 0.95, 0.0, 4800, 0.48, 0.0041, 2.5, 56.2, ""],
+        ["a1", "annotated", "seep", "seep", "p1", np.nan, np.nan, 0.67, 10000, 1.0, 0.0, 2.5, 56.25, ""],
+        [
+            "a2",
+            "annotated",
+            "platform",
+            "",
+            "",
+            np.nan,
+            np.nan,
+            0.0,
+            7100,
+            0.71,
+            0.002,
+            2.6,
+            56.25,
+            "wrong" * (index == 0),
+        ],
+        ["a3", "annotated", "seep", ODD, "p2", np.nan, np.nan, 1.0, 3600, 0.36, 0.003, 2.7, 56.2, ""],
+        ["p1", "predicted", "seep", "seep", "a1", 0.91, 0.8, 0.67, 10000, 1.0, 0.001, 2.5, 56.25, ""],
+        ["p2", "predicted", ODD, "seep", "a3", 0.85, 0.6, 1.0, 3600, 0.36, 0.003, 2.7, 56.2, ""],
+        ["p3", "predicted", ODD, "", "", 0.55, 0.95, 0.0, 4800, 0.48, 0.0041, 2.5, 56.2, ""],
     ]
     outlines = [at(50, 50, 100, 100), holed, at(290, 290, 60, 60), at(70, 50, 100, 100), at(290, 290, 60, 60), two]
     seeps = [
@@ -98,7 +113,7 @@ def reviews(scenes: list[ScenePage]) -> list[Review]:
     kinds = {
         "unannotated": ("p3", "Predicted, not annotated", "The model is sure, and nobody annotated them."),
         "missed": ("a2", "Annotated, not predicted", "The model sees nothing of them."),
-        "other_class": ("p2", "Predicted as another class", "Both see a slick, and name it differently."),
+        "other_class": ("a3", "Predicted as another class", "Both see a slick, and name it differently."),
     }
     result = []
     for key, (slick_id, title, explanation) in kinds.items():

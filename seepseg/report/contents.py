@@ -14,6 +14,7 @@ SLICK_COLUMNS = {
     "kind": "str",  # annotated | predicted
     "class_name": "str",  # of an annotated slick that of most of its pixels
     "other_class": "str",  # that at its place on the other side, predicted or annotated; empty: none there
+    "other_id": "str",  # the slick there with the largest overlap; empty: none
     "p_slick": "float64",  # of predicted slicks; NaN else
     "p_class": "float64",  # probability of class_name, if it is a slick; of predicted slicks
     "overlap": "float64",  # intersection over union with the best slick of the other kind, 0..1
@@ -47,7 +48,7 @@ class ScenePage:
         split: oof or test.
         box: left, top, right, bottom of the picture, in pixels of the grid.
         spacing: metres of a pixel; None where it is not known.
-        picture: JPEG, no pixel of it larger than one of the scene, but maybe smaller.
+        picture: JPEG, of the scene's pixels or of larger ones.
         thumbnail: JPEG, 160 pixels wide at most.
         scores: of this scene alone by name: binary_dice, macro_dice, object_f1; None where there is none.
         slicks: `SLICK_COLUMNS`, a row each.

@@ -13,6 +13,9 @@ const keyOf = (scene, slick) => JSON.stringify([scene, slick.slick_id]);
  * was predicted there changes nothing. */
 function choices(slick) {
   const { kind, class_name: name, other_class: other } = slick;
+  if (kind === "annotated" && other && other !== name) {
+    return { right: `Annotation is right: leave ${name}`, wrong: "Both wrong: no slick here, remove it", other_class: "Another class:" };
+  }
   if (kind === "annotated") {
     return { right: `Right: it is ${name}`, wrong: "Wrong: no slick here, remove it", other_class: "A slick, but another class:" };
   }

@@ -28,8 +28,8 @@ EXPLANATIONS = {
     "annotation has forgotten it; where you see none, the model is wrong.",
     "missed": "Of these annotated slicks nothing is predicted. Where you see no slick, the annotation is wrong or out "
     "of place; where you see one, the model has missed it.",
-    "other_class": "The model is sure that these slicks are of another class than they are annotated as: the "
-    "annotation names them wrongly, or the model does.",
+    "other_class": "The model is sure that these annotated slicks are of another class: the annotation names them "
+    "wrongly, or the model does.",
 }
 SPLITS = {"oof": "training scenes", "test": "test scenes"}
 
@@ -65,19 +65,26 @@ def choose(pages: Sequence[ScenePage], params: ReportParams) -> list[Chosen]:
         pages: all scenes; of slicks that count alike, those of the first scenes come first.
         params: how many of each kind, and how sure the model has to be.
     """
-    slicks = pd.concat([page.slicks.assign(page=n, row=range(len(page.slicks))) for n, page in enumerate(pages)])
+    slicks = pd.concat([_with_others(page).assign(page=n) for n, page in enumerate(pages)])
     predicted, there = slicks["kind"] == "predicted", slicks["other_class"]
     p_slick, p_class = slicks["p_slick"], slicks["p_class"]
-    other_class = predicted & (there != "") & (there != slicks["class_name"])
+    p_other = slicks["p_class_other"].where(slicks["class_name_other"] != slicks["class_name"])
     kinds = {
         "unannotated": (predicted & (there == "") & (p_slick >= params.sure), p_slick * p_class),
         "missed": (~predicted & (there == ""), 1.0),
-        "other_class": (other_class & (p_class >= params.sure), p_class),
+        "other_class": (~predicted & (p_other >= params.sure), p_other),
     }
     return [
         _first(key, slicks.assign(rank=slicks["cost"] * sure)[of_kind & (slicks["decision"] == "")], params.n_review)
         for key, (of_kind, sure) in kinds.items()
     ]
+
+
+def _with_others(page: ScenePage) -> pd.DataFrame:
+    """The slicks of a scene with their `row`, and what is told of the other one, as columns `<name>_other`."""
+    slicks = page.slicks.assign(row=range(len(page.slicks)))
+    others = slicks.set_index("slick_id")[["class_name", "p_slick", "p_class"]].add_suffix("_other")
+    return slicks.join(others, on="other_id")
 
 
 def _first(key: str, slicks: pd.DataFrame, count: int) -> Chosen:
@@ -102,7 +109,7 @@ def review_item(page: ScenePage, slick: int, key: str, image: npt.NDArray[np.uin
     return ReviewItem(
         page.name,
         row["slick_id"],
-        sentence(key, row, page.split),
+        sentence(key, _with_others(page).iloc[slick], page.split),
         box,
         jpeg(image[top - y : bottom - y, left - x : right - x], LARGEST, quality),
         *(_within(page, kind, box) for kind in ("annotated", "predicted")),
@@ -145,14 +152,17 @@ def surroundings(outline: shapely.Geometry, within: tuple[int, int, int, int]) -
 
 
 def sentence(key: str, slick: pd.Series, split: str) -> str:
-    """Why a slick is to be looked at, in words with numbers."""
+    """Why a slick, see `_with_others`, is to be looked at, in words with numbers."""
     area = f"{slick['area_px']:,} pixels" + ("" if np.isnan(slick["area_km2"]) else f", {slick['area_km2']:.3g} km²")
-    sure = f"a slick with probability {slick['p_slick']:.2f}, of {slick['class_name']} with {slick['p_class']:.2f}"
+    name, p_slick, p_class = slick[
+        [f"{each}{'_other' if key == 'other_class' else ''}" for each in ("class_name", "p_slick", "p_class")]
+    ]
+    sure = f"a slick with probability {p_slick:.2f}, of {name} with {p_class:.2f}"
     what, then = {
         "unannotated": (f"Predicted: {sure} ({area}). Nothing is annotated here", "Annotated so"),
         "missed": (f"Annotated as {slick['class_name']} ({area}). Nothing is predicted here", "Without it"),
         "other_class": (
-            f"Annotated as {slick['other_class']}. Predicted: {sure} ({area}); overlap {slick['overlap']:.2f}",
+            f"Annotated as {slick['class_name']} ({area}). Predicted: {sure}; overlap {slick['overlap']:.2f}",
             "Annotated as predicted",
         ),
     }[key]

@@ -78,6 +78,11 @@ class Marked:
     numbers: npt.NDArray[np.int64]
     labels: Labels
 
+    @property
+    def ids(self) -> npt.NDArray[np.object_]:
+        """The `slick_id` of each."""
+        return np.array([f"{self.kind[0]}{number}" for number in self.numbers], dtype=object)
+
 
 def scene_slicks(
     scene: StitchedScene, probabilities: tuple[Floats, Floats], class_names: Sequence[str], pooled: Counts
@@ -99,19 +104,23 @@ def scene_slicks(
     labels, n = annotated_slicks(scene.image, scene.target)
     annotated = Marked("annotated", scene.first + np.arange(1, n + 1), labels)
     predicted = Marked("predicted", *_number_anew(np.where(pred > 0, scene.candidates, 0)))
-    pairs = overlapping_pairs(predicted.labels, annotated.labels)
+    of_predicted, of_annotated, overlap = overlapping_pairs(predicted.labels, annotated.labels)
     tables, outlines = [], list[shapely.Geometry]()
-    for marked, partners in ((annotated, pairs[1]), (predicted, pairs[0])):
+    for marked, own, other, others in (
+        (annotated, of_annotated, of_predicted, predicted),
+        (predicted, of_predicted, of_annotated, annotated),
+    ):
         count = len(marked.numbers)
         counts = count_slicks(marked.labels, count, target, pred, len(class_names) + 1)
         table = _describe(marked, counts, class_names)
-        best = np.zeros(count)
-        np.maximum.at(best, partners - 1, pairs[2])
+        best, other_id = np.zeros(count), np.full(count, "", dtype=object)
+        order = np.argsort(overlap, kind="stable")  # the last one written is the largest
+        best[own[order] - 1], other_id[own[order] - 1] = overlap[order], others.ids[other[order] - 1]
         if marked.kind == "predicted":
             table["p_slick"] = probabilities[0][marked.numbers - 1]
             of_class = pd.Index(class_names).get_indexer(table["class_name"])
             table["p_class"] = probabilities[1][marked.numbers - 1, of_class]
-        tables.append(table.assign(overlap=best, cost=costs(counts, pooled)))
+        tables.append(table.assign(other_id=other_id, overlap=best, cost=costs(counts, pooled)))
         outlines += list(_outlines(marked, scene.origin))
     whole = pd.concat(tables, ignore_index=True)
     return _placed(whole, outlines, scene).astype(SLICK_COLUMNS)[list(SLICK_COLUMNS)], outlines
@@ -133,7 +142,7 @@ def _describe(marked: Marked, counts: Counts, class_names: Sequence[str]) -> pd.
     own, other = sides if marked.kind == "annotated" else sides[::-1]
     return pd.DataFrame(
         {
-            "slick_id": [f"{marked.kind[0]}{number}" for number in marked.numbers],
+            "slick_id": marked.ids,
             "kind": marked.kind,
             "class_name": names[own.argmax(axis=1) + 1],
             "other_class": names[np.where(other.any(axis=1), other.argmax(axis=1) + 1, 0)],

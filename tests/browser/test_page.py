@@ -175,11 +175,11 @@ def test_a_later_decision_takes_the_place_of_an_earlier_one(page, folder):
 def test_a_slick_is_judged_alike_on_the_map_and_in_its_card(page):
     card = "[data-review='2'] article[data-scene=scene-2]"
     page.click(f"{card} .card-head a")
-    assert page.one(".thumb[aria-pressed=true]").get_attribute("data-scene") == "1" and page.chosen() == ["p2"]
+    assert page.one(".thumb[aria-pressed=true]").get_attribute("data-scene") == "1" and page.chosen() == ["a3"]
     page.click("#slick input[value=wrong]")
     assert page.one(f"{card} input[value=wrong]").is_selected()
     assert "Annotation is right: leave seep" in page.one(card).text
-    assert page.one("tr[data-slick=p2] td:last-child").text == "wrong"
+    assert page.one("tr[data-slick=a3] td:last-child").text == "wrong"
 
 
 def test_the_keyboard_is_enough(page, folder):
