@@ -67,7 +67,7 @@ test-page: $(READY)
 	  command -v apt-get > /dev/null || { \
 	    echo "These tests need Chromium and its driver: install what brings the commands chromium and chromedriver."; exit 1; }; \
 	  sudo=$$([ $$(id -u) = 0 ] || echo sudo); \
-	  $$sudo apt-get update --quiet && $$sudo apt-get install --quiet --yes --no-install-recommends chromium chromium-driver; }
+	  $$sudo apt-get update --quiet; $$sudo apt-get install --quiet --yes --no-install-recommends chromium chromium-driver; }
 	$(BIN)/python -m pytest tests/browser $(ARGS)
 
 lint: $(READY)
