@@ -99,6 +99,7 @@ def contents_of_run(root: Path, params: ReportParams) -> Contents:
         sorted(pages, key=lambda page: page.split != "test"),
         reviews_of(run, pages, params),
         corrections,
+        file,
     )
 
 

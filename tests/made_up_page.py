@@ -13,6 +13,7 @@ ODD = '<b>&"old", oil'  # a class name that breaks what is not escaped or quoted
 COLOURS = {"seep": "#a00604", ODD: "#da9338", "platform": "#1010f2"}
 SIDE = 400  # pixels of a scene
 ORIGIN = (1000, 2000)  # of the first scene in its grid
+AROUND = {"p3": ["a2", "p3"], "a2": ["a1", "a2", "p1"], "a3": ["a3", "p2"]}  # what may be in a picture
 CORRECTIONS = ["scene", "kind", "decision", "class_name", "outline"]
 
 
@@ -40,6 +41,7 @@ def contents(num_scenes: int = 3) -> Contents:
         scenes=scenes,
         reviews=reviews(scenes),
         corrections=earlier,
+        corrections_file="labels/decisions.csv",
     )
 
 
@@ -101,6 +103,7 @@ def scene(index: int) -> ScenePage:
         spacing=None if index == 1 else 10.0,
         picture=picture(SIDE, SIDE, seed=index),
         thumbnail=picture(160, 160, seed=index),
+        correctable=True,
         scores={"binary_dice": None if index == 2 else 0.7 - index / 200, "macro_dice": 0.3, "object_f1": 0.5},
         slicks=pd.DataFrame(rows, columns=list(SLICK_COLUMNS)).astype(SLICK_COLUMNS),
         outlines=outlines,
@@ -126,16 +129,10 @@ def review_item(page: ScenePage, slick_id: str) -> ReviewItem:
     """A slick with all that is around it."""
     row = list(page.slicks["slick_id"]).index(slick_id)
     x, y = (int(value) for value in page.outlines[row].centroid.coords[0])
-    sides = {
-        kind: [
-            (name, outline)
-            for name, k, outline in zip(page.slicks["class_name"], page.slicks["kind"], page.outlines, strict=True)
-            if k == kind
-        ]
-        for kind in ("annotated", "predicted")
-    }
     text = f"{page.slicks['class_name'][row]} of {page.slicks['area_px'][row]} pixels."
-    return ReviewItem(page.name, slick_id, text, (x - 80, y - 80, x + 80, y + 80), picture(160, 160, seed=x), **sides)
+    return ReviewItem(
+        page.name, slick_id, text, (x - 80, y - 80, x + 80, y + 80), picture(160, 160, seed=x), AROUND[slick_id]
+    )
 
 
 def picture(width: int, height: int, kind: str = "JPEG", seed: int = 0) -> bytes:

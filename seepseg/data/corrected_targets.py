@@ -24,7 +24,7 @@ from affine import Affine
 from rasterio.features import rasterize
 
 from seepseg.base.conventions import NODATA
-from seepseg.data.corrections import ANNOTATED, DECISIONS, PREDICTED, RIGHT, WRONG, refuse_rows
+from seepseg.data.corrections import ANNOTATED, DECISIONS, PREDICTED, RIGHT, WRONG, are_correctable, refuse_rows
 
 # What agrees with the target as it is.
 WITHOUT_CHANGE = {(ANNOTATED, RIGHT), (PREDICTED, WRONG)}
@@ -122,14 +122,14 @@ class Corrector:
         """
         self._shape, self._scenes = tile_shape, set(scenes)
         height, width = tile_shape
-        tiles = pd.DataFrame({"scene": scenes, "cell": list(cells)})
+        tiles = pd.DataFrame(list(cells), columns=["row", "col"], dtype="Int64").assign(scene=scenes)
         for scene, group in tiles[tiles["scene"].isin(self._of_scene.keys())].groupby("scene"):
-            if len(group) == 1 and group["cell"].iloc[0] == (None, None):  # a scene of its own
-                self._corners[group.index[0]] = (0, 0)
-            elif (None, None) in group["cell"].tolist() or group["cell"].duplicated().any():
+            places = group[["row", "col"]]
+            if not are_correctable(places):
                 self._ambiguous.add(str(scene))
-            else:
-                self._corners |= {index: (row * height, col * width) for index, (row, col) in group["cell"].items()}
+                continue
+            cells_of = places.fillna(0).itertuples(name=None)  # a tile without a place is a scene of its own
+            self._corners |= {index: (row * height, col * width) for index, row, col in cells_of}
 
     def correct(
         self, index: int, scene: str, target: npt.NDArray[np.uint8], image: npt.NDArray[np.uint16]

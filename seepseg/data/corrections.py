@@ -54,6 +54,15 @@ def read_corrections(path: Path, class_names: Sequence[str]) -> pd.DataFrame:
     return table
 
 
+def are_correctable(cells: pd.DataFrame) -> bool:
+    """Whether an outline in a scene's grid tells of which tiles it is: each has its place, or there is but one tile.
+
+    Args:
+        cells: row and column of each tile of the scene in its grid, missing where they are unknown.
+    """
+    return len(cells) == 1 or bool(cells.notna().all(axis=None) and not cells.duplicated().any())
+
+
 def refuse_rows(path: Path, faults: list[str], remedy: str) -> None:
     """Refuse a file of corrections for what is wrong with its rows, if anything is.
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 import shapely
 
+OF_SPLIT = {"test": "test scenes", "oof": "training scenes"}
 SLICK_COLUMNS = {
     "slick_id": "str",  # a1, a2, ... of annotated slicks, p1, p2, ... of predicted ones, by their numbers in the scene
     "kind": "str",  # annotated | predicted
@@ -40,19 +41,20 @@ SEEP_COLUMNS = {
 
 @dataclass(frozen=True)
 class ScenePage:
-    """A scene on the map.
+    """A scene on the map, or a part of it.
 
     Attributes:
-        name: of the scene.
+        name: of the scene; parts of it have the same.
         title: for people, with the date where it is known.
         split: oof or test.
         box: left, top, right, bottom of the picture, in pixels of the grid.
         spacing: metres of a pixel; None where it is not known.
         picture: JPEG, of the scene's pixels or of larger ones.
         thumbnail: JPEG, 160 pixels wide at most.
+        correctable: whether corrections can be made to it, see `seepseg.data.corrections.are_correctable`.
         scores: of this scene alone by name: binary_dice, macro_dice, object_f1; None where there is none.
         slicks: `SLICK_COLUMNS`, a row each.
-        outlines: of each row of `slicks`, polygons and multipolygons.
+        outlines: of each row of `slicks`, polygons and multipolygons along the edges of pixels.
         seeps: `SEEP_COLUMNS`, of the ground of the scene, those within the picture.
     """
 
@@ -63,6 +65,7 @@ class ScenePage:
     spacing: float | None
     picture: bytes
     thumbnail: bytes
+    correctable: bool
     scores: dict[str, float | None]
     slicks: pd.DataFrame
     outlines: list[shapely.Geometry]
@@ -74,13 +77,12 @@ class ReviewItem:
     """A slick to look at next.
 
     Attributes:
-        scene: its name.
+        scene: its name, which tells the slick together with its `slick_id`.
         slick_id: of `ScenePage.slicks`.
         text: why, a sentence.
         box: of the picture, as in `ScenePage`.
         picture: JPEG of the image around it.
-        annotated: class name and outline of each annotated slick in the box.
-        predicted: likewise of predicted ones.
+        around: `slick_id` of each slick in the box, this one among them.
     """
 
     scene: str
@@ -88,8 +90,7 @@ class ReviewItem:
     text: str
     box: tuple[int, int, int, int]
     picture: bytes
-    annotated: list[tuple[str, shapely.Geometry]]
-    predicted: list[tuple[str, shapely.Geometry]]
+    around: list[str]
 
 
 @dataclass(frozen=True)
@@ -156,6 +157,7 @@ class Contents:
         scenes: test scenes first.
         reviews: what to look at next.
         corrections: rows that are in data.corrections already, with its columns, so that what is saved holds them, too.
+        corrections_file: the file that data.corrections names; empty without one.
     """
 
     title: str
@@ -167,3 +169,4 @@ class Contents:
     scenes: list[ScenePage]
     reviews: list[Review]
     corrections: pd.DataFrame
+    corrections_file: str

@@ -6,7 +6,8 @@ let unsaved = 0;
 let takenBack = 0; // of those that the file saved last holds
 let fieldsets = 0; // makes names of radio buttons that differ from place to place
 
-const keyOf = (scene, slick) => JSON.stringify([scene, slick.slick_id]);
+const keyOf = (scene, slick) => JSON.stringify([scene.name, slick.slick_id]);
+const fileName = () => settings.corrections_file.split("/").pop() || "corrections.csv";
 
 /** What each decision means for this slick, in words. The file means: "right" is that the slick that was judged is of
  * its class, be it predicted or annotated; "wrong", that it is none, and then what was annotated there goes, but what
@@ -39,17 +40,22 @@ function decisionText(scene, slick) {
   return row.decision === "other_class" ? `other class: ${row.class_name}` : row.decision;
 }
 
-/** Radio buttons for a slick, which stay alike wherever the same slick is shown. */
+/** Radio buttons for a slick, which stay alike wherever the same slick is shown; none where nothing can be corrected. */
 function decisionControls(scene, slick) {
+  if (!scene.correctable) {
+    return el("p", { class: "note" }, "It can't be corrected here: not all tiles of this scene have a place of their own in its grid (data.grid_columns).");
+  }
   const name = `decision-${(fieldsets += 1)}`;
   const fieldset = el("fieldset", { class: "decide" }, el("legend", {}, "Your decision"));
   fieldset.dataset.key = keyOf(scene, slick);
+  const others = settings.class_colours.map(([name]) => name).filter((other) => other !== slick.class_name);
   const classes = el("select", { "aria-label": "The class that is right", change: () => pick("other_class") },
     el("option", { value: "" }, "choose …"),
-    ...settings.class_colours.filter(([other]) => other !== slick.class_name).map(([other]) => el("option", { value: other }, other)));
+    ...others.map((other) => el("option", { value: other }, other)));
   if (slick.kind === "annotated" && slick.other_class !== slick.class_name) classes.value = slick.other_class; // the likeliest
   const pick = (decision) => decide(scene, slick, decision, decision === "other_class" ? classes.value : slick.class_name);
   for (const [value, words] of Object.entries(choices(slick))) {
+    if (value === "other_class" && !others.length) continue;
     const radio = el("input", { type: "radio", name, value, change: () => pick(value) });
     fieldset.append(el("div", { class: "choice" }, el("label", {}, radio, words), value === "other_class" ? classes : ""));
   }
@@ -76,14 +82,14 @@ function decide(scene, slick, decision, className = "") {
   if (had && !had.unsaved && !finished) takenBack += 1;
   if (finished) {
     const name = decision === "wrong" ? "" : className;
-    decisions.set(key, { scene, kind: slick.kind, decision, class_name: name, outline: slick.outline, unsaved: true });
+    decisions.set(key, { scene: scene.name, kind: slick.kind, decision, class_name: name, outline: wkt(slick), unsaved: true });
   }
   for (const fieldset of document.querySelectorAll(".decide")) {
     if (fieldset.dataset.key !== key) continue;
     fieldset.pending = decision === "other_class" && !finished;
     fieldset.show();
   }
-  if (had || finished) document.dispatchEvent(new CustomEvent("decided", { detail: { scene, slick } }));
+  if (had || finished) document.dispatchEvent(new CustomEvent("decided", { detail: slick }));
   count();
 }
 
@@ -112,7 +118,7 @@ function csv(rows) {
 /** Give the file to the browser, which keeps it among its downloads. */
 function save() {
   const rows = corrections();
-  const link = el("a", { download: "corrections.csv", href: URL.createObjectURL(new Blob([csv(rows)], { type: "text/csv" })) });
+  const link = el("a", { download: fileName(), href: URL.createObjectURL(new Blob([csv(rows)], { type: "text/csv" })) });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60000); // a slow browser may still read it
   for (const row of decisions.values()) row.unsaved = false;
@@ -120,8 +126,9 @@ function save() {
   count();
   const before = rows.length - decisions.size;
   const saved = document.getElementById("saved");
-  saved.textContent = `Saved as corrections.csv among your downloads: ${decisions.size} of this page` +
-    `${before ? ` and ${before} earlier` : ""}. Put it at data/corrections.csv and run dvc repro: they are applied, and the page is written anew.`;
+  const goal = settings.corrections_file ? `Put it at ${settings.corrections_file}` : "Name it in data.corrections";
+  saved.textContent = `Saved as ${fileName()} among your downloads: ${decisions.size} of this page` +
+    `${before ? ` and ${before} earlier` : ""}. ${goal} and run dvc repro: they are applied, and the page is written anew.`;
   saved.hidden = false;
 }
 

@@ -6,12 +6,11 @@ from typing import Any
 
 import pandas as pd
 
-from seepseg.report.contents import Score
+from seepseg.report.contents import OF_SPLIT, Score
 from seepseg.report.scene_page import Part
 
 Document = dict[str, Any]
 
-OF_SPLIT = {"test": "test scenes", "oof": "training scenes"}
 # What is shown of the scores, those that count most first, and what people read from each.
 SHOWN_SCORES = {
     "object_f1": (

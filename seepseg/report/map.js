@@ -4,8 +4,8 @@ const view = { scene: null, slicks: [], chosen: null, window: null }; // slicks:
 const model = {}; // parts of Bokeh's map by their names
 
 const columns = (rows, fields) => Object.fromEntries(Object.entries(fields).map(([name, of]) => [name, rows.map(of)]));
-const xs = (slick) => polygons(slick.outline).map((rings) => rings.map((ring) => ring.map((point) => point[0])));
-const ys = (slick) => polygons(slick.outline).map((rings) => rings.map((ring) => ring.map((point) => point[1])));
+const xs = (slick) => polygons(slick).map((rings) => rings.map((ring) => ring.map((point) => point[0])));
+const ys = (slick) => polygons(slick).map((rings) => rings.map((ring) => ring.map((point) => point[1])));
 
 const SLICK_FIELDS = {
   xs, ys,
@@ -31,15 +31,15 @@ const SEEP_FIELDS = {
 };
 
 /** Show a scene; what was chosen in another one is let go. */
-function openScene(name) {
-  view.scene = sceneOf(name);
+function openScene(number) {
+  view.scene = sceneOf(number);
   const { box: [left, top, right, bottom], spacing, title } = view.scene;
-  const address = document.getElementById(`picture-${settings.scenes.indexOf(name)}`).textContent;
+  const address = document.getElementById(`picture-${number}`).textContent;
   model.picture.data = { url: [address], x: [left], y: [top], w: [right - left], h: [bottom - top] };
   model.scale.visible = spacing !== null;
   document.getElementById("scene-title").textContent = title;
   for (const button of document.querySelectorAll(".thumb")) {
-    button.setAttribute("aria-pressed", settings.scenes[button.dataset.scene] === name);
+    button.setAttribute("aria-pressed", Number(button.dataset.scene) === number);
   }
   look(view.scene.box);
   filter();
@@ -80,12 +80,12 @@ function choose(slick, { go = false } = {}) {
   panel.replaceChildren(
     el("h3", {}, `${slick.kind} slick ${slick.slick_id}`.replace(/^./, (letter) => letter.toUpperCase())),
     el("dl", {}, ...Object.entries(facts).flatMap(([name, fact]) => [el("dt", {}, name), el("dd", {}, fact)])),
-    decisionControls(view.scene.name, slick));
+    decisionControls(view.scene, slick));
 }
 
 /** Bring the map to a slick, with what is around it. */
 function lookAt(slick) {
-  const [left, top, right, bottom] = bounds(slick.outline);
+  const [left, top, right, bottom] = bounds(slick);
   const [x, y, half] = [(left + right) / 2, (top + bottom) / 2, Math.max(right - left, bottom - top, 40)];
   look([x - half, y - half, x + half, y + half]);
 }
@@ -119,7 +119,7 @@ function move(right, down, zoom = 1) {
 
 /** The smallest slick at a place; where several lie upon each other, those beneath come with further clicks. */
 function tapped(x, y) {
-  const here = view.slicks.filter((slick) => contains(slick.outline, x, y)).sort((a, b) => a.area_px - b.area_px);
+  const here = view.slicks.filter((slick) => contains(slick, x, y)).sort((a, b) => a.area_px - b.area_px);
   choose(here[(here.indexOf(view.chosen) + 1) % here.length] ?? null);
 }
 
@@ -156,7 +156,7 @@ async function startMap() {
   document.getElementById("filters").addEventListener("input", filter);
   document.getElementById("thumbs").addEventListener("click", (event) => {
     const button = event.target.closest(".thumb");
-    if (button) openScene(settings.scenes[button.dataset.scene]);
+    if (button) openScene(Number(button.dataset.scene));
   });
-  openScene(settings.scenes[0]);
+  openScene(0);
 }

@@ -34,28 +34,40 @@ function place(slick) {
   return `${side(slick.lat, "N", "S")}, ${side(slick.lon, "E", "W")}`;
 }
 
-/** Polygons, each a list of rings, each a list of points, of "POLYGON ((...))" or "MULTIPOLYGON (((...)))". */
-function polygons(wkt) {
-  return wkt.split(/\)\)\s*,\s*\(\(/).map((polygon) =>
-    polygon.match(/[-\d.][^()]*/g).map((ring) => ring.split(",").map((point) => point.trim().split(" ").map(Number))));
+/** The polygons of a slick, each a list of rings, each a list of points that ends as it begins; its outline is like
+ * "M12,40h3v2h-3z", a path of SVG with a blank between polygons. */
+function polygons(slick) {
+  slick.polygons ??= slick.outline.split(" ").map((polygon) => polygon.match(/M[^M]+/g).map((ring) => {
+    const points = [];
+    for (const [, step, first, second] of ring.matchAll(/([Mhv])(-?\d+),?(-?\d+)?/g)) {
+      const [x, y] = points.at(-1) ?? [];
+      points.push(step === "M" ? [Number(first), Number(second)] : step === "h" ? [x + Number(first), y] : [x, y + Number(first)]);
+    }
+    return [...points, points[0]];
+  }));
+  return slick.polygons;
 }
 
-/** The outline as the path of an SVG, whose holes are empty by the rule evenodd. */
-function svgPath(wkt) {
-  return polygons(wkt).flat().map((ring) => `M${ring.map((point) => point.join(" ")).join("L")}Z`).join("");
+/** The outline as files of corrections have it. */
+function wkt(slick) {
+  const listed = (parts) => `(${parts.join(", ")})`;
+  const texts = polygons(slick).map((rings) => listed(rings.map((ring) => listed(ring.map((point) => point.join(" "))))));
+  return texts.length === 1 ? `POLYGON ${texts[0]}` : `MULTIPOLYGON ${listed(texts)}`;
 }
 
 /** Left, top, right, bottom. */
-function bounds(wkt) {
-  const points = polygons(wkt).flat(2);
-  const [x, y] = [0, 1].map((axis) => points.map((point) => point[axis]));
-  return [Math.min(...x), Math.min(...y), Math.max(...x), Math.max(...y)];
+function bounds(slick) {
+  let [left, top, right, bottom] = [Infinity, Infinity, -Infinity, -Infinity];
+  for (const [x, y] of polygons(slick).flat(2)) {
+    [left, top, right, bottom] = [Math.min(left, x), Math.min(top, y), Math.max(right, x), Math.max(bottom, y)];
+  }
+  return [left, top, right, bottom];
 }
 
 /** Whether a point lies within: a line from it to the right crosses an odd number of edges. */
-function contains(wkt, x, y) {
+function contains(slick, x, y) {
   let within = false;
-  for (const ring of polygons(wkt).flat()) {
+  for (const ring of polygons(slick).flat()) {
     for (let i = 0; i + 1 < ring.length; i += 1) {
       const [[x0, y0], [x1, y1]] = [ring[i], ring[i + 1]];
       if (y0 > y !== y1 > y && x < x0 + ((y - y0) / (y1 - y0)) * (x1 - x0)) within = !within;
@@ -75,10 +87,10 @@ function classLabel(name) {
 
 const loaded = new Map();
 
-/** A scene by its name, read when it is first wanted. */
-function sceneOf(name) {
-  if (!loaded.has(name)) loaded.set(name, read(`scene-${settings.scenes.indexOf(name)}`));
-  return loaded.get(name);
+/** A scene by its number, as parts of one have the same name; read when it is first wanted. */
+function sceneOf(number) {
+  if (!loaded.has(number)) loaded.set(number, read(`scene-${number}`));
+  return loaded.get(number);
 }
 
 function slickOf(scene, id) {

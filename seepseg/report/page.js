@@ -1,7 +1,7 @@
 // ---- Start ---------------------------------------------------------------------------------------------------------
 
 startDecisions();
-if (settings.scenes.length) {
+if (settings.scenes) {
   startTable();
   await startMap();
 }

@@ -9,30 +9,34 @@ function crop(item, kind, caption) {
   const pixel = Math.max(width, height) / 220; // of the screen, or so
   const svg = el("svg", { viewBox: `${left} ${top} ${width} ${height}`, role: "img", "aria-label": caption },
     el("image", { href: item.picture, x: left, y: top, width, height, preserveAspectRatio: "none" }));
-  const slick = slickOf(item.scene, item.slick_id);
-  const path = (wkt, style) => svg.append(el("path", { d: svgPath(wkt), fill: "none", "stroke-linejoin": "round", "fill-rule": "evenodd", ...style }));
-  if (kind === slick?.kind) path(slick.outline, { stroke: "#ffffff", "stroke-width": 7 * pixel, "stroke-opacity": 0.9 });
-  for (const [name, wkt] of item[kind] ?? []) {
+  const drawing = el("svg", { x: left, y: top, width, height, viewBox: `${left} ${top} ${width} ${height}` }); // cuts off
+  svg.append(drawing);
+  const path = (slick, style) => drawing.append(el("path", { d: slick.outline, fill: "none", "stroke-linejoin": "round", "fill-rule": "evenodd", ...style }));
+  const around = item.around.map((id) => slickOf(item.scene, id)).filter((slick) => slick.kind === kind);
+  const judged = around.find((slick) => slick.slick_id === item.slick_id);
+  if (judged) path(judged, { stroke: "#ffffff", "stroke-width": 7 * pixel, "stroke-opacity": 0.9 });
+  for (const slick of around) {
+    const colour = colourOf(slick.class_name);
     if (kind === "annotated") {
-      path(wkt, { stroke: "#ffffff", "stroke-opacity": 0.75, "stroke-width": 3.5 * pixel });
-      path(wkt, { stroke: colourOf(name), "stroke-width": 2 * pixel, "stroke-dasharray": `${5 * pixel} ${3 * pixel}` });
+      path(slick, { stroke: "#ffffff", "stroke-opacity": 0.75, "stroke-width": 3.5 * pixel });
+      path(slick, { stroke: colour, "stroke-width": 2 * pixel, "stroke-dasharray": `${5 * pixel} ${3 * pixel}` });
     } else {
-      path(wkt, { stroke: colourOf(name), "stroke-width": 1.5 * pixel, fill: colourOf(name), "fill-opacity": 0.4 });
+      path(slick, { stroke: colour, "stroke-width": 1.5 * pixel, fill: colour, "fill-opacity": 0.4 });
     }
   }
-  const names = [...new Set((item[kind] ?? []).map(([name]) => name))];
-  return el("figure", {}, svg, el("figcaption", {}, caption, ...names.map((name) => classLabel(name))));
+  const names = new Set(around.map((slick) => slick.class_name));
+  return el("figure", {}, svg, el("figcaption", {}, caption, ...[...names].map(classLabel)));
 }
 
 function card(item, place) {
-  const slick = slickOf(item.scene, item.slick_id);
-  const title = el("h4", {}, `${place}. ${sceneOf(item.scene).title}, ${item.slick_id}`);
+  const [scene, slick] = [sceneOf(item.scene), slickOf(item.scene, item.slick_id)];
+  const title = el("h4", {}, `${place}. ${scene.title}, ${item.slick_id}`);
   const link = el("a", { href: "#map", click: () => showOnMap(item.scene, slick) }, "on the map");
-  return el("article", { class: "panel card", "data-slick": item.slick_id, "data-scene": item.scene },
+  return el("article", { class: "panel card", "data-slick": item.slick_id, "data-scene": scene.name },
     el("div", { class: "card-head" }, title, link),
     el("div", { class: "crops" }, crop(item, null, "image"), crop(item, "annotated", "annotated"), crop(item, "predicted", "predicted")),
     el("p", {}, item.text),
-    decisionControls(item.scene, slick));
+    decisionControls(scene, slick));
 }
 
 /** Open the scene of a slick and choose it, even where a filter hid it. */

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 import shapely
 
-from seepseg.report.contents import Review, ReviewItem, ScenePage
+from seepseg.report.contents import OF_SPLIT, Review, ReviewItem, ScenePage
 from seepseg.report.params import ReportParams
 from seepseg.report.pictures import jpeg
 
@@ -31,7 +31,6 @@ EXPLANATIONS = {
     "other_class": "The model is sure that these annotated slicks are of another class: the annotation names them "
     "wrongly, or the model does.",
 }
-SPLITS = {"oof": "training scenes", "test": "test scenes"}
 
 
 class Place(NamedTuple):
@@ -112,7 +111,7 @@ def review_item(page: ScenePage, slick: int, key: str, image: npt.NDArray[np.uin
         sentence(key, _with_others(page).iloc[slick], page.split),
         box,
         jpeg(image[top - y : bottom - y, left - x : right - x], LARGEST, quality),
-        *(_within(page, kind, box) for kind in ("annotated", "predicted")),
+        _within(page, box),
     )
 
 
@@ -167,21 +166,12 @@ def sentence(key: str, slick: pd.Series, split: str) -> str:
         ),
     }[key]
     points, way = abs(100 * slick["cost"]), "more" if slick["cost"] >= 0 else "less"
-    return f"{what}. {then}, macro Dice of the {SPLITS[split]} would be {points:.2f} points {way}."
+    return f"{what}. {then}, macro Dice of the {OF_SPLIT[split]} would be {points:.2f} points {way}."
 
 
-def _within(page: ScenePage, kind: str, box: tuple[int, int, int, int]) -> list[tuple[str, shapely.Geometry]]:
-    """Class and outline of the slicks of a kind in a box, cut where it ends."""
-    frame = shapely.box(*box)
-    of_kind = np.flatnonzero(page.slicks["kind"] == kind)
-    outlines = np.array(page.outlines, dtype=object)[of_kind]
-    there = shapely.intersects(outlines, frame)
-    names = page.slicks["class_name"].to_numpy()[of_kind[there]]
-    cut = [_polygons(shapely.intersection(each, frame)) for each in outlines[there]]
-    return [(name, each) for name, each in zip(names.tolist(), cut, strict=True) if not each.is_empty]
-
-
-def _polygons(geometry: shapely.Geometry) -> shapely.Geometry:
-    """What of a geometry has an area."""
-    parts = shapely.get_parts(geometry)
-    return shapely.multipolygons(parts[shapely.area(parts) > 0])
+def _within(page: ScenePage, box: tuple[int, int, int, int]) -> list[str]:
+    """The slicks in a box."""
+    outlines, frame = np.array(page.outlines, dtype=object), shapely.box(*box)
+    there = shapely.intersects(outlines, frame) & ~shapely.touches(outlines, frame)
+    ids: list[str] = page.slicks["slick_id"].to_numpy()[there].tolist()
+    return ids

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from seepseg.base.conventions import NODATA
+from seepseg.data.corrections import are_correctable
 from seepseg.data.out_of_fold import OutOfFoldScene
 from seepseg.data.packed import Packed
 from seepseg.evaluation.confusion import Counts
@@ -91,6 +92,8 @@ def pages_of(run: Run, corrections: pd.DataFrame, seeps: pd.DataFrame, params: R
         params: of pictures.
     """
     names, before = run.packed.class_names, Counter[str]()
+    cells = run.packed.manifest.groupby("scene")[["row", "col"]]
+    correctable = {scene: are_correctable(of_tiles) for scene, of_tiles in cells}
     pooled = {split: run.pooled(split) for split in {part.split for part in run.parts}}
     for number, part in enumerate(run.parts):
         scene = run.stitched(number, before[part.scene.name])
@@ -98,7 +101,7 @@ def pages_of(run: Run, corrections: pd.DataFrame, seeps: pd.DataFrame, params: R
         slicks, outlines = scene_slicks(scene, (run.p_slick[mine], run.p_class[mine]), names, pooled[part.split])
         before[scene.name] += int((slicks["kind"] == "annotated").sum())
         slicks["decision"] = decisions(slicks, outlines, corrections[corrections["scene"] == scene.name])
-        page = scene_page(scene, run.counts[number], slicks, outlines, seeps, names, params)
+        page = scene_page(scene, run.counts[number], slicks, outlines, seeps, correctable[scene.name], names, params)
         km2 = np.count_nonzero(scene.image != NODATA) * (scene.spacing or np.nan) ** 2 / 1e6
         yield Part(page, len(part.scene.indices), km2, scene.date)
 

@@ -40,6 +40,7 @@ def scene_page(
     slicks: pd.DataFrame,
     outlines: list[shapely.Geometry],
     seeps: pd.DataFrame,
+    correctable: bool,
     class_names: Sequence[str],
     params: ReportParams,
 ) -> ScenePage:
@@ -51,6 +52,7 @@ def scene_page(
         slicks: see `seepseg.report.scene_slicks.scene_slicks`.
         outlines: likewise.
         seeps: of all grounds.
+        correctable: whether corrections can be made to it.
         class_names: the K classes.
         params: of pictures.
     """
@@ -63,6 +65,7 @@ def scene_page(
         scene.spacing,
         jpeg(scene.image, params.max_side, params.quality),
         jpeg(scene.image, THUMBNAIL, THUMBNAIL_QUALITY),
+        correctable,
         {name: known[name] for name in SHOWN},
         slicks,
         outlines,

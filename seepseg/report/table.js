@@ -9,7 +9,7 @@ const HEADS = [ // text above, value to sort by, what is shown, whether the larg
   ["overlap", (slick) => slick.overlap, (slick) => number(slick.overlap), true],
   ["area", (slick) => slick.area_px, area, true],
   ["cost", (slick) => slick.cost, (slick) => number(slick.cost, 4), true],
-  ["decision", (slick) => decisionText(view.scene.name, slick) || null, (slick) => decisionText(view.scene.name, slick), false],
+  ["decision", (slick) => decisionText(view.scene, slick) || null, (slick) => decisionText(view.scene, slick), false],
 ];
 const order = { column: 7, down: true };
 const rows = new Map(); // by slick
@@ -84,8 +84,8 @@ function startTable() {
     event.preventDefault();
     if (next) pick(next);
   });
-  document.addEventListener("decided", ({ detail: { scene, slick } }) => { // the row stays where it is until it is sorted anew
-    const row = scene === view.scene.name ? rows.get(slick) : null;
-    if (row) row.lastElementChild.textContent = decisionText(scene, slick);
+  document.addEventListener("decided", ({ detail: slick }) => { // the row stays where it is until it is sorted anew
+    const row = rows.get(slick);
+    if (row) row.lastElementChild.textContent = decisionText(view.scene, slick);
   });
 }

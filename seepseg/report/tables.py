@@ -6,8 +6,8 @@ from typing import Any
 import pandas as pd
 
 from seepseg.report.changed_params import ChangedParam
-from seepseg.report.contents import Table
-from seepseg.report.glance import CLASS, OF_SPLIT, Document
+from seepseg.report.contents import OF_SPLIT, Table
+from seepseg.report.glance import CLASS, Document
 
 NONE = "–"
 N_SEEPS = 10  # the surest
@@ -102,7 +102,7 @@ def _surest(seeps: pd.DataFrame) -> Table:
         ]
         for row in first.to_dict("records")
     ]
-    note = "The surest of those reported; data/seeps/seeps.csv has them all."
+    note = "The surest of those reported; the table that stage seeps writes has them all."
     return Table("Surest seeps", note, ["seep", *there], rows)
 
 

@@ -139,7 +139,7 @@ class Page:
 
     def saved(self, folder):
         """The file that the button gives."""
-        path = folder / "downloads" / "corrections.csv"
+        path = folder / "downloads" / "decisions.csv"
         path.unlink(missing_ok=True)
         self.click("#save")
         end = time.monotonic() + PATIENCE

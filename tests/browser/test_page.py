@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import shapely
 from made_up_page import COLOURS, ODD, ORIGIN, SIDE, contents
@@ -155,8 +157,10 @@ def test_decisions_come_back_as_corrections(page, folder):
     ]
     first, second, _ = contents().scenes
     expected = [first.outlines[1], first.outlines[5], first.outlines[3], second.outlines[1]]
-    assert all(shapely.from_wkt(a).equals(b) for a, b in zip(saved["outline"], expected, strict=True))
-    assert page.one("#count").text == "all decisions saved" and "dvc repro" in page.one("#saved").text
+    assert saved["outline"].tolist() == [shapely.to_wkt(outline, trim=True) for outline in expected]
+    assert page.one("#count").text == "all decisions saved"
+    assert "Saved as decisions.csv" in page.one("#saved").text
+    assert "Put it at labels/decisions.csv and run dvc repro" in page.one("#saved").text
     assert not page.js(LEAVING)
     page.click("[data-review='0'] article[data-scene=scene-1] .undo")
     assert page.one("#count").text == "1 decision, not saved yet"  # the file has one too many
@@ -197,7 +201,7 @@ def test_the_keyboard_is_enough(page, folder):
     page.press("ARROW_DOWN")
     assert page.one("#slick input[value=wrong]").is_selected()
     page.js("document.querySelector('#save').focus()")
-    (folder / "downloads" / "corrections.csv").unlink(missing_ok=True)
+    (folder / "downloads" / "decisions.csv").unlink(missing_ok=True)
     page.press("ENTER")
     assert page.one("#count").text == "all decisions saved"
 
@@ -230,6 +234,51 @@ WIDE = """
     const cut = texts.filter((e) => e.clientWidth && e.scrollWidth > e.clientWidth + 1);
     return [...wide, ...cut].map((e) => e.outerHTML.slice(0, 99));
 """
+
+
+def test_parts_of_a_scene_are_told_apart(driver, folder):
+    """Two parts with the same name, side by side; what is judged in one is not judged in the other."""
+    first, second, _ = contents().scenes
+    ids = {name: f"{name}0" for name in second.slicks["slick_id"]}
+    second = replace(second, name=first.name, slicks=second.slicks.replace({"slick_id": ids}))
+    item = replace(contents().reviews[0].items[1], scene=first.name, slick_id="p30", around=["p30"])
+    review = replace(contents().reviews[0], items=[item])
+    path = folder / "parts.html"
+    path.write_text(render(replace(contents(), scenes=[first, second], reviews=[review])), encoding="utf-8")
+    page = Page(driver, path).open()
+    assert page.one(".card h4").text == "1. Scene 2, 2019-02-07, p30"
+    page.click(".thumb[data-scene='1']")
+    assert page.one("#scene-title").text.startswith("Scene 2") and set(page.rows()) == set(ids.values())
+    assert page.drawn("picture.x") == [0]
+    page.click(".thumb[data-scene='0']")
+    page.click(".card-head a")
+    assert page.chosen() == ["p30"] and page.one(".thumb[aria-pressed=true]").get_attribute("data-scene") == "1"
+    page.click("#slick input[value=right]")
+    assert page.one(".card input[value=right]").is_selected()
+    assert page.errors() == []
+
+
+def test_what_can_not_be_corrected_is_not_judged(driver, folder):
+    first, *others = contents().scenes
+    scenes = [replace(first, correctable=False), *others]
+    path = folder / "ambiguous.html"
+    path.write_text(render(replace(contents(), scenes=scenes)), encoding="utf-8")
+    page = Page(driver, path).open()
+    page.click("tr[data-slick=p1]")
+    assert page.all("#slick input") == [] and "data.grid_columns" in page.one("#slick").text
+    assert page.all("article[data-scene=scene-1] input") == []
+    assert len(page.all("article[data-scene=scene-2] input")) == 9
+
+
+def test_of_one_class_no_other_is_offered(driver, folder):
+    path = folder / "one_class.html"
+    one = contents(2)
+    scenes = [replace(s, slicks=s.slicks.assign(class_name="seep")) for s in one.scenes]
+    path.write_text(render(replace(one, scenes=scenes, class_colours={"seep": "#a00604"})), encoding="utf-8")
+    page = Page(driver, path).open()
+    page.click("tr[data-slick=a2]")
+    assert [radio.get_attribute("value") for radio in page.all("#slick input")] == ["right", "wrong"]
+    assert page.errors() == []
 
 
 @pytest.mark.parametrize(("width", "text"), [(1440, 100), (1024, 100), (1152, 125), (1024, 125), (400, 100)])

@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 import shapely
 from made_up_page import ODD, ORIGIN, contents
+from shapely.affinity import translate
 
 from seepseg.report.contents import Score
-from seepseg.report.page import render, score_bar, wkt
+from seepseg.report.page import render, score_bar, svg_path
 from seepseg.report.scene_map import empty_map
 
 
@@ -44,14 +45,28 @@ def test_scenes_are_data_with_gaps_as_null(html):
     slicks = {slick["slick_id"]: slick for slick in scene["slicks"]}
     assert scene["box"] == [*ORIGIN, ORIGIN[0] + 400, ORIGIN[1] + 400] and scene["spacing"] == 10.0
     assert slicks["a1"]["p_slick"] is None and slicks["p1"]["p_slick"] == 0.91
-    assert shapely.from_wkt(slicks["a2"]["outline"]).equals(contents().scenes[0].outlines[1])
+    assert slicks["a1"]["outline"] == "M1150,2050v100h-100v-100z"
     assert block(html, "scene-1")["spacing"] is None
     assert block(html, "settings")["corrections"][0]["decision"] == "wrong"
 
 
-def test_outlines_are_whole_numbers():
-    square = shapely.Polygon([(0, 0), (12, 0), (12, 7.0)])
-    assert wkt(square) == "POLYGON ((0 0, 12 0, 12 7, 0 0))"
+def test_outlines_go_along_the_edges_of_pixels():
+    """The ring of a square with a hole, and another square."""
+    holed = shapely.Polygon([(5, 7), (5, 2), (9, 2), (9, 7)], [[(6, 3), (7, 3), (7, 4), (6, 4)]])
+    assert svg_path(holed) == "M5,7v-5h4v5zM6,3h1v1h-1z"
+    assert svg_path(shapely.MultiPolygon([holed, translate(holed, 10)])).split(" ")[1] == "M15,7v-5h4v5zM16,3h1v1h-1z"
+
+
+def test_parts_of_a_scene_are_told_apart():
+    """Two parts with the same name: the slicks of the second one have other numbers."""
+    first, second, third = contents().scenes
+    others = second.slicks.assign(slick_id=second.slicks["slick_id"] + "0")
+    parts = [first, replace(second, name=first.name, slicks=others), third]
+    review = contents().reviews[0]
+    items = [review.items[0], replace(review.items[1], scene=first.name, slick_id="p30", around=["p30"])]
+    html = render(replace(contents(), scenes=parts, reviews=[replace(review, items=items)]))
+    assert [(item["scene"], item["slick_id"]) for item in block(html, "review-0")] == [(0, "p3"), (1, "p30")]
+    assert [slick["slick_id"] for slick in block(html, "scene-1")["slicks"]][:2] == ["a10", "a20"]
 
 
 def test_bar_of_a_score():

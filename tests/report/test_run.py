@@ -1,5 +1,6 @@
 """Scenes and slicks of a made-up run, and what to look at next in it."""
 
+from dataclasses import replace
 from io import BytesIO
 
 import numpy as np
@@ -134,21 +135,29 @@ def test_an_item_shows_the_surroundings(pages):
     (item,) = listed(pages)["unannotated"].items
     assert item.box == (64, 0, 160, 64)
     assert Image.open(BytesIO(item.picture)).size == (96, 64)
-    assert [name for name, _ in item.annotated] == ["oil", "gas", "oil", "oil"]
-    assert [name for name, _ in item.predicted] == ["oil", "oil", "gas", "gas", "gas"]
+    assert item.around == ["a1", "a2", "a3", "a4", "p1", "p3", "p4", "p5", "p6"]  # a5 lies right of it
     near_the_edge = listed(pages)["missed"].items[3]
     assert (near_the_edge.slick_id, near_the_edge.box) == ("a5", (96, 0, 192, 64))
-    assert item.annotated[3][1].bounds == (144, 57, 154, 60)
     assert "of oil with 0.80 (64 pixels)" in item.text
     assert "macro Dice of the training scenes would be" in item.text
 
 
-def test_what_lies_half_in_the_picture_is_cut(pages, monkeypatch):
+def test_only_what_lies_in_the_picture_is_shown(pages, monkeypatch):
     """Around the missed slick, rows 30 to 36, 40 rows are 13 to 53: of the first slick, in rows 5 to 15, two are in."""
     monkeypatch.setattr(review, "SMALLEST", 40)
     item = next(item for item in listed(pages)["missed"].items if (item.scene, item.slick_id) == ("a", "a2"))
     assert item.box == (64, 13, 104, 53)
-    assert [outline.bounds for _, outline in item.annotated] == [(69, 13, 79, 15), (69, 30, 75, 36)]
+    assert item.around == ["a1", "a2", "p1"]
+
+
+def test_without_a_place_for_each_tile_nothing_can_be_corrected(pages):
+    """Tile b is alone in its scene; where both tiles of scene a are at the same place, outlines tell nothing."""
+    assert [page.correctable for page in pages.values()] == [True, True, True]
+    run = made_up_run()
+    manifest = run.packed.manifest.assign(col=pd.array([2, 2, None, 0], "Int64"))
+    other = type(run)(**{**vars(run), "packed": replace(run.packed, manifest=manifest)})
+    found = {part.page.name: part.page.correctable for part in pages_of(other, CORRECTIONS, SEEPS, ReportParams())}
+    assert found == {"a": False, "b": True, "t": True}
 
 
 def test_seeps_lie_on_the_right_pixel(pages):
