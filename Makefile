@@ -1,8 +1,8 @@
 # make repro   run the whole pipeline (dvc repro), with the environment it needs
 # make original  the network, loss and optimiser that this work grew from, as an experiment beside the default
 # make experiments  all runs of `dvc exp`: what each changed, what it did, and whether that may be chance
-# make compare REV=...  the workspace with a commit or an experiment, likewise; without REV with HEAD or the run before,
-#              with TO=... another run than the workspace
+# make compare REV=...  the workspace with a commit or an experiment, likewise; without REV with HEAD or the run before;
+#              TO=... compares another run than the workspace
 # make test    run every test; ARGS='-m "not e2e"' leaves out those that run stages, and takes a minute
 # make test-page  the page of a run in a real browser: Debian's Chromium, which it installs where it is missing
 # make lint    ruff and mypy
@@ -44,7 +44,7 @@ experiments: $(READY)
 	$(BIN)/python -m tools.experiments
 
 compare: $(READY)
-	$(BIN)/python -m tools.compare $(REV) $(TO)
+	$(BIN)/python -m tools.compare $(or $(REV),$(if $(TO),HEAD)) $(TO)
 
 test: $(READY)
 	$(BIN)/python -m pytest $(ARGS)

@@ -24,8 +24,8 @@ PAGE = Path("report/comparison.html")
 OF_CLASSES = {"dice": "Dice", "object_f1": "object F1", "surface_dice_1": TITLES["surface_dice_1"]}
 INTERVALS = (
     "In brackets: 95 % intervals from a bootstrap over scenes, the same draws for both runs. Where an interval leaves "
-    f"out 0, the difference is beyond chance of scenes. With fewer than {MIN_SCENES} scenes nothing can be told: of 5, "
-    "all go the same way by chance once in 16."
+    f"out 0, the difference is beyond chance of scenes. With fewer than {MIN_SCENES} scenes, of a class those on which "
+    "it is annotated, nothing can be told: of 5, all go the same way by chance once in 16."
 )
 ONE_SEED = (
     "The networks were trained anew, with one seed. Other seeds alone move scores, too: run both with several values "
@@ -125,7 +125,7 @@ def classes_table(name: str, heading: str, compared: dict[str, Compared], retrai
         for key, each in found.differences.items():
             measure, _, label = key.partition(".")
             if measure == name and label:
-                cells = with_difference(found.ours[key], each), verdict(each, found.scenes, retrained)
+                cells = with_difference(found.ours[key], each), verdict(each, found.counted(key), retrained)
                 rows.setdefault(label, [label]).extend(cells)
     return Table(f"{heading} of each class", "", ["class", *columns], list(rows.values()))
 

@@ -40,7 +40,7 @@ class Group:
         """The runs with the same networks, by the MD5 of these."""
         found: dict[str, list[Revision]] = defaultdict(list)
         for run in self.runs:
-            found[run.hashes[NETWORKS]].append(run)
+            found[run.hashes.get(NETWORKS, "")].append(run)
         return found
 
 
@@ -67,21 +67,28 @@ class Compared:
 
     Attributes:
         scenes: how many.
+        with_class: on how many of these each class is annotated.
         left_out: how many scenes only some of the runs have.
         relabelled: how many of the scenes are annotated otherwise.
         ours: mean over our runs of each score: those of `headlines`, and `<score>.<class>`.
         theirs: likewise.
-        differences: of the means, with intervals over scenes; without one where these are fewer than `MIN_SCENES`.
+        differences: of the means, with intervals over scenes; without one where these are fewer than `MIN_SCENES`, or
+            those with the class are.
         of_runs: how much more each of our runs scores than theirs in the mean.
     """
 
     scenes: int
+    with_class: dict[str, int] = field(default_factory=dict)
     left_out: int = 0
     relabelled: int = 0
     ours: dict[str, float | None] = field(default_factory=dict)
     theirs: dict[str, float | None] = field(default_factory=dict)
     differences: dict[str, Difference] = field(default_factory=dict)
     of_runs: dict[str, list[float]] = field(default_factory=dict)
+
+    def counted(self, name: str) -> int:
+        """How many scenes a score tells of."""
+        return self.with_class.get(name.partition(".")[2], self.scenes)
 
 
 def against(groups: Sequence[Group], split: str) -> list[tuple[Compared, dict[str, Told]]]:
@@ -110,7 +117,7 @@ def against(groups: Sequence[Group], split: str) -> list[tuple[Compared, dict[st
         for name, each in found.differences.items():
             spread = Spread.of(seeds_of(groups, values, name, retrained))
             wider = widened(each, spread, *counts)
-            word = verdict(wider, found.scenes, retrained and spread is None) if group is not base else ""
+            word = verdict(wider, found.counted(name), retrained and spread is None) if group is not base else ""
             told[name] = Told(found.ours[name], wider, word, found.of_runs[name])
         rows.append((found, told))
     return rows
@@ -158,9 +165,10 @@ def compare(ours: Sequence[Revision], theirs: Sequence[Revision], split: str) ->
     names = sorted(set.intersection(*map(set, by_scene)))
     left_out = len(set.union(*map(set, by_scene))) - len(names)
     if not names:
-        return Compared(0, left_out)
+        return Compared(0, left_out=left_out)
     relabelled = sum(not _same_target([scenes[name] for scenes in by_scene]) for name in names)
     classes = [name for name in ours[0].class_names if all(name in run.class_names for run in (*ours, *theirs))]
+    with_class = {label: _number_with(label, names, by_scene, (*ours, *theirs)) for label in classes}
     few = len(names) < MIN_SCENES
     times = times_drawn(len(names), 0 if few else SAMPLES, SEED)
     scores = [
@@ -171,15 +179,22 @@ def compare(ours: Sequence[Revision], theirs: Sequence[Revision], split: str) ->
         {name: np.mean([each[name] for each in part], axis=0) for name in scores[0]}
         for part in (scores[: len(ours)], scores[len(ours) :])
     )
-    # Of few scenes an interval would look like evidence.
-    ends = None if few else expanded_percentiles(len(names))
+
+    def difference(name: str) -> Difference:
+        """Of few scenes an interval would look like evidence; of a class, those that lack it add little."""
+        number = with_class.get(name.partition(".")[2], len(names))
+        if few or number < MIN_SCENES:
+            return Difference(or_none(of_ours[name][0] - of_theirs[name][0]))
+        return Difference.of(of_ours[name], of_theirs[name], expanded_percentiles(number))
+
     return Compared(
         len(names),
+        with_class,
         left_out,
         relabelled,
         {name: or_none(values[0]) for name, values in of_ours.items()},
         {name: or_none(values[0]) for name, values in of_theirs.items()},
-        {name: _difference(values, of_theirs[name], ends) for name, values in of_ours.items()},
+        {name: difference(name) for name in of_ours},
         {name: [float(each[name][0] - of_theirs[name][0]) for each in scores[: len(ours)]] for name in of_ours},
     )
 
@@ -205,8 +220,14 @@ def scores_of(
     return headlines(of_classes) | single
 
 
-def _difference(ours: Floats, theirs: Floats, ends: tuple[float, float] | None) -> Difference:
-    return Difference(or_none(ours[0] - theirs[0])) if ends is None else Difference.of(ours, theirs, ends)
+def _number_with(
+    label: str, names: Sequence[str], by_scene: Sequence[Mapping[str, SceneCounts]], runs: Sequence[Revision]
+) -> int:
+    """On how many scenes a class is annotated in each of the runs."""
+    rows = [run.class_names.index(label) + 1 for run in runs]
+    return sum(
+        all(scenes[name].confusion[row].any() for row, scenes in zip(rows, by_scene, strict=True)) for name in names
+    )
 
 
 def _same_target(scenes: Sequence[SceneCounts]) -> bool:

@@ -86,7 +86,7 @@ class Revision:
     @cached_property
     def class_names(self) -> list[str]:
         """The classes, in the order of their target values."""
-        rows = pd.read_csv(StringIO(self.text(CONFUSION) or ""), dtype=str)
+        rows = pd.read_csv(StringIO(self.text(CONFUSION) or "actual"), dtype=str, keep_default_na=False)
         return [name for name in dict.fromkeys(rows["actual"]) if name != BACKGROUND]
 
     def text(self, path: str) -> str | None:

@@ -28,39 +28,16 @@ class Difference:
 
     @classmethod
     def of(cls, ours: Floats, theirs: Floats, percentiles: tuple[float, float] = INTERVAL) -> "Difference":
-        """From a score of both, (1 + samples,) each: of all scenes, then of each draw of scenes; NaN for none."""
+        """From a score of both, (1 + samples,) each: of all scenes, then of each draw of scenes; NaN for none.
+
+        A draw for both at once: what makes a scene hard for both cancels. Draws in which one of both has no score are
+        left out.
+
+        References:
+            Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapter 13 (percentile intervals).
+        """
         whole, *drawn = ours - theirs
         return cls() if np.isnan(whole) else cls(*map(float, (whole, *np.nanpercentile(drawn, percentiles))))
-
-
-def paired_differences(
-    ours: Sequence[SceneCounts], theirs: Sequence[SceneCounts], samples: int, seed: int
-) -> dict[str, Difference]:
-    """What one prediction scores more than another on the same scenes, with 95 % intervals from a bootstrap.
-
-    Each resample draws scenes once for both, so that what makes a scene hard for both cancels.
-
-    Args:
-        ours: counts of each scene.
-        theirs: those of the other, of the same scenes in the same order.
-        samples: of the bootstrap.
-        seed: of the bootstrap.
-
-    Returns:
-        The difference of each of the scores of `headlines`.
-
-    Raises:
-        ValueError: the scenes are not the same.
-
-    References:
-        Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapter 13 (percentile intervals).
-    """
-    names, others = ([each.scene for each in counts] for counts in (ours, theirs))
-    if names != others:
-        raise ValueError(f"expected the same scenes, found {names} and {others}")
-    times = times_drawn(len(names), samples, seed)
-    found, base = (headlines(class_scores(counts, times)) for counts in (ours, theirs))
-    return {name: Difference.of(scores, base[name]) for name, scores in found.items()}
 
 
 def times_drawn(n_scenes: int, samples: int, seed: int) -> Counts:

@@ -1,6 +1,6 @@
 """What to look at next: slicks where prediction and annotation contradict each other, and one of them is wrong.
 
-What costs the score most, and is surest, comes first; what people have judged already isn't asked again.
+What costs most, and is surest, comes first; what people have judged already isn't asked again.
 """
 
 from collections.abc import Sequence
@@ -18,6 +18,7 @@ from seepseg.report.pictures import jpeg
 
 SMALLEST = 96  # pixels of the scene that a picture shows in each direction, if there are so many
 LARGEST = 320  # pixels of a picture's side
+SAME_SLICK = 0.3  # intersection over union from which on an annotated and a predicted slick are one
 TITLES = {
     "unannotated": "Predicted, not annotated",
     "missed": "Annotated, not predicted",
@@ -58,7 +59,8 @@ class Chosen:
 def choose(pages: Sequence[ScenePage], params: ReportParams) -> list[Chosen]:
     """Choose what to look at next: what costs most first, times the probability that the prediction is right.
 
-    Without the probability, guesses at a rare class would come first, as a few pixels of it cost much.
+    What stands alone costs binary Dice by its area; macro Dice would put specks of a rare class first. Another class
+    costs macro Dice, and only where both sides outline the same slick.
 
     Args:
         pages: all scenes; of slicks that count alike, those of the first scenes come first.
@@ -66,16 +68,19 @@ def choose(pages: Sequence[ScenePage], params: ReportParams) -> list[Chosen]:
     """
     slicks = pd.concat([_with_others(page).assign(page=n) for n, page in enumerate(pages)])
     predicted, there = slicks["kind"] == "predicted", slicks["other_class"]
-    p_slick, p_class = slicks["p_slick"], slicks["p_class"]
     p_other = slicks["p_class_other"].where(slicks["class_name_other"] != slicks["class_name"])
+    same = (slicks["overlap"] >= SAME_SLICK) & (slicks["p_slick_other"] >= params.sure)
     kinds = {
-        "unannotated": (predicted & (there == "") & (p_slick >= params.sure), p_slick * p_class),
-        "missed": (~predicted & (there == ""), 1.0),
-        "other_class": (~predicted & (p_other >= params.sure), p_other),
+        "unannotated": (
+            predicted & (there == "") & (slicks["p_slick"] >= params.sure),
+            slicks["area_px"] * slicks["p_slick"],
+        ),
+        "missed": (~predicted & (there == ""), slicks["area_px"]),
+        "other_class": (~predicted & same & (p_other >= params.sure), slicks["cost"] * p_other),
     }
     return [
-        _first(key, slicks.assign(rank=slicks["cost"] * sure)[of_kind & (slicks["decision"] == "")], params.n_review)
-        for key, (of_kind, sure) in kinds.items()
+        _first(key, slicks.assign(rank=rank)[of_kind & (slicks["decision"] == "")], params.n_review)
+        for key, (of_kind, rank) in kinds.items()
     ]
 
 

@@ -2,10 +2,12 @@
 
 import json
 
+import numpy as np
 import pytest
 from recorded_runs import RecordedRuns, scene
 
 from seepseg.base.errors import InputError
+from seepseg.evaluation.scene_counts import SceneCounts
 from tools.compare import main
 
 SIX = "abcdef"
@@ -80,6 +82,20 @@ def test_scenes_and_classes_that_one_run_lacks_are_left_out(runs, capsys, monkey
     assert "those that both have: oil." in text
     assert cells(text, "oil ") == "oil 1.000, +0.333 can't be told: 5 scenes"
     assert cells(text, "macro Dice ").endswith("0.667 1.000 +0.333 can't be told: 5 scenes")
+
+
+def test_of_a_class_scenes_on_which_it_is_annotated_count(runs, capsys, monkeypatch):
+    """Of seven scenes, six have oil and one has the class NA: of that one, no draw could tell chance."""
+    for right, write in ((10, runs.commit), (15, runs.write)):
+        oil = [scene(name, right, number=2) for name in SIX]
+        none = scene("x", right, number=1)
+        padded = [np.pad(none.confusion, (0, 1)), np.pad(none.objects, ((0, 1), (0, 0)))]
+        edges = np.pad(none.edges, ((0, 1), (0, 0), (0, 0), (0, 0)))
+        write(oof=[*oil, SceneCounts("x", *padded, none.reliability, edges)], classes=("NA", "oil"))
+    text = said(capsys, monkeypatch, "HEAD")
+    assert cells(text, "NA ") == "NA 0.750, +0.083 can't be told: one scene"
+    assert cells(text, "oil ") == "oil 0.750, +0.083 (+0.083 to +0.083) better, beyond chance"
+    assert cells(text, "macro Dice ").endswith("7 0.667 0.750 +0.083 (+0.083 to +0.083) better, beyond chance")
 
 
 def test_annotations_that_changed_are_told(runs, capsys, monkeypatch):
