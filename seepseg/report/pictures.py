@@ -1,4 +1,4 @@
-"""Pictures of scenes for the page: JPEG, in greys, blue-grey where nothing was seen, as black would look like a slick."""
+"""Pictures of scenes for the page: greys as JPEG, blue where nothing was seen, as black would look like a slick."""
 
 from io import BytesIO
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from seepseg.base.greys import stretch
-from seepseg.report.pictures import jpeg
+from seepseg.report.pictures import UNSEEN, jpeg
 
 
 def decoded(content):
@@ -22,12 +22,13 @@ def test_greys_run_from_the_darkest_to_the_brightest_percent():
     assert not stretch(np.zeros((2, 2), np.uint16)).any()
 
 
-def test_pictures_are_dark_where_nothing_was_seen():
+def test_where_nothing_was_seen_there_is_a_colour():
     image = np.full((32, 32), 500, np.uint16)
     image[:16], image[16:, :16] = 0, 600
     shown = decoded(jpeg(image, 100, 90))
-    assert shown.shape == (32, 32)
-    assert [int(shown[each].mean().round()) for each in (np.s_[:16], np.s_[16:, :16], np.s_[16:, 16:])] == [0, 255, 0]
+    assert shown.shape == (32, 32, 3)
+    for place, colour in ((np.s_[:16], UNSEEN), (np.s_[16:, :16], (255, 255, 255)), (np.s_[16:, 16:], (0, 0, 0))):
+        assert shown[place].mean(axis=(0, 1)) == pytest.approx(colour, abs=2)
 
 
 @pytest.mark.parametrize(("shape", "shown"), [((40, 200), (20, 100)), ((100, 100), (100, 100)), ((400, 1), (100, 1))])

@@ -112,22 +112,30 @@ def test_what_to_look_at_next_is_what_was_planted(pages):
     """In t the model is surest of a slick that nobody annotated, but that was judged already."""
     found = listed(pages)
     assert ids(found["unannotated"]) == [("a", "p3")]
-    assert ids(found["missed"]) == [("t", "a1"), ("a", "a2"), ("b", "a1"), ("a", "a5")]
+    assert ids(found["missed"]) == [("a", "a2"), ("t", "a1"), ("b", "a1"), ("a", "a5")]
     assert ids(found["other_class"]) == [("a", "a3")]
-    costs = [pages[scene].slicks.set_index("slick_id").loc[slick, "cost"] for scene, slick in ids(found["missed"])]
-    assert costs == sorted(costs, reverse=True)
+    areas = [pages[scene].slicks.set_index("slick_id").loc[slick, "area_px"] for scene, slick in ids(found["missed"])]
+    assert areas == sorted(areas, reverse=True)
     assert pages["t"].slicks.set_index("slick_id").loc["p1", "decision"] == "wrong"
 
 
 def test_the_list_is_cut_and_says_how_many_there_are(pages):
     missed = listed(pages, n_review=2)["missed"]
-    assert (ids(missed), missed.total) == ([("t", "a1"), ("a", "a2")], 4)
+    assert (ids(missed), missed.total) == ([("a", "a2"), ("t", "a1")], 4)
 
 
 def test_how_sure_the_model_has_to_be(pages):
     assert ids(listed(pages, sure=0.3)["unannotated"]) == [("a", "p3"), ("a", "p4")]
     assert ids(listed(pages, sure=0.3)["other_class"]) == [("a", "a3"), ("a", "a4")]
     assert ids(listed(pages, sure=0.95)["unannotated"]) == []
+
+
+@pytest.mark.parametrize(("column", "of", "value"), [("overlap", "a3", 0.29), ("p_slick", "p5", 0.49)])
+def test_a_neighbour_and_a_doubtful_slick_say_nothing_of_a_class(pages, column, of, value):
+    slicks = pages["a"].slicks.copy()
+    slicks.loc[slicks["slick_id"] == of, column] = value
+    changed = pages | {"a": replace(pages["a"], slicks=slicks)}
+    assert ids(listed(changed)["other_class"]) == []
 
 
 def test_an_item_shows_the_surroundings(pages):
