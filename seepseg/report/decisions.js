@@ -3,7 +3,7 @@
 const COLUMNS = ["scene", "kind", "decision", "class_name", "outline"];
 const decisions = new Map(); // rows of the file by scene and slick
 let unsaved = 0;
-let takenBack = 0; // of those that the file saved last holds
+const takenBack = new Set(); // keys of those that the file saved last holds
 let fieldsets = 0; // makes names of radio buttons that differ from place to place
 
 const keyOf = (scene, slick) => JSON.stringify([scene.name, slick.slick_id]);
@@ -79,7 +79,8 @@ function decide(scene, slick, decision, className = "") {
   const finished = decision && (decision !== "other_class" || className);
   const had = decisions.get(key);
   decisions.delete(key); // so that the latest one comes last
-  if (had && !had.unsaved && !finished) takenBack += 1;
+  if (finished) takenBack.delete(key);
+  else if (had && !had.unsaved) takenBack.add(key);
   if (finished) {
     const name = decision === "wrong" ? "" : className;
     decisions.set(key, { scene: scene.name, kind: slick.kind, decision, class_name: name, outline: wkt(slick), unsaved: true });
@@ -95,11 +96,11 @@ function decide(scene, slick, decision, className = "") {
 
 /** Tell how many decisions are not saved yet. */
 function count() {
-  unsaved = [...decisions.values()].filter((row) => row.unsaved).length + takenBack;
+  unsaved = [...decisions.values()].filter((row) => row.unsaved).length + takenBack.size;
   const many = unsaved === 1 ? "1 decision" : `${unsaved} decisions`;
   document.getElementById("count").textContent =
     unsaved ? `${many}, not saved yet` : decisions.size ? "all decisions saved" : "no decisions yet";
-  document.getElementById("save").disabled = decisions.size + takenBack === 0;
+  document.getElementById("save").disabled = decisions.size + takenBack.size === 0;
 }
 
 /** The rows of the file: those of data.corrections, each replaced where the same slick was judged anew. */
@@ -122,7 +123,7 @@ function save() {
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60000); // a slow browser may still read it
   for (const row of decisions.values()) row.unsaved = false;
-  takenBack = 0;
+  takenBack.clear();
   count();
   const before = rows.length - decisions.size;
   const saved = document.getElementById("saved");

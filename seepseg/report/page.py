@@ -32,6 +32,7 @@ def render(contents: Contents) -> str:
         HTML with all pictures, styles and scripts in it, all text escaped; the same bytes for the same contents.
     """
     page = environment().get_template("page.html")
+    reviews = [review for review in contents.reviews if review.total]
     number = {(scene.name, slick): i for i, scene in enumerate(contents.scenes) for slick in scene.slicks["slick_id"]}
     return page.render(
         title=contents.title,
@@ -41,10 +42,8 @@ def render(contents: Contents) -> str:
         thumbnails=[data_uri(scene.thumbnail, "image/jpeg") for scene in contents.scenes],
         pictures=[data_uri(scene.picture, "image/jpeg") for scene in contents.scenes],
         scenes=[scene_data(scene) for scene in contents.scenes],
-        reviews=[
-            [_item_data(item, number[item.scene, item.slick_id]) for item in review.items]
-            for review in contents.reviews
-        ],
+        reviews=reviews,
+        items=[[_item_data(item, number[item.scene, item.slick_id]) for item in each.items] for each in reviews],
         settings={
             "class_colours": list(contents.class_colours.items()),  # a list keeps the order of the classes
             "corrections": _records(contents.corrections.fillna("")),

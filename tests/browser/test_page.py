@@ -164,6 +164,8 @@ def test_decisions_come_back_as_corrections(page, folder):
     assert not page.js(LEAVING)
     page.click("[data-review='0'] article[data-scene=scene-1] .undo")
     assert page.one("#count").text == "1 decision, not saved yet"  # the file has one too many
+    page.click("[data-review='0'] article[data-scene=scene-1] input[value=wrong]")
+    assert page.one("#count").text == "1 decision, not saved yet"
 
 
 def test_a_later_decision_takes_the_place_of_an_earlier_one(page, folder):

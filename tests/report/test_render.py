@@ -78,4 +78,6 @@ def test_bar_of_a_score():
 
 def test_a_run_with_nothing_to_look_at_says_so(html):
     assert "annotation and prediction agree" in render(replace(contents(0), reviews=[]))
+    nothing = [replace(review, total=0, items=[]) for review in contents().reviews]
+    assert "annotation and prediction agree" in render(replace(contents(0), reviews=nothing))
     assert "annotation and prediction agree" not in html
