@@ -22,6 +22,7 @@ from dvc.repo import Repo
 from seepseg.base.conventions import BACKGROUND
 from seepseg.base.errors import InputError
 from seepseg.evaluation.scene_counts import SceneCounts
+from seepseg.report.changed_params import flatten
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the first is ten times faster, and not everywhere
 WORKSPACE = "workspace"
@@ -189,14 +190,6 @@ def differences(base: dict[str, Any], other: dict[str, Any]) -> Iterator[tuple[s
     for key in sorted(base.keys() | other.keys()):
         if base.get(key) != other.get(key):
             yield key, base.get(key), other.get(key)
-
-
-def flatten(document: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Values of nested dictionaries by dotted key; a list is a value."""
-    flat: dict[str, Any] = {}
-    for key, value in document.items():
-        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) and value else {f"{prefix}{key}": value}
-    return flat
 
 
 def text_of(folder: Path, commit: str | None, path: str) -> str | None:

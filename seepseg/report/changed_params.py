@@ -1,6 +1,5 @@
 """Which parameters of a run differ from the defaults."""
 
-from collections.abc import Iterator
 from contextlib import suppress
 from importlib import resources
 from pathlib import Path
@@ -33,18 +32,20 @@ def changed_params(path: Path, defaults: dict[str, Any]) -> list[ChangedParam]:
         path: of the file, which other stages have read.
         defaults: see `read_defaults`.
     """
-    found = dict(_leaves(yaml.safe_load(path.read_text(encoding="utf-8"))))
-    known = dict(_leaves(defaults))
-    return [ChangedParam(key, value, known.get(key)) for key, value in found.items() if value != known.get(key)]
+    found, known = flatten(yaml.safe_load(path.read_text(encoding="utf-8"))), flatten(defaults)
+    return [
+        ChangedParam(key, value, known.get(key))
+        for key, value in found.items()
+        if _number(value) != _number(known.get(key))
+    ]
 
 
-def _leaves(block: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in block.items():
-        key = f"{prefix}{name}"
-        if isinstance(value, dict):
-            yield from _leaves(value, f"{key}.")
-        else:
-            yield key, _number(value)
+def flatten(document: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Values of nested dictionaries by dotted key; a list is a value, and so is a dictionary without keys."""
+    flat: dict[str, Any] = {}
+    for key, value in document.items():
+        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) and value else {f"{prefix}{key}": value}
+    return flat
 
 
 def _number(value: Any) -> Any:

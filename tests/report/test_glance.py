@@ -6,12 +6,12 @@ from made_up_run import CORRECTIONS, NAMES, SEEPS, made_up_run
 
 from seepseg.evaluation.scene_counts import pooled_scores
 from seepseg.report.changed_params import ChangedParam, changed_params, read_defaults
-from seepseg.report.glance import Learnt, data_by_split, scores_at_a_glance, summary
+from seepseg.report.glance import TrainedModel, data_by_split, scores_at_a_glance, summary
 from seepseg.report.params import ReportParams
 from seepseg.report.run import pages_of
 from seepseg.report.tables import class_table, data_table, params_table, seep_tables
 
-LEARNT = Learnt(networks=2, model="unet", leakage=0.0, min_iou=0.3)
+LEARNT = TrainedModel(networks=2, model="unet", leakage=0.0, min_iou=0.3)
 FOUND = {"passes": 4, "reported": 3, "platforms": 1, "expected_false": 0.12, "known": None}
 FOUND |= {"annotated": {"found": 3, "known": 4, "precision": 2 / 3, "recall": 0.5, "place_error_px": None}}
 
@@ -59,7 +59,7 @@ def test_what_came_of_it(data, evaluated):
     ],
 )
 def test_leakage_in_words(data, evaluated, leakage, words):
-    assert summary(Learnt(2, "unet", leakage, 0.3), data, evaluated, FOUND)[1].endswith(words)
+    assert summary(TrainedModel(2, "unet", leakage, 0.3), data, evaluated, FOUND)[1].endswith(words)
 
 
 def test_without_test_scenes(data, evaluated):
@@ -126,6 +126,8 @@ def test_parameters_that_differ(tmp_path):
         ["data.columns.04", "19", "–"],
         ["more", "true", "–"],
     ]
+    path.write_text("data: {columns: {}}\n")
+    assert params_table(changed_params(path, defaults)).rows == [["data.columns", "{}", "–"]]
     path.write_text("loss: {gamma: 2}\n")
     assert params_table(changed_params(path, defaults)).note == "All parameters have their defaults."
     assert read_defaults()["report"]["n_review"] == ReportParams().n_review
