@@ -31,7 +31,7 @@ from seepseg.passes.other_passes import with_other_passes
 from seepseg.passes.params import PassesParams
 from seepseg.report.changed_params import changed_params, read_defaults
 from seepseg.report.contents import Contents, Table
-from seepseg.report.glance import Learnt, data_by_split, scores_at_a_glance, summary
+from seepseg.report.glance import TrainedModel, data_by_split, scores_at_a_glance, summary
 from seepseg.report.page import render
 from seepseg.report.params import ReportParams
 from seepseg.report.run import Run, pages_of, reviews_of
@@ -88,7 +88,7 @@ def contents_of_run(root: Path, params: ReportParams) -> Contents:
     evaluated, found = _read_metrics(root, "evaluate"), _read_metrics(root, "seeps")
     min_iou = load_params(EvaluateParams, "evaluate", root / PARAMS).object_iou
     leakage = _read_metrics(root, "split")["split"]["leakage"]["test"]
-    learnt = Learnt(len(model.networks), model.meta.networks.model.name, leakage, min_iou)
+    learnt = TrainedModel(len(model.networks), model.meta.networks.model.name, leakage, min_iou)
     return Contents(
         TITLE,
         summary(learnt, data, evaluated, found),

@@ -16,7 +16,7 @@ from seepseg.base.errors import InputError
 from seepseg.evaluation.paired import Difference
 from seepseg.report.contents import Table
 from tools.chance import MIN_SCENES, verdict
-from tools.comparing import Compared, compare
+from tools.comparing import PairedScores, compare
 from tools.revisions import METRICS, NETWORKS, WORKSPACE, History, Revision, differences
 from tools.showing import SPLITS, TITLES, as_text, difference, score, value, with_difference, write_page
 
@@ -62,11 +62,11 @@ def content(base: Revision, other: Revision) -> tuple[list[str], list[Table]]:
     return paragraphs, [table for table in (*tables, seeps_table(base, other)) if table.rows]
 
 
-def of_metrics(base: Revision, other: Revision, split: str) -> Compared:
+def of_metrics(base: Revision, other: Revision, split: str) -> PairedScores:
     """The scores that stand in metrics/evaluate.json, which git has; nothing is known of scenes."""
     theirs, ours = (json.loads(run.text(METRICS) or "{}").get(split, {}) for run in (base, other))
     both = {name for name in TITLES if isinstance(ours.get(name), float) and isinstance(theirs.get(name), float)}
-    return Compared(
+    return PairedScores(
         0,
         ours={name: ours.get(name) for name in TITLES},
         theirs={name: theirs.get(name) for name in TITLES},
@@ -74,7 +74,7 @@ def of_metrics(base: Revision, other: Revision, split: str) -> Compared:
     )
 
 
-def remarks(base: Revision, other: Revision, compared: dict[str, Compared]) -> list[str]:
+def remarks(base: Revision, other: Revision, compared: dict[str, PairedScores]) -> list[str]:
     """What besides parameters is not the same."""
     said = [] if base.params != other.params else ["No parameter differs."]
     if modules := [path for path, *_ in differences(base.code, other.code)]:
@@ -99,7 +99,7 @@ def params_table(base: Revision, other: Revision) -> Table:
     return Table("Parameters that differ", "", ["parameter", base.name, other.name], rows)
 
 
-def scores_table(base: Revision, other: Revision, compared: dict[str, Compared], retrained: bool) -> Table:
+def scores_table(base: Revision, other: Revision, compared: dict[str, PairedScores], retrained: bool) -> Table:
     """The scores that tell most, of each split."""
     rows = []
     for split, found in compared.items():
@@ -117,7 +117,7 @@ def scores_table(base: Revision, other: Revision, compared: dict[str, Compared],
     return Table("Scores", "", ["score", "scenes", base.name, other.name, "difference", ""], rows)
 
 
-def classes_table(name: str, heading: str, compared: dict[str, Compared], retrained: bool) -> Table:
+def classes_table(name: str, heading: str, compared: dict[str, PairedScores], retrained: bool) -> Table:
     """A score of each class, on both splits."""
     columns = [each for split, title in SPLITS.items() if compared[split].scenes for each in (title, "")]
     rows: dict[str, list[str]] = {}

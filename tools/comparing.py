@@ -45,7 +45,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Told:
+class ScoreChange:
     """What is told of a score of runs that differ in seeds alone.
 
     Attributes:
@@ -62,7 +62,7 @@ class Told:
 
 
 @dataclass(frozen=True)
-class Compared:
+class PairedScores:
     """Runs that differ in seeds alone against others, on the scenes of a split that all have.
 
     Attributes:
@@ -91,7 +91,7 @@ class Compared:
         return self.with_class.get(name.partition(".")[2], self.scenes)
 
 
-def against(groups: Sequence[Group], split: str) -> list[tuple[Compared, dict[str, Told]]]:
+def against(groups: Sequence[Group], split: str) -> list[tuple[PairedScores, dict[str, ScoreChange]]]:
     """Compare groups of runs with the first of them, the baseline.
 
     Seeds of training don't matter to runs with the baseline's networks: these are compared with the runs that have the
@@ -118,7 +118,7 @@ def against(groups: Sequence[Group], split: str) -> list[tuple[Compared, dict[st
             spread = Spread.of(seeds_of(groups, values, name, retrained))
             wider = widened(each, spread, *counts)
             word = verdict(wider, found.counted(name), retrained and spread is None) if group is not base else ""
-            told[name] = Told(found.ours[name], wider, word, found.of_runs[name])
+            told[name] = ScoreChange(found.ours[name], wider, word, found.of_runs[name])
         rows.append((found, told))
     return rows
 
@@ -153,7 +153,7 @@ def whole_scores(run: Revision, split: str) -> dict[str, float]:
     return {name: float(score[0]) for name, score in found.items() if not np.isnan(score[0])}
 
 
-def compare(ours: Sequence[Revision], theirs: Sequence[Revision], split: str) -> Compared:
+def compare(ours: Sequence[Revision], theirs: Sequence[Revision], split: str) -> PairedScores:
     """Compare runs with others, scene by scene.
 
     Args:
@@ -165,7 +165,7 @@ def compare(ours: Sequence[Revision], theirs: Sequence[Revision], split: str) ->
     names = sorted(set.intersection(*map(set, by_scene)))
     left_out = len(set.union(*map(set, by_scene))) - len(names)
     if not names:
-        return Compared(0, left_out=left_out)
+        return PairedScores(0, left_out=left_out)
     relabelled = sum(not _same_target([scenes[name] for scenes in by_scene]) for name in names)
     classes = [name for name in ours[0].class_names if all(name in run.class_names for run in (*ours, *theirs))]
     with_class = {label: _number_with(label, names, by_scene, (*ours, *theirs)) for label in classes}
@@ -187,7 +187,7 @@ def compare(ours: Sequence[Revision], theirs: Sequence[Revision], split: str) ->
             return Difference(or_none(of_ours[name][0] - of_theirs[name][0]))
         return Difference.of(of_ours[name], of_theirs[name], expanded_percentiles(number))
 
-    return Compared(
+    return PairedScores(
         len(names),
         with_class,
         left_out,

@@ -15,7 +15,7 @@ from seepseg.base.command import run_stage
 from seepseg.base.errors import InputError
 from seepseg.report.contents import Table
 from tools.chance import BETTER, BY_CHANCE, COULD_BE, EQUAL, MIN_SCENES, UNTRIED, WORSE
-from tools.comparing import Group, Told, against
+from tools.comparing import Group, ScoreChange, against
 from tools.revisions import IMAGES, History, Revision, differences, git
 from tools.showing import SPLITS, TITLES, as_text, difference, score, signed, value, write_page
 
@@ -59,13 +59,13 @@ class Row:
     group: Group
     scenes: int
     remarks: str
-    told: dict[str, Told]
+    told: dict[str, ScoreChange]
 
 
 def main() -> None:
     """Compare, print and write the page."""
     history = History(Path())
-    paragraphs, pages, lines, told = list[str](), list[Table](), [LEGEND], list[Told]()
+    paragraphs, pages, lines, told = list[str](), list[Table](), [LEGEND], list[ScoreChange]()
     for groups in sections(history, paragraphs):
         for split, title in SPLITS.items():
             rows = rows_of(groups, split)
@@ -216,7 +216,7 @@ def short(row: Row) -> list[str]:
     return [row.group.name, *cells]
 
 
-def by_chance(told: list[Told]) -> list[str]:
+def by_chance(told: list[ScoreChange]) -> list[str]:
     """How many differences chance alone would call more than that."""
     words = [each for each in told if each.found.low is not None and each.word != EQUAL]
     if not words:

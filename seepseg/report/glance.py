@@ -40,7 +40,7 @@ OUTLINES = "perfect_outline_"
 
 
 @dataclass(frozen=True)
-class Learnt:
+class TrainedModel:
     """What learnt.
 
     Attributes:
@@ -86,7 +86,7 @@ def data_by_split(parts: Sequence[Part], class_names: Sequence[str]) -> pd.DataF
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def summary(learnt: Learnt, data: pd.DataFrame, evaluated: Document, seeps: Document | None) -> list[str]:
+def summary(learnt: TrainedModel, data: pd.DataFrame, evaluated: Document, seeps: Document | None) -> list[str]:
     """What was trained on what, and what came of it.
 
     Args:
@@ -149,7 +149,7 @@ def _baselines(name: str, baselines: Document) -> dict[str, float | None]:
     }
 
 
-def _training(learnt: Learnt, data: pd.DataFrame) -> str:
+def _training(learnt: TrainedModel, data: pd.DataFrame) -> str:
     what = "1 network" if learnt.networks == 1 else f"{learnt.networks} networks"
     if "oof" not in data.index:
         return f"{what} ({learnt.model}); no training scene is out of fold."
@@ -157,7 +157,7 @@ def _training(learnt: Learnt, data: pd.DataFrame) -> str:
     return f"{what} ({learnt.model}) learnt from {_extent(data.loc['oof'])}{each}."
 
 
-def _test(learnt: Learnt, data: pd.DataFrame) -> str:
+def _test(learnt: TrainedModel, data: pd.DataFrame) -> str:
     if "test" not in data.index:
         return (
             "No scene is kept for a test: all scores are of training scenes, each predicted by what was not trained on "

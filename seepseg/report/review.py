@@ -42,7 +42,7 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ReviewPlaces:
     """Slicks of one kind.
 
     Attributes:
@@ -56,7 +56,7 @@ class Chosen:
     places: list[Place]
 
 
-def choose(pages: Sequence[ScenePage], params: ReportParams) -> list[Chosen]:
+def choose(pages: Sequence[ScenePage], params: ReportParams) -> list[ReviewPlaces]:
     """Choose what to look at next: what costs most first, times the probability that the prediction is right.
 
     What stands alone costs binary Dice by its area; macro Dice would put specks of a rare class first. Another class
@@ -91,10 +91,10 @@ def _with_others(page: ScenePage) -> pd.DataFrame:
     return slicks.join(others, on="other_id")
 
 
-def _first(key: str, slicks: pd.DataFrame, count: int) -> Chosen:
+def _first(key: str, slicks: pd.DataFrame, count: int) -> ReviewPlaces:
     first = slicks.sort_values("rank", ascending=False, kind="stable").head(count)
     places = zip(first["page"].tolist(), first["row"].tolist(), strict=True)
-    return Chosen(key, len(slicks), [Place(*each) for each in places])
+    return ReviewPlaces(key, len(slicks), [Place(*each) for each in places])
 
 
 def review_item(page: ScenePage, slick: int, key: str, image: npt.NDArray[np.uint16], quality: int) -> ReviewItem:
@@ -120,7 +120,7 @@ def review_item(page: ScenePage, slick: int, key: str, image: npt.NDArray[np.uin
     )
 
 
-def reviews(chosen: Sequence[Chosen], items: dict[tuple[str, Place], ReviewItem]) -> list[Review]:
+def reviews(chosen: Sequence[ReviewPlaces], items: dict[tuple[str, Place], ReviewItem]) -> list[Review]:
     """Put the lists together from their items."""
     return [
         Review(

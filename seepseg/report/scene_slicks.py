@@ -65,7 +65,7 @@ class StitchedScene:
 
 
 @dataclass(frozen=True)
-class Marked:
+class NumberedSlicks:
     """Slicks of one kind.
 
     Attributes:
@@ -102,8 +102,8 @@ def scene_slicks(
     valid = scene.image != NODATA
     target, pred = np.where(valid, scene.target, 0), np.where(valid, scene.pred, 0)
     labels, n = annotated_slicks(scene.image, scene.target)
-    annotated = Marked("annotated", scene.first + np.arange(1, n + 1), labels)
-    predicted = Marked("predicted", *_number_anew(np.where(pred > 0, scene.candidates, 0)))
+    annotated = NumberedSlicks("annotated", scene.first + np.arange(1, n + 1), labels)
+    predicted = NumberedSlicks("predicted", *_number_anew(np.where(pred > 0, scene.candidates, 0)))
     of_predicted, of_annotated, overlap = overlapping_pairs(predicted.labels, annotated.labels)
     tables, outlines = [], list[shapely.Geometry]()
     for marked, own, other, others in (
@@ -135,7 +135,7 @@ def _number_anew(labels: Labels) -> tuple[npt.NDArray[np.int64], Labels]:
     return numbers.astype(np.int64), anew
 
 
-def _describe(marked: Marked, counts: Counts, class_names: Sequence[str]) -> pd.DataFrame:
+def _describe(marked: NumberedSlicks, counts: Counts, class_names: Sequence[str]) -> pd.DataFrame:
     """What the pixels of slicks tell: the class of most of them on this side, and on the other one."""
     names = np.array(["", *class_names], dtype=object)
     sides = [counts.sum(axis=2)[:, 1:], counts.sum(axis=1)[:, 1:]]  # annotated, predicted pixels of each class
@@ -154,7 +154,7 @@ def _describe(marked: Marked, counts: Counts, class_names: Sequence[str]) -> pd.
     )
 
 
-def _outlines(marked: Marked, origin: tuple[int, int]) -> Polygons:
+def _outlines(marked: NumberedSlicks, origin: tuple[int, int]) -> Polygons:
     """Outlines in pixels of the grid, along the edges of pixels."""
     height, width = marked.labels.shape
     whole = trace(BlockArray.of(marked.labels, (height, width)), len(marked.numbers))
