@@ -27,6 +27,12 @@ def test_code_dependencies_are_the_imports(stage):
     assert [dep for dep in STAGES[stage]["deps"] if is_code(dep)] == import_closure(stage)
 
 
+def test_the_page_depends_on_all_that_it_is_made_of():
+    package = ROOT / "seepseg/report"
+    files = {f"seepseg/report/{path.name}" for path in package.iterdir() if path.is_file() and path.suffix != ".py"}
+    assert {dep for dep in STAGES["report"]["deps"] if dep.startswith("seepseg/report/") and not is_code(dep)} == files
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_parameter_dependencies_are_of_the_sections_read(stage):
     tree = ast.parse((ROOT / f"stages/{stage}.py").read_text())

@@ -30,7 +30,7 @@ def test_the_page_is_made_of_the_files_of_a_run(root, capsys):
         ("missed", 4),
         ("other_class", 1),
     ]
-    assert [item.scene for review in contents.reviews for item in review.items] == ["a", "t", "a", "b", "a", "a"]
+    assert [item.scene for review in contents.reviews for item in review.items] == ["a", "a", "t", "b", "a", "a"]
     assert contents.figures == {"Training": b"a picture"}
     assert contents.class_colours.keys() == {"oil", "gas"}
     pd.testing.assert_frame_equal(contents.corrections.reset_index(drop=True), CORRECTIONS, check_dtype=False)
