@@ -36,6 +36,13 @@ def test_the_last_decision_counts():
     assert decided(*rows[::-1]) == ["", "", "right"]
 
 
+@pytest.mark.parametrize(("width", "predicted"), [(5, "wrong"), (4.9, ""), (100, "wrong")])
+def test_where_an_annotated_slick_was_none_a_predicted_one_is_none(width, predicted):
+    """From half of it on; the annotated one, where it is still there, has moved by too much."""
+    assert decided(("annotated", "wrong", shapely.box(0, 0, width, 10)))[:2] == ["", predicted]
+    assert decided(("annotated", "right", shapely.box(0, 0, width, 10))) == ["", "", ""]
+
+
 def test_no_slick_is_no_fault():
     empty = decisions(
         SLICKS[:0], [], pd.DataFrame({"kind": ["predicted"], "decision": "wrong", "outline": "POLYGON EMPTY"})
