@@ -80,7 +80,12 @@ def main() -> None:
     if pages:
         paragraphs[:0] = [EXPLANATION, OF_SEEDS]
     else:
-        paragraphs.append("There is nothing to compare yet: run an experiment, as `dvc exp run -S loss.name=dicebce`.")
+        same = ", ".join(name for name, *_ in history.experiments)
+        paragraphs.append(
+            f"{same}: nothing differs but seeds, or can be read; `make compare REV=...` shows one of them."
+            if same
+            else "There is nothing to compare yet: run an experiment, as `dvc exp run -S loss.name=dicebce`."
+        )
     paragraphs += by_chance(told)
     print("\n\n".join(["Experiments", *paragraphs, *(lines if pages else [])]))
     write_page(PAGE, "Experiments", paragraphs, pages)

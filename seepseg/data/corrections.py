@@ -83,7 +83,8 @@ def _read_cells(path: Path) -> pd.DataFrame:
     try:
         return pd.read_csv(path, encoding="utf-8-sig", **as_text).fillna("")
     except ValueError as error:  # also what is no text in UTF-8, and rows longer than the first one
-        raise InputError(f"{path}: expected CSV in UTF-8 with commas, found {' '.join(str(error).split())}") from None
+        found = " ".join(str(error).split()).removeprefix("Error tokenizing data. C error: ")
+        raise InputError(f"{path}: expected CSV in UTF-8 with commas, found another kind of text: {found}") from None
 
 
 def _faults(row: dict[str, str], class_names: Sequence[str]) -> Iterator[str]:

@@ -97,9 +97,13 @@ function decide(scene, slick, decision, className = "") {
 /** Tell how many decisions are not saved yet. */
 function count() {
   unsaved = [...decisions.values()].filter((row) => row.unsaved).length + takenBack.size;
-  const many = unsaved === 1 ? "1 decision" : `${unsaved} decisions`;
+  const many = (n) => (n === 1 ? "1 decision" : `${n} decisions`);
+  const open = new Set([...document.querySelectorAll(".decide.unfinished")].map((each) => each.dataset.key)).size;
+  const earlier = settings.corrections.length;
+  const saved = decisions.size ? "all decisions saved" : earlier ? `${many(earlier)} from before` : "no decisions yet";
   document.getElementById("count").textContent =
-    unsaved ? `${many}, not saved yet` : decisions.size ? "all decisions saved" : "no decisions yet";
+    (unsaved ? `${many(unsaved)}, not saved yet` : saved) + (open ? `; ${open} without a class` : "");
+  if (unsaved) document.getElementById("saved").hidden = true; // it tells of what was saved before
   document.getElementById("save").disabled = decisions.size + takenBack.size === 0;
 }
 

@@ -18,8 +18,8 @@ SHOWN_SCORES = {
         "{object_recall} of the annotated slicks are found, {object_precision} of those reported are annotated.",
     ),
     "macro_object_f1": (
-        "Slicks and their classes (macro object F1)",
-        "The same where the class must be right, too, as the mean over the classes: {macro_object_f1}.",
+        "Slicks and their classes (named object F1)",
+        "The same where the class must be right, too: {macro_object_f1} as the mean over classes, rare ones and all.",
     ),
     "binary_dice": (
         "Area (binary Dice)",
@@ -214,8 +214,7 @@ def _seeps(seeps: Document | None) -> list[str]:
         return []
     if not seeps.get("passes"):
         return ["No two scenes show the same ground, so there are no seeps to find."]
-    found = seeps["reported"] - seeps["platforms"]
-    return [
-        f"{_count(found, 'seep')} {'is' if found == 1 else 'are'} reported from {seeps['passes']} passes, of which "
-        f"{seeps['expected_false']:.1f} are expected to be none."
-    ]
+    found = _count(seeps["reported"] - seeps["platforms"], "seep")
+    if seeps["platforms"]:
+        found += f" and {_count(seeps['platforms'], 'platform')}"
+    return [f"{seeps['passes']} passes show {found}, of which {seeps['expected_false']:.1f} are expected to be chance."]

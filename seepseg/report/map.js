@@ -75,7 +75,7 @@ function choose(slick, { go = false } = {}) {
   const kind = slick.kind === "annotated" ? "predicted here" : "annotated here";
   const facts = { class: classLabel(slick.class_name), [kind]: slick.other_class ? classLabel(slick.other_class) : "nothing" };
   if (slick.kind === "predicted") Object.assign(facts, { "is a slick": number(slick.p_slick), "is of this class": number(slick.p_class) });
-  Object.assign(facts, { overlap: number(slick.overlap), area: area(slick), cost: number(slick.cost, 4) });
+  Object.assign(facts, { overlap: number(slick.overlap), area: area(slick), cost: number(100 * slick.cost, 2) });
   if (slick.lon !== null) facts.place = place(slick);
   panel.replaceChildren(
     el("h3", {}, `${slick.kind} slick ${slick.slick_id}`.replace(/^./, (letter) => letter.toUpperCase())),

@@ -31,7 +31,7 @@ function crop(item, kind, caption) {
 function card(item, place) {
   const [scene, slick] = [sceneOf(item.scene), slickOf(item.scene, item.slick_id)];
   const title = el("h4", {}, `${place}. ${scene.title}, ${item.slick_id}`);
-  const link = el("a", { href: "#map", click: () => showOnMap(item.scene, slick) }, "on the map");
+  const link = el("a", { href: "#map-panel", click: () => showOnMap(item.scene, slick) }, "on the map");
   const across = Math.max(item.box[2] - item.box[0], item.box[3] - item.box[1]);
   const scale = `image, ${across} pixels` + (scene.spacing ? `, ${((across * scene.spacing) / 1000).toPrecision(2)} km` : "");
   return el("article", { class: "panel card", "data-slick": item.slick_id, "data-scene": scene.name },

@@ -25,12 +25,12 @@ TITLES = {
     "other_class": "Annotated as another class",
 }
 EXPLANATIONS = {
-    "unannotated": "The model is sure of these slicks, and no pixel of them is annotated. Where you see a slick, the "
-    "annotation has forgotten it; where you see none, the model is wrong.",
-    "missed": "Of these annotated slicks nothing is predicted. Where you see no slick, the annotation is wrong or out "
-    "of place; where you see one, the model has missed it.",
-    "other_class": "The model is sure that these annotated slicks are of another class: the annotation names them "
-    "wrongly, or the model does.",
+    "unannotated": "Slicks more likely than not, says the model, and no pixel of them is annotated. Large ones come "
+    "first. Where you see a slick, the annotation has forgotten it; where you see none, the model is wrong.",
+    "missed": "Of these annotated slicks nothing is predicted, not a pixel. Large ones come first. Where you see no "
+    "slick, the annotation is wrong or out of place; where you see one, the model has missed it.",
+    "other_class": "The model calls these annotated slicks, which it outlines alike, by another class: the annotation "
+    "names them wrongly, or the model does. First what costs macro Dice most, times the probability of that class.",
 }
 
 
@@ -170,8 +170,10 @@ def sentence(key: str, slick: pd.Series, split: str) -> str:
             "Annotated as predicted",
         ),
     }[key]
-    points, way = abs(100 * slick["cost"]), "more" if slick["cost"] >= 0 else "less"
-    return f"{what}. {then}, macro Dice of the {OF_SPLIT[split]} would be {points:.2f} points {way}."
+    points, way = f"{abs(100 * slick['cost']):.2f}", "more" if slick["cost"] >= 0 else "less"
+    if points == "0.00":
+        points, way = "less than 0.01", "off"
+    return f"{what}. {then}, macro Dice of the {OF_SPLIT[split]} would be {points} points (of 100) {way}."
 
 
 def _within(page: ScenePage, box: tuple[int, int, int, int]) -> list[str]:

@@ -8,7 +8,7 @@ const HEADS = [ // text above, value to sort by, what is shown, whether the larg
   ["p_class", (slick) => slick.p_class, (slick) => number(slick.p_class), true],
   ["overlap", (slick) => slick.overlap, (slick) => number(slick.overlap), true],
   ["area", (slick) => slick.area_px, area, true],
-  ["cost", (slick) => slick.cost, (slick) => number(slick.cost, 4), true],
+  ["cost", (slick) => slick.cost, (slick) => number(100 * slick.cost, 2), true],
   ["decision", (slick) => decisionText(view.scene, slick) || null, (slick) => decisionText(view.scene, slick), false],
 ];
 const order = { column: 7, down: true };

@@ -142,7 +142,7 @@ def test_decisions_come_back_as_corrections(page, folder):
     page.click("#slick input[value=wrong]")
     assert page.one("#count").text == "2 decisions, not saved yet"
     page.click("[data-review='1'] article[data-scene=scene-2] input[value=other_class]")
-    assert page.one("#count").text == "2 decisions, not saved yet"  # of which class?
+    assert page.one("#count").text == "2 decisions, not saved yet; 1 without a class"
     page.set("[data-review='1'] article[data-scene=scene-2] select", ODD, "change")
     assert page.one("#count").text == "3 decisions, not saved yet"
     assert page.js(LEAVING)  # the browser asks

@@ -247,7 +247,7 @@ def test_all_faults_of_rows_are_listed(tmp_path):
         (b"scene,kind,kind,decision,class_name,outline\n", "mend kind, or"),
         (b"scene;kind\n", "once, found scene;kind; mend scene, kind"),
         (HEADER.encode() + b"\na,b,c,d,e,f\n", "Expected 5 fields in line 2, saw 6"),
-        (HEADER.encode() + b"\n\xff\n", "expected CSV in UTF-8 with commas, found"),
+        (HEADER.encode() + b"\n\xff\n", "expected CSV in UTF-8 with commas, found another kind of text: "),
     ],
 )
 def test_what_is_no_table_of_corrections_is_refused(tmp_path, content, message):

@@ -37,7 +37,7 @@ def test_what_was_trained_on_what(data, evaluated):
         "Nothing was learnt from 1 scene (1 tile, 7 km², 2021-02-03, 2 annotated slicks), kept for the test. None of "
         "their tiles touches a training tile."
     )
-    assert lines[-1] == "2 seeps are reported from 4 passes, of which 0.1 are expected to be none."
+    assert lines[-1] == "4 passes show 2 seeps and 1 platform, of which 0.1 are expected to be chance."
 
 
 def test_what_came_of_it(data, evaluated):
