@@ -97,7 +97,7 @@ def contents_of_run(root: Path, params: ReportParams) -> Contents:
         _figures(root / PLOTS),
         class_colours(names),
         sorted(pages, key=lambda page: page.split != "test"),
-        reviews_of(run, pages, params),
+        reviews_of(run, pages, params, min_iou),
         corrections,
         file,
     )

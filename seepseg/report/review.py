@@ -18,7 +18,6 @@ from seepseg.report.pictures import jpeg
 
 SMALLEST = 96  # pixels of the scene that a picture shows in each direction, if there are so many
 LARGEST = 320  # pixels of a picture's side
-SAME_SLICK = 0.3  # intersection over union from which on an annotated and a predicted slick are one
 TITLES = {
     "unannotated": "Predicted, not annotated",
     "missed": "Annotated, not predicted",
@@ -56,7 +55,7 @@ class ReviewPlaces:
     places: list[Place]
 
 
-def choose(pages: Sequence[ScenePage], params: ReportParams) -> list[ReviewPlaces]:
+def choose(pages: Sequence[ScenePage], params: ReportParams, min_iou: float) -> list[ReviewPlaces]:
     """Choose what to look at next: what costs most first, times the probability that the prediction is right.
 
     What stands alone costs binary Dice by its area; macro Dice would put specks of a rare class first. Another class
@@ -65,11 +64,12 @@ def choose(pages: Sequence[ScenePage], params: ReportParams) -> list[ReviewPlace
     Args:
         pages: all scenes; of slicks that count alike, those of the first scenes come first.
         params: how many of each kind, and how sure the model has to be.
+        min_iou: intersection over union from which on an annotated and a predicted slick are one.
     """
     slicks = pd.concat([_with_others(page).assign(page=n) for n, page in enumerate(pages)])
     predicted, there = slicks["kind"] == "predicted", slicks["other_class"]
     p_other = slicks["p_class_other"].where(slicks["class_name_other"] != slicks["class_name"])
-    same = (slicks["overlap"] >= SAME_SLICK) & (slicks["p_slick_other"] >= params.sure)
+    same = (slicks["overlap"] >= min_iou) & (slicks["p_slick_other"] >= params.sure)
     kinds = {
         "unannotated": (
             predicted & (there == "") & (slicks["p_slick"] >= params.sure),
@@ -109,11 +109,11 @@ def review_item(page: ScenePage, slick: int, key: str, image: npt.NDArray[np.uin
     """
     left, top, right, bottom = box = surroundings(page.outlines[slick], page.box)
     x, y = page.box[:2]
-    row = page.slicks.iloc[slick]
+    row = _with_others(page).iloc[slick]
     return ReviewItem(
         page.name,
         row["slick_id"],
-        sentence(key, _with_others(page).iloc[slick], page.split),
+        sentence(key, row, page.split),
         box,
         jpeg(image[top - y : bottom - y, left - x : right - x], LARGEST, quality),
         _within(page, box),

@@ -65,7 +65,7 @@ class Run:
             str(self.packed.manifest.loc[rows[0], "tile"]) if origin is None else "",
             str(known.get("acquired") or "")[:10],
             origin or (0, 0),
-            scene.stitch(self.packed.images[rows]),
+            self.image(number),
             scene.stitch(self.packed.targets[rows]),
             scene.stitch(self.pred[rows]),
             scene.stitch(self.candidates[rows]),
@@ -74,6 +74,11 @@ class Run:
             spacing or None,
             grid_shift(scene.name, self.origins, scene.tile_shape) if on_grid else None,
         )
+
+    def image(self, number: int) -> npt.NDArray[np.uint16]:
+        """The image of a part, uint16 (H, W)."""
+        scene = self.parts[number].scene
+        return scene.stitch(self.packed.images[scene.indices])
 
     def pooled(self, split: str) -> Counts:
         """The confusion of a split."""
@@ -106,19 +111,20 @@ def pages_of(run: Run, corrections: pd.DataFrame, seeps: pd.DataFrame, params: R
         yield Part(page, len(part.scene.indices), km2, scene.date)
 
 
-def reviews_of(run: Run, pages: Sequence[ScenePage], params: ReportParams) -> list[Review]:
+def reviews_of(run: Run, pages: Sequence[ScenePage], params: ReportParams, min_iou: float) -> list[Review]:
     """What to look at next; each scene that has some is opened once more.
 
     Args:
         run: the run.
         pages: of all its parts, in their order.
         params: how many, and how sure.
+        min_iou: see `choose`.
     """
-    chosen = choose(pages, params)
+    chosen = choose(pages, params, min_iou)
     items: dict[tuple[str, Place], ReviewItem] = {}
     for number, page in enumerate(pages):
         here = [(each.key, place) for each in chosen for place in each.places if place.page == number]
         if here:
-            image = run.stitched(number).image
+            image = run.image(number)
             items |= {(key, place): review_item(page, place.slick, key, image, params.quality) for key, place in here}
     return reviews(chosen, items)

@@ -101,7 +101,7 @@ def test_without_a_macro_dice_nothing_is_gained():
 
 def listed(pages, **params):
     run = made_up_run()
-    return {each.key: each for each in reviews_of(run, list(pages.values()), ReportParams(**params))}
+    return {each.key: each for each in reviews_of(run, list(pages.values()), ReportParams(**params), 0.3)}
 
 
 def ids(found):
@@ -206,4 +206,4 @@ def test_a_scene_without_a_slick():
     pages = [part.page for part in pages_of(empty, CORRECTIONS, SEEPS, ReportParams())]
     assert [len(page.slicks) for page in pages] == [0, 0, 0]
     pd.testing.assert_series_equal(pages[0].slicks.dtypes, pages[2].slicks.dtypes)
-    assert [each.total for each in reviews_of(empty, pages, ReportParams())] == [0, 0, 0]
+    assert [each.total for each in reviews_of(empty, pages, ReportParams(), 0.3)] == [0, 0, 0]

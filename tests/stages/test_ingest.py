@@ -259,12 +259,17 @@ def test_a_wrong_parameter_is_one_clear_line(folder, changes, message):
     assert content(folder) == {}
 
 
-def test_rows_and_columns_of_pixels_are_those_of_tiles_in_the_manifest(folder):
+def name_by_pixels(folder, places):
+    """Name tiles by row and column of their first pixel instead of by their number."""
     for kind in ("images", "masks"):
-        for name, place in {"bay1-9": "2_3", "bay1-10": "4_0", "bay2-5": "0_3", "sea1-1": "0_0"}.items():
+        for name, place in places.items():
             scene = name.partition("-")[0]
             (folder / f"raw/{kind}/{name}.tif").rename(folder / f"raw/{kind}/{scene}_{place}.tif")
     write_params(folder, name_pattern=r"(?P<scene>\w+)_(?P<row>\d+)_(?P<col>\d+)\.tif")
+
+
+def test_rows_and_columns_of_pixels_are_those_of_tiles_in_the_manifest(folder):
+    name_by_pixels(folder, {"bay1-9": "2_3", "bay1-10": "4_0", "bay2-5": "0_3", "sea1-1": "0_0"})
     ingest.main(folder)
     manifest = pd.read_csv(folder / "data/packed/manifest.csv", dtype=str)
     assert manifest[["tile", "position", "row", "col"]].to_numpy().tolist() == [
@@ -337,11 +342,7 @@ def test_corrections_change_targets_and_their_counts_and_nothing_else(folder, ca
 
 
 def test_corrections_of_tiles_whose_names_have_rows_and_columns_of_pixels(folder):
-    for kind in ("images", "masks"):
-        for name, place in {"bay1-9": "2_3", "bay1-10": "4_0", "bay2-5": "2_3", "sea1-1": "0_0"}.items():
-            scene = name.partition("-")[0]
-            (folder / f"raw/{kind}/{name}.tif").rename(folder / f"raw/{kind}/{scene}_{place}.tif")
-    write_params(folder, name_pattern=r"(?P<scene>\w+)_(?P<row>\d+)_(?P<col>\d+)\.tif")
+    name_by_pixels(folder, {"bay1-9": "2_3", "bay1-10": "4_0", "bay2-5": "2_3", "sea1-1": "0_0"})
     correct(folder, WRONG_SLICK)
     ingest.main(folder)
     assert open_packed(folder / ingest.PACKED).targets[2].tolist() == [[0, 0, 1], [0, 2, 2]]
