@@ -28,7 +28,7 @@ from botocore.exceptions import BotoCoreError
 from ec2.command import Command, call, completed
 from ec2.handover import Handover
 from ec2.instance import Instance
-from ec2.results import push_results, push_stages
+from ec2.results import experiment, push_results, push_stages
 from ec2.run_folder import RunFolder, State, Word
 from seepseg.base.errors import InputError
 
@@ -77,6 +77,7 @@ class Worker:
         call("dvc", "pull", "--run-cache", "--allow-missing")
         if brought := self.handover.fetch():
             print(f"checkpoints from the run folder: {brought} files", flush=True)
+        call("git", "update-ref", "-d", experiment(self.folder.name))  # of a try whose results were not sent
         print("$", shlex.join(self.words), flush=True)
         command = Command(self.words)
         interruption = self._watch(command)
