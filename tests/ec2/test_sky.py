@@ -233,4 +233,4 @@ def test_the_setup_fails_where_no_revision_was_sent(task, machine):
     setup = execute(task["setup"], machine)
     assert setup.returncode != 0
     assert "revision.bundle" in setup.stderr
-    assert not (machine / "calls").exists()
+    assert not (machine / "installed").exists()  # it went no further
