@@ -33,7 +33,7 @@ from sky.jobs.recovery_strategy import StrategyExecutor
 from sky.jobs.utils import generate_managed_job_cluster_name
 from sky.server import plugins
 from sky.skylet.log_lib import make_task_bash_script
-from sky.utils import dag_utils
+from sky.utils import controller_utils, dag_utils
 
 settings = skypilot_config.to_dict()  # which the command sends to the server
 os.environ["IS_SKYPILOT_SERVER"] = "true"  # from here on keys are checked as strictly as the server does
@@ -50,9 +50,11 @@ resources = [
 ]
 backend = backends.CloudVmRayBackend()
 executor = StrategyExecutor.make("seepseg-1", backend, task, 1, 0, None, set(), None, None)
-machine = generate_managed_job_cluster_name(task.name, 7)
+# Which role a machine gets, as SkyPilot's write_cluster_config finds it.
+names = [generate_managed_job_cluster_name(name, 7) for name in (task.name, "night-1")]
+names.append(controller_utils.Controllers.JOBS_CONTROLLER.value.cluster_name)
 pairs = [pair for line in settings["aws"]["remote_identity"] for pair in line.items()]
-roles = [role for name, role in pairs if fnmatch.fnmatchcase(machine, name)]  # as SkyPilot's write_cluster_config
+roles = [next(role for pattern, role in pairs if fnmatch.fnmatchcase(name, pattern)) for name in names]
 print("READ " + json.dumps({
     "name": task.name, "workdir": task.workdir, "envs": task.envs, "file_mounts": task.file_mounts,
     "local_files": task.get_local_to_remote_file_mounts(), "resources": resources, "roles": roles,
@@ -112,8 +114,8 @@ def test_nothing_is_sent_from_the_laptop(task):
     assert task["asked"] == []
 
 
-def test_machines_get_the_role_of_the_worker(task):
-    assert task["roles"] == ["seepseg-worker"]
+def test_machines_get_the_role_of_the_worker_whatever_the_name_of_the_run(task):
+    assert task["roles"] == ["seepseg-worker", "seepseg-worker", "LOCAL_CREDENTIALS"]
 
 
 def test_an_interrupted_run_goes_on_as_often_as_it_takes(read):
