@@ -7,6 +7,8 @@ from tempfile import TemporaryDirectory
 from ec2.command import call
 from ec2.run_folder import RunFolder
 
+PUSH_STAGES = ("python", "-m", "tools.push_runs")
+
 
 def experiment(name: str) -> str:
     """The ref of the experiment of this name that starts from HEAD."""
@@ -20,7 +22,7 @@ def push_stages() -> None:
     Raises:
         CalledProcessError: the remote did not take them.
     """
-    call("python", "-m", "tools.push_runs")
+    call(*PUSH_STAGES)
 
 
 def push_results(run: RunFolder) -> None:

@@ -96,7 +96,7 @@ class Machine:
         self.server = server
         subprocess.run(["git", "clone", "--quiet", laptop, self.folder], check=True)
 
-    def start(self, run, command):
+    def start(self, run, command, program="-m ec2.worker"):
         settings = {"SEEPSEG_RUN": run, "SEEPSEG_COMMAND": command, "SEEPSEG_REMOTE": REMOTE}
         env = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         env |= {
@@ -109,7 +109,7 @@ class Machine:
         }
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "ec2.worker"], cwd=self.folder, env=env, stdout=log, stderr=log
+                [sys.executable, *program.split(maxsplit=1)], cwd=self.folder, env=env, stdout=log, stderr=log
             )
         return self
 
@@ -190,6 +190,21 @@ def test_a_run_goes_from_machine_to_machine_and_is_never_repeated(machine, run_f
     subprocess.run(["git", "fetch", "--quiet", bundle, "refs/exps/*:refs/exps/*"], cwd=elsewhere, check=True)
     (ref,) = experiments(elsewhere).values()
     assert subprocess.check_output(["git", "show", f"{ref}:dvc.lock"], cwd=elsewhere) == undisturbed
+
+
+def test_a_machine_that_is_gone_without_a_word_has_sent_what_it_had(machine, run_folder):
+    often = "-c import sys, ec2.worker as w; w.WATCHED, w.LOGGED, w.SENT = 0.2, 0.5, 0.5; sys.exit(w.main())"
+    gone, folder = machine().start("gone", "dvc exp run -S epochs=150", often), run_folder("gone")
+    sent = time.monotonic() + 120
+    while not (checkpoints(folder) and "runs of stages in the remote: 1" in gone.said):
+        assert time.monotonic() < sent and gone.process.poll() is None, gone.said
+        time.sleep(0.2)
+    gone.process.kill()
+    gone.process.wait()
+    assert folder.read_state().state == "running"
+    assert "epochs=150" in folder.files.cat_file(folder.log(gone.name)).decode()
+    said = machine().start("gone", "dvc exp run -S epochs=150").ends(DONE)
+    assert re.search("going on after epoch [1-9]", said)
 
 
 def test_a_command_that_fails_leaves_its_log_and_what_it_finished_and_no_credential_in_a_file(machine, run_folder):
