@@ -110,6 +110,7 @@ work() {
     [ -n "${!name}" ] || { echo "error: neither the tag of $name nor the variable is set"; exit 1; }
   done
   date --utc '+%FT%TZ: this machine has started'
+  nvidia-smi --list-gpus || echo "warning: no driver of a GPU answers, so that everything runs on the CPU"
   [ -e "$AT/installed" ] || { install_packages && touch "$AT/installed"; }
   id seepseg > /dev/null 2>&1 || useradd --system --create-home --home-dir $WORK --shell /bin/bash seepseg
   if [ ! -e "$WORK/cloned" ]; then
