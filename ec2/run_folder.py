@@ -1,0 +1,117 @@
+"""The run folder: all that a machine and those who wait for it tell each other, under DVC's remote."""
+
+import json
+import re
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Literal, get_args
+
+import s3fs
+
+from seepseg.base.errors import InputError
+
+Word = Literal["running", "interrupted", "failed", "done"]
+
+# What DVC and git take as the name of an experiment, and S3 and tags as well.
+NAME = re.compile(r"(?!.*(\.\.|\.lock$|\.$))[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def now() -> str:
+    """The time as ISO 8601 in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@dataclass(frozen=True)
+class State:
+    """How far a run is.
+
+    Attributes:
+        state: the state in one word.
+        instance: id of the EC2 instance that said so.
+        command: the `dvc` command of the run.
+        revision: the commit that it started from.
+        message: what there is to add for people.
+        time: when it was said, ISO 8601 in UTC.
+    """
+
+    state: Word
+    instance: str
+    command: str
+    revision: str
+    message: str = ""
+    time: str = field(default_factory=now)
+
+
+class RunFolder:
+    """The folder of one run, `<remote>/ec2/<name>`; all paths are addresses on S3.
+
+    Attributes:
+        files: the file system, which asks S3 each time: other machines write to the folder as well.
+        url: of the folder.
+        revision_bundle: git bundle with the revision to run.
+        results_bundle: git bundle with the experiment.
+        state_file: `State` as JSON.
+        logs: folder with one text file per instance.
+        checkpoints: folder with the state of interrupted trainings.
+    """
+
+    def __init__(self, remote_url: str, name: str) -> None:
+        """Name the paths; nothing is read.
+
+        Args:
+            remote_url: DVC's remote, `s3://bucket/prefix`.
+            name: of the run.
+
+        Raises:
+            InputError: it is no name for a run, or the remote is not on S3.
+        """
+        if not NAME.fullmatch(name):
+            raise InputError(
+                f"the name of a run is made of up to 100 letters, digits, '-', '_' and '.', begins with a letter or "
+                f"digit, has no '..' and ends neither in '.' nor in '.lock'; found '{name}'"
+            )
+        self.name = name
+        self.url = f"{runs_url(remote_url)}/{name}"
+        self.files = s3fs.S3FileSystem(use_listings_cache=False)
+        self.revision_bundle = f"{self.url}/revision.bundle"
+        self.results_bundle = f"{self.url}/results.bundle"
+        self.state_file = f"{self.url}/state.json"
+        self.logs = f"{self.url}/logs"
+        self.checkpoints = f"{self.url}/checkpoints"
+
+    def log(self, instance: str) -> str:
+        """Where the log of an instance lies."""
+        return f"{self.logs}/{instance}.txt"
+
+    def read_state(self) -> State | None:
+        """The last state that was written, none where there is none yet.
+
+        Raises:
+            InputError: the file holds something else.
+        """
+        try:
+            content = self.files.cat_file(self.state_file)
+        except FileNotFoundError:
+            return None
+        try:
+            state = State(**json.loads(content))
+        except (ValueError, TypeError) as error:
+            raise InputError(f"{self.state_file} holds no state of a run ({error}): delete it, launch again") from None
+        if state.state not in get_args(Word):
+            raise InputError(f"{self.state_file}: expected one of {', '.join(get_args(Word))}, found '{state.state}'")
+        return state
+
+    def write_state(self, state: State) -> None:
+        """Write the state; whoever reads sees the old or the new one, never a part."""
+        self.files.pipe_file(self.state_file, json.dumps(asdict(state), indent=2).encode())
+
+
+def runs_url(remote_url: str) -> str:
+    """Where the folders of all runs lie.
+
+    Raises:
+        InputError: the remote is not on S3.
+    """
+    if not re.fullmatch(r"s3://[^/]+(/.*)?", remote_url):
+        raise InputError(f"runs on EC2 need a DVC remote on S3, as s3://my-bucket/seepseg; found '{remote_url}'")
+    return f"{remote_url.rstrip('/')}/ec2"
