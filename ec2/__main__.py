@@ -1,6 +1,7 @@
 """Runs on EC2 from your own computer: ``python -m ec2 launch|show|fetch|stop``."""
 
 import argparse
+import sys
 
 from ec2 import fetch, launch, show, stop
 from ec2.account import plain_errors
@@ -16,13 +17,16 @@ COMMANDS = {
 
 def main() -> None:
     """Run the command that the command line names."""
-    parser = argparse.ArgumentParser(prog="python -m ec2", description="Runs on EC2; docs/gpu-and-ec2.md tells all.")
+    parser = argparse.ArgumentParser(prog="python -m ec2", description="Runs on EC2; docs/ec2.md tells all.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, (module, what) in COMMANDS.items():
         command = commands.add_parser(name, help=what, description=module.__doc__)
         module.arguments(command)
         command.set_defaults(main=module.main)
-    given = parser.parse_args()
+    words = sys.argv[1:]
+    end = words.index("--") if "--" in words else len(words)
+    given = parser.parse_args(words[:end])
+    given.command = words[end + 1 :]
     with plain_errors():
         given.main(given)
 

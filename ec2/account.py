@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import botocore.session
@@ -83,8 +84,9 @@ class Machine:
         return f"{self.id} ({self.type}, {self.market}), {self.state} since {self.since}"
 
 
+@cache
 def client(service: str) -> Any:
-    """A client of an AWS service, with the credentials and region that the AWS tools use."""
+    """A client of an AWS service, with the credentials and region that the AWS tools use. EC2's takes a second."""
     return botocore.session.get_session().create_client(service)
 
 

@@ -41,8 +41,8 @@ def main(given: argparse.Namespace) -> None:
     print(
         "Its experiment is here. Next:\n"
         "  dvc exp show -A\n"
-        f"  dvc exp apply {given.run}    what it changed, into the workspace\n"
-        "  dvc pull                its data and models"
+        f"  dvc exp apply {given.run}; dvc pull\n"
+        "The second puts what it changed into the workspace, where it misses data and models until they are pulled."
     )
 
 

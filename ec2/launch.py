@@ -49,7 +49,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--time-limit", default="24h", help="when to stop and shut down (default: %(default)s)")
     parser.add_argument("--image", default=IMAGE, help="ami-..., or SSM parameter with one (default: %(default)s)")
     parser.add_argument("--disk-gb", type=int, default=100, help="(default: %(default)s)")
-    parser.add_argument("command", nargs="*", help="after --: the dvc command; a run that goes on knows its own")
+    parser.usage = "%(prog)s [options] RUN [-- dvc exp run -S train.epochs=100]"
+    parser.epilog = "After --: the dvc command. A run that goes on knows its own."
 
 
 def main(given: argparse.Namespace) -> None:
@@ -78,6 +79,8 @@ def main(given: argparse.Namespace) -> None:
     instance = client("ec2").run_instances(**asked)["Instances"][0]["InstanceId"]
     kind = f"{order.type}, {'spot' if order.spot else 'on-demand'}"
     folder.write_state(State("running", instance, command, revision, f"launched on a machine of type {kind}"))
+    if goes_on and git("rev-parse", "HEAD") != revision:
+        print("HEAD is another commit: --revision HEAD runs that")
     print(
         f"{given.run}: machine {instance} ({kind}) starts in {region()}"
         f"{' and goes on' if before else ''}, commit {revision[:7]}: {command}\n"

@@ -40,6 +40,7 @@ class Account:
 
     def __init__(self, folder):
         self.folder = folder
+        self.clients = {}
         with socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
@@ -94,7 +95,11 @@ class Account:
         assert result.returncode == 0, result.stderr
         return json.loads(result.stdout) if result.stdout.startswith(("{", "[")) else result.stdout
 
-    def client(self, service, credentials=ADMIN):
+    def client(self, service, credentials=None):
+        if credentials is None:
+            if service not in self.clients:  # EC2's takes a second
+                self.clients[service] = self.client(service, ADMIN)
+            return self.clients[service]
         given = {name.lower(): value for name, value in credentials.items()}
         session = botocore.session.Session()
         return session.create_client(service, region_name="us-east-1", endpoint_url=self.url, **given)
@@ -105,7 +110,7 @@ class Account:
             "cloudformation", "deploy", "--stack-name", "seepseg", "--template-file", str(ROOT / "ec2/account.yaml"),
             "--parameter-overrides", f"BucketName={BUCKET}", "--capabilities", "CAPABILITY_NAMED_IAM",
         )  # fmt: skip
-        # Of a stack, moto keeps an inline policy as the text of a Python dict, which it can't ask later: the same as JSON.
+        # Of a stack, moto keeps an inline policy as the text of a Python dict, and can't ask it: the same as JSON.
         iam, policy = self.client("iam"), {"RoleName": "seepseg-worker", "PolicyName": "bucket"}
         document = ast.literal_eval(iam.get_role_policy(**policy)["PolicyDocument"])
         iam.put_role_policy(**policy, PolicyDocument=json.dumps(document))
@@ -131,7 +136,7 @@ def repository(folder: Path):
     )
     (folder / ".dvc/.gitignore").write_text("/config.local\n/tmp\n/cache\n")
     (folder / ".gitignore").write_text("/model.txt\n")
-    git(folder, "init", "--quiet")
+    git(folder, "init", "--quiet", "--initial-branch=master")
     git(folder, "add", "--all")
     git(folder, "commit", "--quiet", "--message", "first")
     return folder
