@@ -100,7 +100,6 @@ def test_those_who_launch_have_the_rights_that_they_need(account):
     assert granted(document) == {
         ("ec2:RunInstances", f"{ec2}:instance/*"),
         ("ec2:RunInstances", "arn:aws:ec2:us-east-1::image/*"),
-        ("ec2:RunInstances", "arn:aws:ec2:us-east-1::snapshot/*"),
         *(("ec2:RunInstances", f"{ec2}:{used}") for used in [*uses, "volume/*"]),
         ("ec2:CreateTags", f"{ec2}:instance/*"),
         ("ec2:DescribeImages", "*"),
