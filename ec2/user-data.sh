@@ -1,0 +1,160 @@
+#!/bin/bash
+# User data of an EC2 instance: turns a fresh one, of Ubuntu, Debian or Amazon Linux, with a driver for its GPU, into a
+# worker for one run of seepseg. docs/ec2.md says how to start one.
+#
+# What to run is told by tags of the instance, which its metadata must show (InstanceMetadataTags=enabled), or by
+# variables that are set above these lines:
+#   SEEPSEG_RUN         seepseg-run         name of the run, and of the experiment that comes of it
+#   SEEPSEG_COMMAND     seepseg-command     dvc repro, or dvc exp run -S ...
+#   SEEPSEG_REPOSITORY  seepseg-repository  what git clones, or a git bundle on S3
+#   SEEPSEG_REVISION    seepseg-revision    commit, branch or tag
+#   SEEPSEG_REMOTE      seepseg-remote      DVC's remote, s3://bucket/prefix
+#   SEEPSEG_TIME_LIMIT  seepseg-time-limit  optional, 24h: no machine runs on for longer
+#
+# The instance's role lets it use the bucket; no credential is in any file. It shuts itself down in the end, whatever
+# comes, and has to be one that terminates then (InstanceInitiatedShutdownBehavior=terminate).
+#
+# At the first boot this script makes itself a service. At every boot the service installs what is missing and goes on.
+set -euo pipefail
+
+HOME=/root
+AT=/opt/seepseg            # this script, its settings, the AWS command line where there is none
+WORK=/srv/seepseg          # home of the user who runs it
+LOG=/var/log/seepseg.log
+INTERRUPTED=75             # exit status of a worker that can go on
+METADATA=${AWS_EC2_METADATA_SERVICE_ENDPOINT:-http://169.254.169.254}
+
+metadata() {
+  local token
+  token=$(curl --fail --silent --retry 5 --max-time 10 --request PUT "$METADATA/latest/api/token" \
+    --header 'X-aws-ec2-metadata-token-ttl-seconds: 60')
+  curl --fail --silent --max-time 10 "$METADATA/latest/meta-data/$1" --header "X-aws-ec2-metadata-token: $token"
+}
+
+# Write down the settings, for this boot and later ones, then start the service.
+install_service() {
+  mkdir -p "$AT"
+  local name tag value
+  for name in RUN COMMAND REPOSITORY REVISION REMOTE TIME_LIMIT; do
+    tag=seepseg-$(tr A-Z_ a-z- <<< $name)
+    name=SEEPSEG_$name
+    value=${!name:-$(metadata "tags/instance/$tag" || true)}
+    printf 'export %s=%q\n' "$name" "$value"
+  done > "$AT/settings"
+  {
+    echo "export AWS_DEFAULT_REGION=${AWS_DEFAULT_REGION:-$(metadata placement/region)}"
+    export -p | grep -E '^declare -x AWS_(ENDPOINT_URL|EC2_METADATA)' || true  # where AWS is elsewhere, as in tests
+  } >> "$AT/settings"
+  # shellcheck source=/dev/null
+  . "$AT/settings"
+  cp "$0" "$AT/worker.sh"
+  cat > /etc/systemd/system/seepseg.service <<UNIT
+[Unit]
+Description=One run of seepseg
+Wants=network-online.target
+After=network-online.target
+
+[Service]
+ExecStart=/bin/bash $AT/worker.sh work
+ExecStopPost=/bin/bash $AT/worker.sh end
+StandardOutput=append:$LOG
+StandardError=inherit
+# The worker has its processes leave a checkpoint, and sends it.
+KillMode=mixed
+TimeoutStopSec=110
+RuntimeMaxSec=${SEEPSEG_TIME_LIMIT:-24h}
+# After the notice that EC2 takes it away, an instance that is still there after five minutes goes on.
+RestartForceExitStatus=$INTERRUPTED
+RestartSec=300
+
+[Install]
+WantedBy=multi-user.target
+UNIT
+  systemctl daemon-reload
+  systemctl enable seepseg.service
+  systemctl start --no-block seepseg.service
+}
+
+# Python 3.11 or newer, git and make, by the package manager that is there.
+install_packages() {
+  if command -v apt-get > /dev/null; then
+    export DEBIAN_FRONTEND=noninteractive
+    local apt=(apt-get -o DPkg::Lock::Timeout=600 --quiet --yes)  # a fresh machine may be updating itself
+    dpkg --configure -a  # where an earlier boot was cut short
+    "${apt[@]}" update
+    "${apt[@]}" install --no-install-recommends git make ca-certificates python3 python3-venv
+    python_is_new python3 || "${apt[@]}" install --no-install-recommends python3.11 python3.11-venv
+  else
+    dnf --quiet --assumeyes install git make
+    python_is_new python3 || dnf --quiet --assumeyes install python3.11 python3.11-pip
+  fi
+}
+
+python_is_new() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2> /dev/null; }
+
+aws_command() {
+  if command -v aws > /dev/null; then
+    aws "$@"
+  else
+    [ -x "$AT/aws/bin/aws" ] || { python3 -m venv "$AT/aws" && "$AT/aws/bin/pip" install --quiet 'awscli==1.46.3'; } >&2
+    "$AT/aws/bin/aws" "$@"
+  fi
+}
+
+as_user() { setpriv --reuid seepseg --regid seepseg --init-groups env HOME=$WORK "$@"; }
+
+# Everything up to the run itself; each step is done once.
+work() {
+  local name
+  for name in SEEPSEG_RUN SEEPSEG_COMMAND SEEPSEG_REPOSITORY SEEPSEG_REVISION SEEPSEG_REMOTE; do
+    [ -n "${!name}" ] || { echo "error: neither the tag of $name nor the variable is set"; exit 1; }
+  done
+  date --utc '+%FT%TZ: this machine has started'
+  [ -e "$AT/installed" ] || { install_packages && touch "$AT/installed"; }
+  id seepseg > /dev/null 2>&1 || useradd --system --create-home --home-dir $WORK --shell /bin/bash seepseg
+  if [ ! -e "$WORK/cloned" ]; then
+    rm -rf "$WORK/repository"
+    case $SEEPSEG_REPOSITORY in
+      s3://*)
+        aws_command s3 cp --only-show-errors "$SEEPSEG_REPOSITORY" "$WORK/revision.bundle"
+        chown seepseg "$WORK/revision.bundle"
+        SEEPSEG_REPOSITORY=$WORK/revision.bundle ;;
+    esac
+    as_user git clone --quiet --no-checkout "$SEEPSEG_REPOSITORY" "$WORK/repository"
+    as_user git -C "$WORK/repository" -c advice.detachedHead=false checkout "$SEEPSEG_REVISION"
+    as_user touch "$WORK/cloned"
+  fi
+  cd "$WORK/repository"
+  local python=python3
+  python_is_new python3 || python=python3.11
+  as_user make --no-print-directory PYTHON=$python .venv/.ready
+  touch /run/seepseg-worker
+  export SEEPSEG_LOG=$LOG
+  exec setpriv --reuid seepseg --regid seepseg --init-groups env HOME=$WORK .venv/bin/python -m ec2.worker
+}
+
+# After each stop of the service: keep its log, and shut the machine down unless the run goes on here.
+end() {
+  local folder="$SEEPSEG_REMOTE/ec2/$SEEPSEG_RUN" instance
+  instance=$(metadata instance-id || hostname)
+  if ! shutting_down && [ ! -e /run/seepseg-worker ]; then
+    echo "error: this machine could not be set up; what failed stands above"
+    printf '{"state": "failed", "instance": "%s", "command": "", "revision": "%s", "message": "%s", "time": "%s"}' \
+      "$instance" "$SEEPSEG_REVISION" "the machine could not be set up; the log says why" "$(date --utc +%FT%T+00:00)" |
+      aws_command s3 cp --only-show-errors - "$folder/state.json" || true
+  fi
+  aws_command s3 cp --only-show-errors "$LOG" "$folder/logs/$instance.txt" || true
+  cp "$LOG" /dev/console 2> /dev/null || true
+  if shutting_down || [ "$EXIT_STATUS/$SERVICE_RESULT" = $INTERRUPTED/exit-code ]; then exit; fi
+  systemctl poweroff
+}
+
+shutting_down() { [ "$(systemctl is-system-running)" = stopping ]; }
+
+if [ $# = 0 ]; then
+  install_service
+else  # as the service does
+  # shellcheck source=/dev/null
+  . "$AT/settings"
+  "$1"
+fi
