@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ec2.account import TAG, client, default_remote, machines, region
+from ec2.command import completed
 from ec2.run_folder import RunFolder, State
 from seepseg.base.errors import InputError
 
@@ -55,7 +56,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(given: argparse.Namespace) -> None:
     """Check, send the revision, start the machine, and say what to do next."""
-    folder = RunFolder(default_remote(), given.run)
+    remote = default_remote()
+    folder = RunFolder(remote, given.run)
     before = folder.read_state()
     check_is_free(folder, before)
     command = shlex.join(given.command) or (before.command if before else "")
@@ -68,7 +70,7 @@ def main(given: argparse.Namespace) -> None:
         "seepseg-command": command,
         "seepseg-repository": folder.revision_bundle,
         "seepseg-revision": revision,
-        "seepseg-remote": default_remote(),
+        "seepseg-remote": remote,
         "seepseg-time-limit": given.time_limit,
     }
     check_tags(tags)
@@ -78,7 +80,6 @@ def main(given: argparse.Namespace) -> None:
         send_revision(folder, revision)
     instance = client("ec2").run_instances(**asked)["Instances"][0]["InstanceId"]
     kind = f"{order.type}, {'spot' if order.spot else 'on-demand'}"
-    folder.write_state(State("running", instance, command, revision, f"launched on a machine of type {kind}"))
     if goes_on and git("rev-parse", "HEAD") != revision:
         print("HEAD is another commit: --revision HEAD runs that")
     print(
@@ -89,6 +90,7 @@ def main(given: argparse.Namespace) -> None:
         f"  python -m ec2 fetch {given.run}    its results, when it is done\n"
         f"  python -m ec2 stop {given.run}     end it now"
     )
+    folder.write_state(State("running", instance, command, revision, f"launched on a machine of type {kind}"))
 
 
 def check_is_free(folder: RunFolder, before: State | None) -> None:
@@ -107,15 +109,14 @@ def check_is_free(folder: RunFolder, before: State | None) -> None:
 
 
 def check_command(name: str, command: str) -> None:
-    """Is it a command that DVC runs?
+    """Is it a command that a machine runs?
 
     Raises:
-        InputError: it is none, or another one.
+        InputError: there is none, or it is another one.
     """
     if not command:
         raise InputError(f"which command? As python -m ec2 launch {name} -- dvc exp run -S train.epochs=100")
-    if shlex.split(command)[0] != "dvc":
-        raise InputError(f"a machine runs a dvc command, as dvc exp run -S train.epochs=100; found '{command}'")
+    completed(command, name)
 
 
 def check_time_limit(limit: str) -> None:

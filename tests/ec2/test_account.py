@@ -126,6 +126,14 @@ def test_those_who_launch_have_the_rights_that_they_need(account):
     }
 
 
+def test_the_policy_is_attached_to_a_person(account):
+    account.client("iam").create_user(UserName="ana")
+    arn = "arn:aws:iam::123456789012:policy/seepseg-launcher"
+    account.aws("iam", "attach-user-policy", "--user-name", "ana", "--policy-arn", arn)
+    (policy,) = account.client("iam").list_attached_user_policies(UserName="ana")["AttachedPolicies"]
+    assert policy["PolicyArn"] == arn
+
+
 def granted(document):
     """Pairs of action and resource."""
     assert {each["Effect"] for each in document["Statement"]} == {"Allow"}

@@ -1,8 +1,11 @@
 """Runs from the own computer, with an account that moto makes up: `make test-aws`."""
 
 import base64
+import json
+import os
 import subprocess
 import sys
+import time
 
 import pytest
 import s3fs
@@ -127,6 +130,56 @@ def test_launch_starts_one_machine_with_exactly_these_settings(say, account, her
     assert asked["MinCount"] == asked["MaxCount"] == 1
 
 
+# docs/ec2.md has these lines, for a bucket of another name.
+BY_HAND = r"""
+git bundle create revision.bundle HEAD
+aws s3 cp revision.bundle s3://my-bucket/seepseg/ec2/night/revision.bundle
+image=$(aws ssm get-parameter --query Parameter.Value --output text \
+  --name /aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id)
+cat > tags.json <<END
+[{"ResourceType": "instance", "Tags": [
+  {"Key": "seepseg-run", "Value": "night"},
+  {"Key": "seepseg-command", "Value": "dvc exp run -S train.epochs=100"},
+  {"Key": "seepseg-repository", "Value": "s3://my-bucket/seepseg/ec2/night/revision.bundle"},
+  {"Key": "seepseg-revision", "Value": "$(git rev-parse HEAD)"},
+  {"Key": "seepseg-remote", "Value": "s3://my-bucket/seepseg"}
+]}]
+END
+aws ec2 run-instances --image-id "$image" --instance-type g5.xlarge \
+  --iam-instance-profile Name=seepseg-worker --security-groups seepseg-worker \
+  --instance-market-options MarketType=spot --instance-initiated-shutdown-behavior terminate \
+  --metadata-options HttpTokens=required,InstanceMetadataTags=enabled \
+  --block-device-mappings 'DeviceName=/dev/sda1,Ebs={VolumeSize=100,VolumeType=gp3,DeleteOnTermination=true}' \
+  --user-data file://ec2/user-data.sh --tag-specifications file://tags.json
+"""
+
+
+def test_the_same_with_the_aws_command_line_alone(say, account, here, monkeypatch):
+    (here / "ec2").symlink_to(launch.USER_DATA.parent)
+    script = BY_HAND.replace("s3://my-bucket/seepseg", REMOTE)
+    env = account.environment() | {"PATH": f"{AWS}:{os.environ['PATH']}"}
+    result = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script], cwd=here, env=env, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    by_hand = instance(account)
+    assert json.loads(result.stdout[result.stdout.index("{") :])["Instances"][0]["InstanceId"] == by_hand["InstanceId"]
+    given = account.client("ec2").describe_instance_attribute(InstanceId=by_hand["InstanceId"], Attribute="userData")
+    assert base64.b64decode(given["UserData"]["Value"]) == launch.USER_DATA.read_bytes()
+    said = say("show", "night")
+    assert said.startswith(f"costs money: {by_hand['InstanceId']} (g5.xlarge, spot)")
+    assert "ends: " in say("stop", "night")
+
+    (here / "ec2").unlink()
+    assert "starts" in say("launch", "night", "--", "dvc", "exp", "run", "-S", "train.epochs=100")
+    launched = instance(account)
+    tags = {tag["Key"]: tag["Value"] for tag in by_hand["Tags"]}
+    assert {tag["Key"]: tag["Value"] for tag in launched["Tags"]} == tags | {"seepseg-time-limit": "24h"}
+    assert by_hand["IamInstanceProfile"]["Arn"] == launched["IamInstanceProfile"]["Arn"]
+    for key in ("InstanceType", "ImageId", "InstanceLifecycle", "SecurityGroups", "MetadataOptions"):
+        assert by_hand[key] == launched[key], key
+
+
 def test_other_settings(say, account, here):
     git(here, "commit", "--quiet", "--allow-empty", "--message", "second")
     said = say(
@@ -146,17 +199,20 @@ def test_other_settings(say, account, here):
 
 
 def test_the_machine_can_clone_what_was_sent(say, here, tmp_path):
-    git(here, "tag", "first")
+    git(here, "checkout", "--quiet", "--detach")
     (here / "params.yaml").write_text("epochs: 7\n")
-    git(here, "commit", "--quiet", "--all", "--message", "second")
-    assert "starts" in say("launch", "night", "--revision", "first", *TRAIN)
-    assert git(here, "for-each-ref", "--format=%(refname)").split() == ["refs/heads/master", "refs/tags/first"]
+    git(here, "commit", "--quiet", "--all", "--message", "on no branch")
+    aside = git(here, "rev-parse", "HEAD")
+    git(here, "checkout", "--quiet", "master")
+    refs = git(here, "for-each-ref")
+    assert "starts" in say("launch", "night", "--revision", aside, *TRAIN)
+    assert git(here, "for-each-ref") == refs
     bundle, clone = tmp_path / "revision.bundle", tmp_path / "clone"
     s3fs.S3FileSystem().get_file(f"{REMOTE}/ec2/night/revision.bundle", str(bundle))
     # As ec2/user-data.sh does.
     git(tmp_path, "clone", "--quiet", "--no-checkout", str(bundle), str(clone))
-    git(clone, "-c", "advice.detachedHead=false", "checkout", git(here, "rev-parse", "first"))
-    assert (clone / "params.yaml").read_text() == "epochs: 1\n"
+    git(clone, "-c", "advice.detachedHead=false", "checkout", aside)
+    assert (clone / "params.yaml").read_text() == "epochs: 7\n"
 
 
 def test_a_run_that_has_a_machine_is_not_launched_again(say, account, here):
@@ -206,7 +262,7 @@ def test_what_is_done_is_not_launched_again(say, account, here):
     [
         (["my run", *TRAIN], "found 'my run'"),
         (["night"], "which command? As python -m ec2 launch night -- dvc exp run"),
-        (["night", "--", "python", "train.py"], "found 'python train.py'"),
+        (["night", "--", "python", "train.py"], "found: python train.py"),
         (["night", "--time-limit", "soon", *TRAIN], "as 90m, 24h or 2d; found 'soon'"),
         (["night", "--revision", "nothing", *TRAIN], "git knows no revision 'nothing'"),
         (["night", *TRAIN, "-S", "a=" + "b" * 256], "characters, and EC2 takes 256 in a tag"),
@@ -295,8 +351,11 @@ def test_show_one_run_with_the_end_of_its_latest_log(say, account, here):
     said = say("show", "night")
     assert said.startswith("night: running since") and COMMAND in said and said.endswith("no log yet\n")
     assert f"costs money: {folder.read_state().instance}" in said
-    folder.files.pipe_file(folder.log("i-2"), b"of the machine before\n")
-    folder.files.pipe_file(folder.log("i-1"), "".join(f"line {number}\n" for number in range(50)).encode())
+    elsewhere = s3fs.S3FileSystem(skip_instance_cache=True)
+    elsewhere.pipe_file(folder.log("i-2"), b"of the machine before\n")
+    assert "of the machine before" in say("show", "night")
+    time.sleep(1.1)  # S3 knows times to the second
+    elsewhere.pipe_file(folder.log("i-1"), "".join(f"line {number}\n" for number in range(50)).encode())
     said = say("show", "night")
     assert said.splitlines()[-20:] == [f"line {number}" for number in range(30, 50)]
     assert "machine before" not in said
