@@ -197,12 +197,12 @@ class Worker:
         assert result.returncode == 0, result.stdout + result.stderr
 
     def push(self, _):
-        self.dvc(self.source, "push")
+        self.dvc(self.source, "push", "--run-cache")
 
     def pull(self, tmp_path):
         clone = tmp_path / "clone"
         git(self.source, "clone", "--quiet", ".", str(clone))
-        self.dvc(clone, "pull")
+        self.dvc(clone, "pull", "--run-cache")
         assert (clone / "model.txt").read_text() == "epochs: 1\n"
 
     def put_and_get(self, tmp_path):
