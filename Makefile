@@ -11,6 +11,9 @@
 # make push    share through DVC's remote: data and models of the last run, and all earlier runs
 # make test-s3 share data and models over a real S3 server, which it installs and starts on this machine
 # make test-aws  launch runs on EC2, and what rights that takes, in an AWS account that moto makes up on this machine
+# make test-ec2  the user data of an EC2 instance on machines that boot, in a quarter of an hour: Debian in containers of
+#              systemd, as root, which it builds with what it installs from Debian; EC2 itself is not asked
+# make test-sky  whether SkyPilot, which it installs, takes ec2/sky.yaml, and what it does with it; without an account
 # make bench   measure speed and memory on this machine, in half an hour; leave its cores alone meanwhile. Whole scenes
 #              are predicted with the model of the last `make repro`.
 #              make bench ARGS=--quick is a smoke run of a minute, ARGS='--data DIR' measures on tiles of your own:
@@ -31,10 +34,12 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 WEED := $(VENV)-weed/bin/weed
 AWS := $(VENV)-aws/bin
+SKY := $(VENV)-sky/bin/sky
 AUDIT := $(VENV)-audit/bin
+MACHINE := .machine
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro original experiments compare test params deps push test-s3 test-aws test-page lint verify kills fuzz audit bench bench-scale cross-validation lock clean
+.PHONY: repro original experiments compare test params deps push test-s3 test-aws test-ec2 test-sky test-page lint verify kills fuzz audit bench bench-scale cross-validation lock clean
 
 repro: $(READY)
 	$(BIN)/dvc repro
@@ -62,7 +67,13 @@ push: $(READY)
 	$(BIN)/python -m tools.push_runs
 
 test-s3: $(READY) $(WEED)
-	SEEPSEG_WEED=$(CURDIR)/$(WEED) $(BIN)/python -m pytest tests/stages/test_s3_remote.py
+	SEEPSEG_WEED=$(CURDIR)/$(WEED) $(BIN)/python -m pytest tests/stages/test_s3_remote.py tests/ec2/test_worker.py $(ARGS)
+
+test-ec2: $(READY) $(WEED) $(MACHINE)
+	SEEPSEG_WEED=$(CURDIR)/$(WEED) SEEPSEG_MACHINE=$(CURDIR)/$(MACHINE) $(BIN)/python -m pytest tests/ec2/test_machine.py $(ARGS)
+
+test-sky: $(READY) $(SKY)
+	SEEPSEG_SKY=$(CURDIR)/$(VENV)-sky/bin/python $(BIN)/python -m pytest tests/ec2/test_sky.py
 
 test-aws: $(READY) $(AWS)/.ready
 	SEEPSEG_AWS=$(CURDIR)/$(AWS) $(BIN)/python -m pytest tests/ec2/test_account.py tests/ec2/test_launch.py $(ARGS)
@@ -135,6 +146,21 @@ $(AWS)/.ready:
 	  'moto[server]==5.2.5' awscli==1.46.3 cfn-lint==1.58.0
 	@touch $@
 
+$(SKY):
+	$(PYTHON) -m venv $(VENV)-sky
+	$(VENV)-sky/bin/python -m pip install --quiet --disable-pip-version-check 'skypilot[aws]==0.14.1'
+
+# A plain Debian with what every image on EC2 has: systemd, cloud-init, curl and certificates.
+$(MACHINE):
+	@[ $$(id -u) = 0 ] && command -v apt-get > /dev/null || { \
+	  echo "Machines that boot need root and a Debian or Ubuntu around them."; exit 1; }
+	apt-get update --quiet && apt-get install --quiet --yes --no-install-recommends debootstrap systemd-container
+	rm -rf $@.partial
+	debootstrap --variant=minbase --include=systemd-sysv,dbus,iproute2,ca-certificates,curl bookworm $@.partial
+	chroot $@.partial apt-get update --quiet
+	DEBIAN_FRONTEND=noninteractive chroot $@.partial apt-get install --quiet --yes --no-install-recommends cloud-init
+	mv $@.partial $@
+
 $(AUDIT)/pip-audit:
 	$(PYTHON) -m venv $(VENV)-audit
 	$(AUDIT)/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1 pip-licenses==5.5.5
@@ -146,4 +172,4 @@ lock: $(READY)
 	sed -i 's/^\(torch==[0-9.]*\)+.*/\1/' requirements.txt
 
 clean:
-	rm -rf $(VENV) $(VENV)-weed $(VENV)-aws $(VENV)-audit
+	rm -rf $(VENV) $(VENV)-weed $(VENV)-aws $(VENV)-audit $(VENV)-sky $(MACHINE)

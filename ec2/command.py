@@ -31,7 +31,7 @@ def completed(command: str, name: str) -> list[str]:
         name: of the run, which the experiment gets as well.
 
     Returns:
-        Its words, with the options that fetch from the remote.
+        Its words, as an experiment that fetches from the remote.
 
     Raises:
         InputError: it is another command.
@@ -41,13 +41,17 @@ def completed(command: str, name: str) -> list[str]:
     except ValueError as error:
         raise InputError(f"the command of a run can't be read, {error}: {command}") from None
     if words[:2] == ["dvc", "repro"]:
-        return [*words[:2], *FETCHING, *words[2:]]
-    if words[:3] in (["dvc", "exp", "run"], ["dvc", "experiments", "run"]):
-        for word in words:
-            if word.split("=")[0] in REFUSED:
-                raise InputError(f"a run on EC2 is one experiment of its own name, without {word}; found: {command}")
-        return [*words[:3], *FETCHING, "--name", name, *words[3:]]
-    raise InputError(f"the command of a run is 'dvc repro' or 'dvc exp run', with options; found: {command or 'none'}")
+        options = words[2:]
+    elif words[:3] in (["dvc", "exp", "run"], ["dvc", "experiments", "run"]):
+        options = words[3:]
+    else:
+        raise InputError(
+            f"the command of a run is 'dvc repro' or 'dvc exp run', with options; found: {command or 'none'}"
+        )
+    for word in options:
+        if word.split("=")[0] in REFUSED:
+            raise InputError(f"a run on EC2 is one experiment of its own name, without {word}; found: {command}")
+    return ["dvc", "exp", "run", *FETCHING, "--name", name, *options]
 
 
 class Command:

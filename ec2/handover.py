@@ -31,7 +31,7 @@ class Handover:
     def fetch(self) -> int:
         """Bring the checkpoints of trainings that this machine has none of; return how many files came."""
         at = self.run.checkpoints.removeprefix("s3://")
-        found = [Path(path).relative_to(at) for path in self.run.files.find(self.run.checkpoints)]
+        found = [Path(path).relative_to(at) for path in self._there()]
         wanted = [name for name in found if not (self.root / name.parent / CURRENT).exists()]
         for name in sorted(wanted, key=lambda name: name.name == CURRENT):
             write_bytes(self.root / name, self.run.files.cat_file(f"{self.run.checkpoints}/{name}"))
@@ -59,5 +59,9 @@ class Handover:
 
     def remove(self) -> None:
         """Delete those in the run folder: the run is done."""
-        for path in self.run.files.find(self.run.checkpoints):
+        for path in self._there():
             self.run.files.rm_file(path)
+
+    def _there(self) -> list[str]:
+        """The files in the run folder; some servers list the folder itself as well."""
+        return [path for path in self.run.files.find(self.run.checkpoints) if path.endswith(".pt")]

@@ -7,6 +7,14 @@ from tempfile import TemporaryDirectory
 from ec2.command import call
 from ec2.run_folder import RunFolder
 
+PUSH_STAGES = ("python", "-m", "tools.push_runs")
+
+
+def experiment(name: str) -> str:
+    """The ref of the experiment of this name that starts from HEAD."""
+    head = _output("git", "rev-parse", "HEAD")
+    return f"refs/exps/{head[:2]}/{head[2:]}/{name}"
+
 
 def push_stages() -> None:
     """Push the stages that are finished, so that no machine repeats them.
@@ -14,7 +22,7 @@ def push_stages() -> None:
     Raises:
         CalledProcessError: the remote did not take them.
     """
-    call("python", "-m", "tools.push_runs")
+    call(*PUSH_STAGES)
 
 
 def push_results(run: RunFolder) -> None:
@@ -26,26 +34,15 @@ def push_results(run: RunFolder) -> None:
     """
     call("dvc", "push")
     push_stages()
-    experiment = _experiment(run.name)
-    if experiment is None:  # after `dvc repro`
-        call("dvc", "exp", "save", "--name", run.name)
-        experiment = _experiment(run.name)
     with TemporaryDirectory() as folder:
         bundle = Path(folder, "results.bundle")
-        call("git", "bundle", "create", "--quiet", str(bundle), str(experiment), "^HEAD")
+        call("git", "bundle", "create", "--quiet", str(bundle), experiment(run.name), "^HEAD")
         run.files.pipe_file(run.results_bundle, bundle.read_bytes())
     if not _output("git", "remote", "get-url", "origin").endswith(".bundle"):
         try:
             call("dvc", "exp", "push", "--no-cache", "origin", run.name)
         except subprocess.CalledProcessError:
             print("the git remote takes no experiment from here; it is in results.bundle", flush=True)
-
-
-def _experiment(name: str) -> str | None:
-    """The ref of an experiment from HEAD."""
-    head = _output("git", "rev-parse", "HEAD")
-    ref = f"refs/exps/{head[:2]}/{head[2:]}/{name}"
-    return ref if _output("git", "for-each-ref", ref) else None
 
 
 def _output(*words: str) -> str:

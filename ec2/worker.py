@@ -28,7 +28,7 @@ from botocore.exceptions import BotoCoreError
 from ec2.command import Command, call, completed
 from ec2.handover import Handover
 from ec2.instance import Instance
-from ec2.results import push_results, push_stages
+from ec2.results import PUSH_STAGES, experiment, push_results, push_stages
 from ec2.run_folder import RunFolder, State, Word
 from seepseg.base.errors import InputError
 
@@ -77,6 +77,7 @@ class Worker:
         call("dvc", "pull", "--run-cache", "--allow-missing")
         if brought := self.handover.fetch():
             print(f"checkpoints from the run folder: {brought} files", flush=True)
+        call("git", "update-ref", "-d", experiment(self.folder.name))  # of a try whose results were not sent
         print("$", shlex.join(self.words), flush=True)
         command = Command(self.words)
         interruption = self._watch(command)
@@ -107,6 +108,7 @@ class Worker:
     def _watch(self, command: Command) -> str | None:
         """Wait until the command ends, or must be stopped, and say why; meanwhile send what there is."""
         logged = sent = time.monotonic()
+        pushing: subprocess.Popen[bytes] | None = None
         while command.status() is None:
             if self.stop.wait(WATCHED):
                 return "this machine stops the service or shuts down"
@@ -116,7 +118,8 @@ class Worker:
                 if time.monotonic() > sent + SENT:
                     sent = time.monotonic()
                     self.handover.send()
-                    push_stages()
+                    if pushing is None or pushing.poll() is not None:
+                        pushing = subprocess.Popen(PUSH_STAGES)  # which may take longer than a notice leaves
                 if time.monotonic() > logged + LOGGED:
                     logged = time.monotonic()
                     self._send_log()

@@ -7,20 +7,11 @@ from ec2.command import Command, completed
 from seepseg.base.errors import InputError
 
 
-def test_a_command_gets_the_options_that_fetch_and_an_experiment_the_name_of_the_run():
-    assert completed("dvc repro train", "night") == ["dvc", "repro", "--pull", "--allow-missing", "train"]
+def test_a_run_is_an_experiment_of_its_name_that_fetches_what_it_can():
+    fetched = ["dvc", "exp", "run", "--pull", "--allow-missing", "--name", "night"]
+    assert completed("dvc repro train", "night") == [*fetched, "train"]
     words = completed("dvc exp run -S 'data.class_names=[oil, other]'", "night")
-    assert words == [
-        "dvc",
-        "exp",
-        "run",
-        "--pull",
-        "--allow-missing",
-        "--name",
-        "night",
-        "-S",
-        "data.class_names=[oil, other]",
-    ]
+    assert words == [*fetched, "-S", "data.class_names=[oil, other]"]
 
 
 @pytest.mark.parametrize(

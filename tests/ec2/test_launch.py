@@ -3,12 +3,14 @@
 import base64
 import json
 import os
+import re
 import subprocess
 import sys
 import time
 
 import pytest
 import s3fs
+from conftest import ROOT
 from moto_account import ADMIN, AWS, BUCKET, REMOTE, UBUNTU, Account, git, repository
 
 from ec2 import __main__ as command_line
@@ -130,33 +132,11 @@ def test_launch_starts_one_machine_with_exactly_these_settings(say, account, her
     assert asked["MinCount"] == asked["MaxCount"] == 1
 
 
-# docs/ec2.md has these lines, for a bucket of another name.
-BY_HAND = r"""
-git bundle create revision.bundle HEAD
-aws s3 cp revision.bundle s3://my-bucket/seepseg/ec2/night/revision.bundle
-image=$(aws ssm get-parameter --query Parameter.Value --output text \
-  --name /aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id)
-cat > tags.json <<END
-[{"ResourceType": "instance", "Tags": [
-  {"Key": "seepseg-run", "Value": "night"},
-  {"Key": "seepseg-command", "Value": "dvc exp run -S train.epochs=100"},
-  {"Key": "seepseg-repository", "Value": "s3://my-bucket/seepseg/ec2/night/revision.bundle"},
-  {"Key": "seepseg-revision", "Value": "$(git rev-parse HEAD)"},
-  {"Key": "seepseg-remote", "Value": "s3://my-bucket/seepseg"}
-]}]
-END
-aws ec2 run-instances --image-id "$image" --instance-type g5.xlarge \
-  --iam-instance-profile Name=seepseg-worker --security-groups seepseg-worker \
-  --instance-market-options MarketType=spot --instance-initiated-shutdown-behavior terminate \
-  --metadata-options HttpTokens=required,InstanceMetadataTags=enabled \
-  --block-device-mappings 'DeviceName=/dev/sda1,Ebs={VolumeSize=100,VolumeType=gp3,DeleteOnTermination=true}' \
-  --user-data file://ec2/user-data.sh --tag-specifications file://tags.json
-"""
-
-
-def test_the_same_with_the_aws_command_line_alone(say, account, here, monkeypatch):
+def test_the_same_with_the_aws_command_line_alone(say, account, here):
     (here / "ec2").symlink_to(launch.USER_DATA.parent)
-    script = BY_HAND.replace("s3://my-bucket/seepseg", REMOTE)
+    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "docs/ec2.md").read_text(), re.DOTALL)
+    (script,) = (block for block in blocks if "aws ec2 run-instances" in block)
+    script = script.replace("s3://my-bucket/seepseg", REMOTE)
     env = account.environment() | {"PATH": f"{AWS}:{os.environ['PATH']}"}
     result = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script], cwd=here, env=env, capture_output=True, text=True, check=False
@@ -166,14 +146,15 @@ def test_the_same_with_the_aws_command_line_alone(say, account, here, monkeypatc
     assert json.loads(result.stdout[result.stdout.index("{") :])["Instances"][0]["InstanceId"] == by_hand["InstanceId"]
     given = account.client("ec2").describe_instance_attribute(InstanceId=by_hand["InstanceId"], Attribute="userData")
     assert base64.b64decode(given["UserData"]["Value"]) == launch.USER_DATA.read_bytes()
-    said = say("show", "night")
+    tags = {tag["Key"]: tag["Value"] for tag in by_hand["Tags"]}
+    name, command = tags["seepseg-run"], tags["seepseg-command"]
+    said = say("show", name)
     assert said.startswith(f"costs money: {by_hand['InstanceId']} (g5.xlarge, spot)")
-    assert "ends: " in say("stop", "night")
+    assert "ends: " in say("stop", name)
 
     (here / "ec2").unlink()
-    assert "starts" in say("launch", "night", "--", "dvc", "exp", "run", "-S", "train.epochs=100")
+    assert "starts" in say("launch", name, "--", *command.split())
     launched = instance(account)
-    tags = {tag["Key"]: tag["Value"] for tag in by_hand["Tags"]}
     assert {tag["Key"]: tag["Value"] for tag in launched["Tags"]} == tags | {"seepseg-time-limit": "24h"}
     assert by_hand["IamInstanceProfile"]["Arn"] == launched["IamInstanceProfile"]["Arn"]
     for key in ("InstanceType", "ImageId", "InstanceLifecycle", "SecurityGroups", "MetadataOptions"):

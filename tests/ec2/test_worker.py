@@ -1,27 +1,28 @@
 """The worker on several machines, over a real S3 server and a stand-in for the metadata service: `make test-s3`.
 
-Machines are clones here, each with an instance id of its own; tests/ec2/test_machine.py boots real ones.
+Machines are clones here, each with an instance id of its own, and the training one that counts; on those that boot in
+tests/ec2/test_machine.py it is the real one.
 """
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 
 import pytest
-from conftest import ROOT, SMALL, merge
+from conftest import ROOT
 from metadata_service import MetadataService
 from s3_server import BUCKET, KEY, SECRET, WEED, Server
 
-from benchmarks.repository import dvc, make_clone
+from benchmarks.repository import commit, dvc
 from ec2.run_folder import RunFolder
 from ec2.worker import DONE, FAILED, INTERRUPTED
 
 pytestmark = [pytest.mark.e2e, pytest.mark.skipif(WEED is None, reason="needs a server: make test-s3")]
 
 REMOTE = f"s3://{BUCKET}/store"
-STAGES = 12
 
 
 @pytest.fixture(scope="module")
@@ -32,12 +33,44 @@ def server(tmp_path_factory):
     server.kill()
 
 
+TRAIN = """
+import os, pathlib, signal, sys, time
+epochs = int(pathlib.Path("params.yaml").read_text().split()[1])
+folder = pathlib.Path(os.environ["DVC_ROOT"], ".checkpoints/0123")
+current = folder / "current.pt"
+folder.mkdir(parents=True, exist_ok=True)
+epoch = int(current.read_bytes()) if current.exists() else 0
+print("going on after epoch", epoch, flush=True)
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(f"stopped after epoch {epoch}"))
+for epoch in range(epoch + 1, epochs + 1):
+    time.sleep(0.1)
+    current.write_text(str(epoch))
+    if epoch > 1000:
+        sys.exit("error: too many epochs")
+pathlib.Path("weights").write_text(f"of {epochs} epochs")
+current.unlink()
+folder.rmdir()
+"""
+PIPELINE = """
+stages:
+  prepare: {cmd: cp prepare.txt data, deps: [prepare.txt], outs: [data]}
+  train: {cmd: python train.py, deps: [train.py, data], params: [epochs], outs: [weights]}
+  evaluate: {cmd: cp weights score, deps: [weights], outs: [score]}
+"""
+
+
 @pytest.fixture(scope="module")
 def laptop(tmp_path_factory):
-    """A repository with small parameters, committed; nothing of it has run."""
-    params = {section: dict(values) for section, values in SMALL.items()}
-    merge(params, {"train": {"epochs": 40}})  # enough to be stopped in the middle of
-    return make_clone(tmp_path_factory.mktemp("laptop") / "repository", params)
+    """A repository with a pipeline of three short stages; nothing of it has run."""
+    folder = tmp_path_factory.mktemp("laptop") / "repository"
+    subprocess.run(["git", "init", "--quiet", folder], check=True)
+    dvc(folder, "init", "--quiet")
+    dvc(folder, "config", "core.analytics", "false")
+    files = {"dvc.yaml": PIPELINE, "train.py": TRAIN, "prepare.txt": "tiles", "params.yaml": "epochs: 60\n"}
+    for name, text in (files | {".gitignore": "/.checkpoints/\n/data\n/weights\n/score\n"}).items():
+        (folder / name).write_text(text)
+    commit(folder)
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +96,7 @@ class Machine:
         self.server = server
         subprocess.run(["git", "clone", "--quiet", laptop, self.folder], check=True)
 
-    def start(self, run, command):
+    def start(self, run, command, program="-m ec2.worker"):
         settings = {"SEEPSEG_RUN": run, "SEEPSEG_COMMAND": command, "SEEPSEG_REMOTE": REMOTE}
         env = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         env |= {
@@ -71,11 +104,12 @@ class Machine:
             "SEEPSEG_LOG": str(self.log),
             "AWS_ENDPOINT_URL_S3": self.server.url,
             "AWS_EC2_METADATA_SERVICE_ENDPOINT": self.service.url,
+            "PYTHONPATH": str(ROOT),
             "HOME": str(self.log.parent),  # without settings of the AWS tools
         }
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "ec2.worker"], cwd=self.folder, env=env, stdout=log, stderr=log
+                [sys.executable, *program.split(maxsplit=1)], cwd=self.folder, env=env, stdout=log, stderr=log
             )
         return self
 
@@ -114,7 +148,19 @@ def run_folder(server, monkeypatch):
     return lambda name: RunFolder(REMOTE, name)
 
 
-def test_a_run_goes_from_machine_to_machine_and_is_never_repeated(machine, run_folder, laptop, undisturbed):
+def checkpoints(folder):
+    return [path.rsplit("/")[-1] for path in folder.files.find(folder.checkpoints) if path.endswith(".pt")]
+
+
+def experiments(repository):
+    """Refs of a repository's experiments by name."""
+    refs = subprocess.check_output(
+        ["git", "for-each-ref", "--format=%(refname)", "refs/exps"], cwd=repository, text=True
+    )
+    return {ref.rsplit("/", 1)[1]: ref for ref in refs.split()}
+
+
+def test_a_run_goes_from_machine_to_machine_and_is_never_repeated(machine, run_folder, laptop, undisturbed, tmp_path):
     first, folder = machine().start("night", "dvc repro").until_it_trains(), run_folder("night")
     first.service.interrupt()
     said = first.ends(INTERRUPTED)
@@ -122,54 +168,71 @@ def test_a_run_goes_from_machine_to_machine_and_is_never_repeated(machine, run_f
     state = folder.read_state()
     assert (state.state, state.instance, state.command) == ("interrupted", first.name, "dvc repro")
     assert folder.files.cat_file(folder.log(first.name)).decode() in said
-    assert any(path.endswith("/current.pt") for path in folder.files.find(folder.checkpoints))
+    assert checkpoints(folder) == ["current.pt"]
 
     second = machine().start("night", "dvc repro")
     said = second.ends(DONE)
-    assert "going on after " in said
-    assert "stages: 0 unchanged, 5 fetched, 7 run" in said
+    assert re.search("going on after epoch [1-9]", said)
+    assert "stages: 0 unchanged, 1 fetched, 2 run" in said
     assert second.lock == undisturbed
     assert folder.read_state().state == "done"
-    assert folder.files.find(folder.checkpoints) == []
+    assert checkpoints(folder) == []
 
     third = machine().start("once_more", "dvc repro")
-    assert f"stages: 0 unchanged, {STAGES} fetched, 0 run" in third.ends(DONE)
+    assert "stages: 0 unchanged, 3 fetched, 0 run" in third.ends(DONE)
     assert third.lock == undisturbed
 
-    bundle = laptop / "results.bundle"
+    # This git remote takes experiments; for one that does not there is a bundle.
+    assert sorted(experiments(laptop)) == ["night", "once_more"]
+    bundle, elsewhere = laptop / "results.bundle", tmp_path / "elsewhere"
     bundle.write_bytes(folder.files.cat_file(folder.results_bundle))
-    subprocess.run(["git", "fetch", "--quiet", bundle, "refs/exps/*:refs/exps/*"], cwd=laptop, check=True)
-    refs = subprocess.check_output(["git", "for-each-ref", "--format=%(refname)", "refs/exps"], cwd=laptop, text=True)
-    (experiment,) = refs.split()
-    assert experiment.endswith("/night")
-    assert subprocess.check_output(["git", "show", f"{experiment}:dvc.lock"], cwd=laptop) == undisturbed
+    subprocess.run(["git", "clone", "--quiet", laptop, elsewhere], check=True)
+    subprocess.run(["git", "fetch", "--quiet", bundle, "refs/exps/*:refs/exps/*"], cwd=elsewhere, check=True)
+    (ref,) = experiments(elsewhere).values()
+    assert subprocess.check_output(["git", "show", f"{ref}:dvc.lock"], cwd=elsewhere) == undisturbed
 
 
-def test_a_command_that_fails_leaves_its_log_and_what_it_finished(machine, run_folder):
-    broken = machine().start("broken", "dvc exp run -S loss.name=nonsense")
+def test_a_machine_that_is_gone_without_a_word_has_sent_what_it_had(machine, run_folder):
+    often = "-c import sys, ec2.worker as w; w.WATCHED, w.LOGGED, w.SENT = 0.2, 0.5, 0.5; sys.exit(w.main())"
+    gone, folder = machine().start("gone", "dvc exp run -S epochs=150", often), run_folder("gone")
+    sent = time.monotonic() + 120
+    while not (checkpoints(folder) and "runs of stages in the remote: 1" in gone.said):
+        assert time.monotonic() < sent and gone.process.poll() is None, gone.said
+        time.sleep(0.2)
+    gone.process.kill()
+    gone.process.wait()
+    assert folder.read_state().state == "running"
+    assert "epochs=150" in folder.files.cat_file(folder.log(gone.name)).decode()
+    said = machine().start("gone", "dvc exp run -S epochs=150").ends(DONE)
+    assert re.search("going on after epoch [1-9]", said)
+
+
+def test_a_command_that_fails_leaves_its_log_and_what_it_finished_and_no_credential_in_a_file(machine, run_folder):
+    broken = machine().start("broken", "dvc exp run -S epochs=1001")
+    (broken.folder / "prepare.txt").write_text("other tiles")
+    checkpoint = broken.folder / ".checkpoints/0123/current.pt"
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.write_text("1000")
     said, folder = broken.ends(FAILED), run_folder("broken")
-    assert "loss.name" in said and "Traceback" not in said
+    assert "error: too many epochs" in said and "Traceback" not in said
     state = folder.read_state()
-    assert state.state == "failed" and "ended with status" in state.message
-    assert "loss.name" in folder.files.cat_file(folder.log(broken.name)).decode()
+    assert state.state == "failed" and "the command ended with status" in state.message
+    assert "error: too many epochs" in folder.files.cat_file(folder.log(broken.name)).decode()
+    other = machine().start("other", "dvc repro prepare")
+    (other.folder / "prepare.txt").write_text("other tiles")
+    assert "stages: 0 unchanged, 1 fetched, 0 run" in other.ends(DONE)
+    files = [path for path in (*broken.folder.rglob("*"), broken.log) if path.is_file()]
+    assert not [path for path in files if SECRET.encode() in path.read_bytes()]
 
 
 def test_a_reboot_stops_the_worker_with_a_checkpoint(machine, run_folder):
-    stopped = machine().start("reboot", "dvc exp run -S train.seed=5").until_it_trains()
+    stopped = machine().start("reboot", "dvc exp run -S epochs=900").until_it_trains()
     stopped.process.send_signal(signal.SIGTERM)
     assert "this machine stops the service or shuts down" in stopped.ends(INTERRUPTED)
     folder = run_folder("reboot")
-    assert any(path.endswith("/current.pt") for path in folder.files.find(folder.checkpoints))
+    assert checkpoints(folder) == ["current.pt"]
 
 
 def test_settings_that_are_missing_or_wrong_are_told(machine):
     assert "not set: SEEPSEG_RUN; docs/ec2.md" in machine().start("", "dvc repro").ends(FAILED)
     assert "found: rm -rf /" in machine().start("a", "rm -rf /").ends(FAILED)
-
-
-def test_no_credential_is_in_a_file_of_a_machine(machine):
-    worker = machine().start("secret", "dvc exp run -S loss.name=nonsense")
-    worker.ends(FAILED)
-    files = [path for path in (*worker.folder.rglob("*"), worker.log) if path.is_file()]
-    assert {path.name for path in files if SECRET.encode() in path.read_bytes()} <= {"s3_server.py"}
-    assert (ROOT / "tests/s3_server.py").is_file()
