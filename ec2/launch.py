@@ -50,6 +50,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--time-limit", default="24h", help="when to stop and shut down (default: %(default)s)")
     parser.add_argument("--image", default=IMAGE, help="ami-..., or SSM parameter with one (default: %(default)s)")
     parser.add_argument("--disk-gb", type=int, default=100, help="(default: %(default)s)")
+    parser.add_argument(
+        "--skypilot", action="store_true", help="send the commit only, and say how SkyPilot launches it"
+    )
     parser.usage = "%(prog)s [options] RUN [-- dvc exp run -S train.epochs=100]"
     parser.epilog = "After --: the dvc command. A run that goes on knows its own."
 
@@ -65,6 +68,14 @@ def main(given: argparse.Namespace) -> None:
     check_time_limit(given.time_limit)
     goes_on = before is not None and given.revision is None
     revision = before.revision if before and goes_on else commit(given.revision or "HEAD")
+    if given.skypilot:
+        send_revision(folder, revision)
+        settings = {"SEEPSEG_RUN": given.run, "SEEPSEG_REMOTE": remote, "SEEPSEG_COMMAND": command}
+        words = ["sky", "jobs", "launch", "ec2/sky.yaml", "--name", given.run, "--detach-run", "--yes"]
+        for name, value in settings.items():
+            words += ["--env", f"{name}={value}"]
+        print(f"Commit {revision[:7]} is in {folder.url}. In this folder:\n{shlex.join(words)}")
+        return
     tags = {
         TAG: given.run,
         "seepseg-command": command,

@@ -136,12 +136,12 @@ work() {
 
 # After each stop of the service: keep its log, and shut the machine down unless the run goes on here.
 end() {
-  local folder="$SEEPSEG_REMOTE/ec2/$SEEPSEG_RUN" instance
+  local folder="$SEEPSEG_REMOTE/ec2/$SEEPSEG_RUN" command=${SEEPSEG_COMMAND//\\/\\\\} instance
   instance=$(metadata instance-id || hostname)
   if ! shutting_down && [ ! -e /run/seepseg-worker ]; then
     echo "error: this machine could not be set up; what failed stands above"
-    printf '{"state": "failed", "instance": "%s", "command": "", "revision": "%s", "message": "%s", "time": "%s"}' \
-      "$instance" "$SEEPSEG_REVISION" "the machine could not be set up; the log says why" "$(date --utc +%FT%T+00:00)" |
+    printf '{"state": "failed", "instance": "%s", "command": "%s", "revision": "%s", "message": "%s", "time": "%s"}' \
+      "$instance" "${command//\"/\\\"}" "$SEEPSEG_REVISION" "the machine could not be set up; the log says why" "$(date --utc +%FT%T+00:00)" |
       aws_command s3 cp --only-show-errors - "$folder/state.json" || true
   fi
   aws_command s3 cp --only-show-errors "$LOG" "$folder/logs/$instance.txt" || true

@@ -196,6 +196,19 @@ def test_the_machine_can_clone_what_was_sent(say, here, tmp_path):
     assert (clone / "params.yaml").read_text() == "epochs: 7\n"
 
 
+def test_a_commit_can_be_sent_for_skypilot_to_launch(say, account, here):
+    said = say("launch", "night", "--skypilot", *TRAIN).splitlines()
+    assert said == [
+        f"Commit {git(here, 'rev-parse', '--short=7', 'HEAD')} is in {REMOTE}/ec2/night. In this folder:",
+        "sky jobs launch ec2/sky.yaml --name night --detach-run --yes --env SEEPSEG_RUN=night "
+        f"--env SEEPSEG_REMOTE={REMOTE} --env 'SEEPSEG_COMMAND={COMMAND}'",
+    ]
+    assert s3fs.S3FileSystem().exists(f"{REMOTE}/ec2/night/revision.bundle")
+    assert not account.client("ec2").describe_instances(
+        Filters=[{"Name": "instance-state-name", "Values": ["running"]}]
+    )["Reservations"]
+
+
 def test_a_run_that_has_a_machine_is_not_launched_again(say, account, here):
     say("launch", "night", *TRAIN)
     found = instance(account)["InstanceId"]

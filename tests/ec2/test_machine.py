@@ -139,10 +139,12 @@ def test_a_command_that_fails_leaves_its_log_and_the_machine_goes(machine, run_f
 
 def test_a_machine_that_cannot_be_set_up_leaves_its_log_and_goes(machine, run_folder):
     run = run_folder("unknown")
-    lost = machine(run, revision="0" * 40)
+    command = """dvc exp run -S 'loss.schedule=["bce"]'"""
+    lost = machine(run, revision="0" * 40, command=command)
     assert lost.is_off()
     state = run.read_state()
     assert state.state == "failed" and "could not be set up" in state.message
+    assert state.command == command  # with which the run can go on
     assert "0" * 40 in run.files.cat_file(run.log(lost.instance)).decode()
 
 
