@@ -4,7 +4,7 @@ import json
 import re
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 
 import s3fs
 
@@ -42,6 +42,32 @@ class State:
     time: str = field(default_factory=now)
 
 
+@dataclass(frozen=True)
+class Launch:
+    """How a run was launched last, and so is launched again.
+
+    Attributes:
+        instance_type: as `g5.xlarge`.
+        spot: rather than on demand.
+        image: `ami-...`, or the name of an SSM parameter that holds it.
+        disk_gb: size of the disk.
+        time_limit: when the machine stops, as `24h`.
+        region: of the machine.
+        skypilot: SkyPilot starts the machines of the run, of types and in regions that it chooses.
+    """
+
+    instance_type: str
+    spot: bool
+    image: str
+    disk_gb: int
+    time_limit: str
+    region: str
+    skypilot: bool
+
+
+Record = TypeVar("Record", State, Launch)
+
+
 class RunFolder:
     """The folder of one run, `<remote>/ec2/<name>`; all paths are addresses on S3.
 
@@ -51,6 +77,7 @@ class RunFolder:
         revision_bundle: git bundle with the revision to run.
         results_bundle: git bundle with the experiment.
         state_file: `State` as JSON.
+        launch_file: `Launch` as JSON; none where a run was launched by hand.
         logs: folder with one text file per instance.
         checkpoints: folder with the state of interrupted trainings.
     """
@@ -76,6 +103,7 @@ class RunFolder:
         self.revision_bundle = f"{self.url}/revision.bundle"
         self.results_bundle = f"{self.url}/results.bundle"
         self.state_file = f"{self.url}/state.json"
+        self.launch_file = f"{self.url}/launch.json"
         self.logs = f"{self.url}/logs"
         self.checkpoints = f"{self.url}/checkpoints"
 
@@ -89,21 +117,39 @@ class RunFolder:
         Raises:
             InputError: the file holds something else.
         """
-        try:
-            content = self.files.cat_file(self.state_file)
-        except FileNotFoundError:
-            return None
-        try:
-            state = State(**json.loads(content))
-        except (ValueError, TypeError) as error:
-            raise InputError(f"{self.state_file} holds no state of a run ({error}): delete it, launch again") from None
-        if state.state not in get_args(Word):
+        state = self._read(self.state_file, State, "state of a run")
+        if state and state.state not in get_args(Word):
             raise InputError(f"{self.state_file}: expected one of {', '.join(get_args(Word))}, found '{state.state}'")
         return state
 
     def write_state(self, state: State) -> None:
         """Write the state; whoever reads sees the old or the new one, never a part."""
-        self.files.pipe_file(self.state_file, json.dumps(asdict(state), indent=2).encode())
+        self._write(self.state_file, state)
+
+    def read_launch(self) -> Launch | None:
+        """How the run was launched last, none where it was by hand, or never.
+
+        Raises:
+            InputError: the file holds something else.
+        """
+        return self._read(self.launch_file, Launch, "settings of a launch")
+
+    def write_launch(self, launch: Launch) -> None:
+        """Write how the run was launched."""
+        self._write(self.launch_file, launch)
+
+    def _read(self, path: str, kind: type[Record], what: str) -> Record | None:
+        try:
+            content = self.files.cat_file(path)
+        except FileNotFoundError:
+            return None
+        try:
+            return kind(**json.loads(content))
+        except (ValueError, TypeError) as error:
+            raise InputError(f"{path} holds no {what} ({error}): delete it, launch again") from None
+
+    def _write(self, path: str, record: State | Launch) -> None:
+        self.files.pipe_file(path, json.dumps(asdict(record), indent=2).encode())
 
 
 def runs_url(remote_url: str) -> str:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import fsspec
 import pytest
 
-from ec2.run_folder import RunFolder, State, runs_url
+from ec2.run_folder import Launch, RunFolder, State, runs_url
 from seepseg.base.errors import InputError
 
 
@@ -16,6 +16,7 @@ def folder(request):
     folder = RunFolder("s3://seeps/store/", "night")
     folder.files = fsspec.filesystem("memory", skip_instance_cache=True)
     folder.state_file = f"memory://{request.node.name}/state.json"
+    folder.launch_file = f"memory://{request.node.name}/launch.json"
     return folder
 
 
@@ -24,6 +25,8 @@ def test_paths():
     assert folder.url == "s3://seeps/store/ec2/night-1.b"
     assert folder.revision_bundle == "s3://seeps/store/ec2/night-1.b/revision.bundle"
     assert folder.results_bundle == "s3://seeps/store/ec2/night-1.b/results.bundle"
+    assert folder.state_file == "s3://seeps/store/ec2/night-1.b/state.json"
+    assert folder.launch_file == "s3://seeps/store/ec2/night-1.b/launch.json"
     assert folder.checkpoints == "s3://seeps/store/ec2/night-1.b/checkpoints"
     assert folder.log("i-01") == "s3://seeps/store/ec2/night-1.b/logs/i-01.txt"
     assert runs_url("s3://seeps") == "s3://seeps/ec2"
@@ -48,6 +51,20 @@ def test_a_state_is_read_as_it_was_written(folder):
     assert folder.read_state() == state
     assert abs((datetime.fromisoformat(state.time) - datetime.now(UTC)).total_seconds()) < 60
     assert json.loads(folder.files.cat_file(folder.state_file)) == asdict(state)
+
+
+def test_a_launch_is_read_as_it_was_written(folder):
+    assert folder.read_launch() is None
+    launch = Launch("g6.xlarge", False, "ami-1", 200, "90m", "eu-west-1", skypilot=False)
+    folder.write_launch(launch)
+    assert folder.read_launch() == launch
+    assert json.loads(folder.files.cat_file(folder.launch_file)) == {
+        "instance_type": "g6.xlarge", "spot": False, "image": "ami-1", "disk_gb": 200, "time_limit": "90m",
+        "region": "eu-west-1", "skypilot": False,
+    }  # fmt: skip
+    folder.files.pipe_file(folder.launch_file, b'{"spot": true}')
+    with pytest.raises(InputError, match="holds no settings of a launch"):
+        folder.read_launch()
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", '"done"', '{"state": "done"}'])
