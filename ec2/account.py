@@ -11,10 +11,12 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, 
 from dvc.exceptions import NotDvcRepoError
 from dvc.repo import Repo
 
+from ec2.run_folder import Launch
 from seepseg.base.errors import InputError
 
 TAG = "seepseg-run"
-UP = ("pending", "running", "stopping", "stopped", "shutting-down")  # a stopped machine still pays for its disk
+UP = ("pending", "running", "stopping", "stopped")  # a stopped machine still pays for its disk
+ENDING = "shutting-down"  # no longer paid for; its worker may still be sending a checkpoint
 QUOTA = (
     "the account may not have that many vCPUs of this kind at once (in a new account, none with a GPU). Ask for more, "
     "4 for one g5.xlarge; the answer takes from minutes to days:\n"
@@ -29,15 +31,26 @@ CAPACITY = (
     "AWS has no such machine to spare now. Launch again later, or another type (--instance-type g6.xlarge or "
     "g4dn.xlarge){instead}"
 )
+VERIFICATION = (
+    "AWS checks a new account, and a new region of one: wait for its mail, up to some hours, and launch again"
+)
 RIGHTS = "these credentials may not do this: have the policy seepseg-launcher of ec2/account.yaml attached to them"
+TYPES = (
+    "It lets them launch the instance types of the stack's parameter InstanceTypes alone (g4dn.*, g5.* and g6.* where "
+    "none was given). Whoever made the stack allows others, here P3 as well:\n"
+    "  aws cloudformation deploy --stack-name seepseg --template-file ec2/account.yaml "
+    "--capabilities CAPABILITY_NAMED_IAM --parameter-overrides 'InstanceTypes=g4dn.*,g5.*,g6.*,p3.*'"
+)
 LOG_IN = "log in to AWS (aws configure, or aws sso login; AWS_PROFILE names a profile of several)"
 
 # What to do, by the code of an error of AWS.
 REMEDIES = {
     "MaxSpotInstanceCountExceeded": QUOTA.format(code="L-3819A6DF", instead="with --on-demand, which has its own"),
-    "VcpuLimitExceeded": QUOTA.format(code="L-DB2E81BA", instead="without --on-demand, which has its own"),
+    "VcpuLimitExceeded": QUOTA.format(code="L-DB2E81BA", instead="with --spot, which has its own"),
     "InsufficientInstanceCapacity": CAPACITY.format(instead=", or with --on-demand instead of spot"),
+    "UnfulfillableCapacity": CAPACITY.format(instead=", or with --on-demand"),
     "SpotMaxPriceTooLow": CAPACITY.format(instead=", or with --on-demand"),
+    "PendingVerification": VERIFICATION,
     "AuthFailure.ServiceLinkedRoleCreationNotPermitted": (
         "the first spot machine of an account needs a role of EC2's own. Someone with the rights has to make it once:\n"
         "  aws iam create-service-linked-role --aws-service-name spot.amazonaws.com"
@@ -62,7 +75,7 @@ REMEDIES = {
 
 @dataclass(frozen=True)
 class Machine:
-    """An EC2 instance of a run that is up.
+    """An EC2 instance of a run that is up, or about to end.
 
     Attributes:
         id: of the instance.
@@ -83,6 +96,11 @@ class Machine:
     def __str__(self) -> str:
         return f"{self.id} ({self.type}, {self.market}), {self.state} since {self.since}"
 
+    @property
+    def ends(self) -> bool:
+        """It is ending, and costs no money any more."""
+        return self.state == ENDING
+
 
 @cache
 def client(service: str) -> Any:
@@ -97,8 +115,8 @@ def region() -> str:
 
 
 def machines(run: str | None = None) -> list[Machine]:
-    """The machines of a run, or of all, that are up and so cost money, the oldest first."""
-    filters = [{"Name": "instance-state-name", "Values": [*UP]}]
+    """The machines of a run, or of all, that are up and so cost money, or are ending; the oldest first."""
+    filters = [{"Name": "instance-state-name", "Values": [*UP, ENDING]}]
     filters += [{"Name": f"tag:{TAG}", "Values": [run]} if run else {"Name": "tag-key", "Values": [TAG]}]
     pages = client("ec2").get_paginator("describe_instances").paginate(Filters=filters)
     found = [each for page in pages for reservation in page["Reservations"] for each in reservation["Instances"]]
@@ -115,6 +133,15 @@ def _machine(found: dict[str, Any]) -> Machine:
         found.get("InstanceLifecycle", "on-demand"),
         found["LaunchTime"].isoformat(timespec="seconds"),
     )
+
+
+def elsewhere(launch: Launch | None) -> str | None:
+    """Where the machines of a run are, if not among those of `machines`."""
+    if launch and launch.skypilot:
+        return "SkyPilot's: sky jobs queue"
+    if launch and launch.region != region():
+        return f"in {launch.region}, which is not the region that is set"
+    return None
 
 
 def default_remote() -> str:
@@ -167,4 +194,6 @@ def in_plain_words(error: ClientError) -> str:
     code, message = error.response["Error"].get("Code", ""), error.response["Error"].get("Message", "")
     about_profile = "iam instance profile" in message.lower() or "iamInstanceProfile" in message
     remedy = STACK if about_profile else REMEDIES.get(code, "")
+    if code == "UnauthorizedOperation" and error.operation_name == "RunInstances":
+        remedy += f"\n{TYPES}"
     return f"AWS said {code}: {message}" + (f"\n{remedy.format(region=region())}" if remedy else "")

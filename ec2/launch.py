@@ -5,13 +5,13 @@ import re
 import shlex
 import subprocess
 import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ec2.account import TAG, client, default_remote, machines, region
+from ec2.account import TAG, client, default_remote, elsewhere, machines, region
 from ec2.command import completed
-from ec2.run_folder import RunFolder, State
+from ec2.run_folder import Launch, RunFolder, State
 from seepseg.base.errors import InputError
 
 # Ubuntu 24.04 has Python 3.12; 22.04 has 3.10, which is too old.
@@ -20,23 +20,14 @@ USER_DATA = Path(__file__).with_name("user-data.sh")
 MAX_USER_DATA = 16 * 2**10  # bytes, of EC2
 MAX_TAG = 256  # characters, of EC2
 WORKER = "seepseg-worker"  # instance profile and security group of ec2/account.yaml
-
-
-@dataclass(frozen=True)
-class Order:
-    """What to launch.
-
-    Attributes:
-        type: instance type.
-        spot: rather than on demand.
-        image: `ami-...`, or the name of an SSM parameter that holds it.
-        disk: size in GB.
-    """
-
-    type: str
-    spot: bool
-    image: str
-    disk: int
+# Of a run that is launched for the first time.
+DEFAULTS: dict[str, Any] = {
+    "instance_type": "g5.xlarge",
+    "spot": True,
+    "image": IMAGE,
+    "disk_gb": 100,
+    "time_limit": "24h",
+}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,36 +36,50 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--revision", help="commit, branch or tag to run (default: HEAD, or that of a run that goes on)"
     )
-    parser.add_argument("--instance-type", default="g5.xlarge", help="(default: %(default)s)")
-    parser.add_argument("--on-demand", action="store_true", help="costs more than spot, and is not taken away")
-    parser.add_argument("--time-limit", default="24h", help="when to stop and shut down (default: %(default)s)")
-    parser.add_argument("--image", default=IMAGE, help="ami-..., or SSM parameter with one (default: %(default)s)")
-    parser.add_argument("--disk-gb", type=int, default=100, help="(default: %(default)s)")
+    parser.add_argument("--instance-type", help=f"(default: {DEFAULTS['instance_type']})")
+    market = parser.add_mutually_exclusive_group()
+    market.add_argument("--on-demand", dest="spot", action="store_false", help="costs more, and is not taken away")
+    market.add_argument("--spot", action="store_true", help="(default)")
+    parser.set_defaults(spot=None)
+    parser.add_argument("--time-limit", help=f"when to stop and shut down (default: {DEFAULTS['time_limit']})")
+    parser.add_argument("--image", help=f"ami-..., or SSM parameter with one (default: {IMAGE})")
+    parser.add_argument("--disk-gb", type=int, help=f"(default: {DEFAULTS['disk_gb']})")
     parser.add_argument(
         "--skypilot", action="store_true", help="send the commit only, and say how SkyPilot launches it"
     )
+    parser.add_argument(
+        "--force", action="store_true", help="where nobody here can know whether the run has a machine: it has none"
+    )
     parser.usage = "%(prog)s [options] RUN [-- dvc exp run -S train.epochs=100]"
-    parser.epilog = "After --: the dvc command. A run that goes on knows its own."
+    parser.epilog = "After --: the dvc command. A run that goes on knows its own, and its options."
 
 
 def main(given: argparse.Namespace) -> None:
     """Check, send the revision, start the machine, and say what to do next."""
     remote = default_remote()
     folder = RunFolder(remote, given.run)
-    before = folder.read_state()
+    before, launch_before = folder.read_state(), folder.read_launch()
     check_is_free(folder, before)
+    if not given.force:
+        check_nothing_is_elsewhere(folder, before, launch_before, given.skypilot)
     command = shlex.join(given.command) or (before.command if before else "")
     check_command(given.run, command)
-    check_time_limit(given.time_limit)
+    launch = settings_of(given, launch_before)
+    check_time_limit(launch.time_limit)
     goes_on = before is not None and given.revision is None
-    revision = before.revision if before and goes_on else commit(given.revision or "HEAD")
+    revision = before.revision if before and goes_on else given.revision or "HEAD"
+    # SkyPilot's machines run the commit that was sent last.
+    sends = not goes_on or given.skypilot or not folder.files.exists(folder.revision_bundle)
+    if sends:
+        revision = commit(revision)
+    if not goes_on:
+        check_is_committed(revision)
     if given.skypilot:
         send_revision(folder, revision)
-        settings = {"SEEPSEG_RUN": given.run, "SEEPSEG_REMOTE": remote, "SEEPSEG_COMMAND": command}
-        words = ["sky", "jobs", "launch", "ec2/sky.yaml", "--name", given.run, "--detach-run", "--yes"]
-        for name, value in settings.items():
-            words += ["--env", f"{name}={value}"]
-        print(f"Commit {revision[:7]} is in {folder.url}. In this folder:\n{shlex.join(words)}")
+        folder.write_launch(launch)
+        print(f"Commit {revision[:7]} is in {folder.url}. In this folder:\n{sky_command(given.run, remote, command)}")
+        if launch_before and launch_before.skypilot:
+            print("Not where sky jobs queue lists the run already: then SkyPilot goes on with it by itself")
         return
     tags = {
         TAG: given.run,
@@ -82,26 +87,41 @@ def main(given: argparse.Namespace) -> None:
         "seepseg-repository": folder.revision_bundle,
         "seepseg-revision": revision,
         "seepseg-remote": remote,
-        "seepseg-time-limit": given.time_limit,
+        "seepseg-time-limit": launch.time_limit,
     }
     check_tags(tags)
-    order = Order(given.instance_type, not given.on_demand, given.image, given.disk_gb)
-    asked = request(order, tags)
-    if not goes_on:
+    asked = request(launch, tags)
+    if sends:
         send_revision(folder, revision)
     instance = client("ec2").run_instances(**asked)["Instances"][0]["InstanceId"]
-    kind = f"{order.type}, {'spot' if order.spot else 'on-demand'}"
+    kind = f"{launch.instance_type}, {'spot' if launch.spot else 'on-demand'}"
     if goes_on and git("rev-parse", "HEAD") != revision:
         print("HEAD is another commit: --revision HEAD runs that")
     print(
         f"{given.run}: machine {instance} ({kind}) starts in {region()}"
         f"{' and goes on' if before else ''}, commit {revision[:7]}: {command}\n"
-        f"It shuts down when the run is done, or after {given.time_limit}. Next:\n"
+        f"It shuts down when the run is done, or after {launch.time_limit}. Next:\n"
         f"  python -m ec2 show {given.run}     how far it is, and its log\n"
         f"  python -m ec2 fetch {given.run}    its results, when it is done\n"
         f"  python -m ec2 stop {given.run}     end it now"
     )
+    folder.write_launch(launch)
     folder.write_state(State("running", instance, command, revision, f"launched on a machine of type {kind}"))
+
+
+def sky_command(run: str, remote: str, command: str) -> str:
+    """The command by which SkyPilot launches a run."""
+    words = ["sky", "jobs", "launch", "ec2/sky.yaml", "--name", run, "--detach-run", "--yes"]
+    for name, value in {"SEEPSEG_RUN": run, "SEEPSEG_REMOTE": remote, "SEEPSEG_COMMAND": command}.items():
+        words += ["--env", f"{name}={value}"]
+    return shlex.join(words)
+
+
+def settings_of(given: argparse.Namespace, before: Launch | None) -> Launch:
+    """How to launch: as the command line says, else as before, else by default."""
+    taken = asdict(before) if before else DEFAULTS
+    named = {name: vars(given)[name] for name in DEFAULTS if vars(given)[name] is not None}
+    return Launch(**{**taken, **named, "region": region(), "skypilot": given.skypilot})
 
 
 def check_is_free(folder: RunFolder, before: State | None) -> None:
@@ -110,13 +130,40 @@ def check_is_free(folder: RunFolder, before: State | None) -> None:
     Raises:
         InputError: such a run has a machine, or is done.
     """
-    name = folder.name
-    if up := machines(name):
+    name, up = folder.name, machines(folder.name)
+    if lasting := [each for each in up if not each.ends]:
         raise InputError(
-            f"run {name} has a machine already: {up[0]}. Take another name, or end it first: python -m ec2 stop {name}"
+            f"run {name} has a machine already: {lasting[0]}. Take another name, or end it first: "
+            f"python -m ec2 stop {name}"
         )
+    if up:
+        raise InputError(f"machine {up[0].id} of run {name} is ending; launch again in a minute or two")
     if before and before.state == "done":
         raise InputError(f"run {name} is done since {before.time}: python -m ec2 fetch {name}, or take another name")
+
+
+def check_nothing_is_elsewhere(
+    folder: RunFolder, before: State | None, launch: Launch | None, by_skypilot: bool
+) -> None:
+    """Can the run have no machine where nobody here looks?
+
+    Raises:
+        InputError: it may have one.
+    """
+    where, running = elsewhere(launch), before is not None and before.state == "running"
+    if launch is None:
+        may_have, where = running, "as it was launched by hand, perhaps in another region"
+        todo = "Look in the EC2 console. If it is in no region"
+    elif launch.skypilot:  # which goes on with what is interrupted, and tries once more what has failed
+        may_have, todo = not by_skypilot, "If it isn't listed there"
+    else:
+        may_have = running and where is not None
+        todo = f"Look there: AWS_DEFAULT_REGION={launch.region} python -m ec2 show {folder.name}. If it is gone"
+    if may_have:
+        raise InputError(
+            f"run {folder.name} may have a machine, {where}. Of two machines, the first one that is done deletes the "
+            f"other's checkpoints. {todo}, launch with --force"
+        )
 
 
 def check_command(name: str, command: str) -> None:
@@ -160,17 +207,26 @@ def commit(revision: str) -> str:
     """The hash of a revision.
 
     Raises:
-        InputError: there is none such; or it is HEAD, and tracked files differ from it.
+        InputError: this clone has none such.
     """
-    found, head = (git("rev-parse", "--verify", "--quiet", f"{each}^{{commit}}") for each in (revision, "HEAD"))
+    found = git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
     if not found:
-        raise InputError(f"git knows no revision '{revision}'")
-    if found == head and (changed := git("status", "--porcelain", "--untracked-files=no")):
+        raise InputError(f"git knows no revision '{revision}': bring it here (git fetch), or name another --revision")
+    return found
+
+
+def check_is_committed(revision: str) -> None:
+    """Is this commit what its user sees?
+
+    Raises:
+        InputError: it is HEAD, and tracked files differ from it.
+    """
+    head = git("rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+    if revision == head and (changed := git("status", "--porcelain", "--untracked-files=no")):
         raise InputError(
             f"the machine gets what is committed, and these files have changed since:\n{changed}\n"
             "Commit them, or name a --revision without them"
         )
-    return found
 
 
 def git(*arguments: str) -> str:
@@ -195,7 +251,7 @@ def send_revision(folder: RunFolder, revision: str) -> None:
         folder.files.put_file(bundle, folder.revision_bundle)
 
 
-def request(order: Order, tags: dict[str, str]) -> dict[str, Any]:
+def request(launch: Launch, tags: dict[str, str]) -> dict[str, Any]:
     """The arguments of RunInstances.
 
     Raises:
@@ -204,11 +260,11 @@ def request(order: Order, tags: dict[str, str]) -> dict[str, Any]:
     user_data = USER_DATA.read_text(encoding="utf-8")
     if (size := len(user_data.encode())) >= MAX_USER_DATA:
         raise InputError(f"{USER_DATA} has {size} bytes, and EC2 takes less than {MAX_USER_DATA}")
-    image = image_id(order.image)
-    disk = {"VolumeSize": order.disk, "VolumeType": "gp3", "DeleteOnTermination": True}
+    image = image_id(launch.image)
+    disk = {"VolumeSize": launch.disk_gb, "VolumeType": "gp3", "DeleteOnTermination": True}
     found: dict[str, Any] = {
         "ImageId": image,
-        "InstanceType": order.type,
+        "InstanceType": launch.instance_type,
         "MinCount": 1,
         "MaxCount": 1,
         "IamInstanceProfile": {"Name": WORKER},
@@ -221,7 +277,7 @@ def request(order: Order, tags: dict[str, str]) -> dict[str, Any]:
             {"ResourceType": "instance", "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
         ],
     }
-    if order.spot:
+    if launch.spot:
         once = {"SpotInstanceType": "one-time", "InstanceInterruptionBehavior": "terminate"}
         found["InstanceMarketOptions"] = {"MarketType": "spot", "SpotOptions": once}
     return found

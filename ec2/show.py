@@ -2,8 +2,8 @@
 
 import argparse
 
-from ec2.account import Machine, default_remote, machines, region
-from ec2.run_folder import RunFolder, State, runs_url
+from ec2.account import Machine, default_remote, elsewhere, machines, region
+from ec2.run_folder import Launch, RunFolder, State, runs_url
 from seepseg.base.errors import InputError
 
 LINES = 20  # of a log
@@ -30,20 +30,23 @@ def show_runs(remote: str) -> None:
     for name in names(remote):
         folder = RunFolder(remote, name)
         try:
-            state = folder.read_state()
+            state, launch = folder.read_state(), folder.read_launch()
         except InputError as error:
             rows.append((name, "?", "", str(error)))
             continue
         if state:
-            rows.append((name, state.state, state.time, f"{state.instance}, {of_machine(state, up)}"))
+            rows.append((name, state.state, state.time, f"{state.instance}, {of_machine(state, launch, up)}"))
+        elif launch:
+            rows.append((name, "launched", "", elsewhere(launch) or ""))
     if len(rows) > 1:
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         for row in rows:
             print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     else:
         print(f"no runs in {remote} yet")
-    print(f"\nmachines that cost money in {region()}:{'' if up else ' none'}")
-    for machine in up:
+    costly = [machine for machine in up if not machine.ends]
+    print(f"\nmachines that cost money in {region()}:{'' if costly else ' none'}")
+    for machine in costly:
         print(f"  {machine.run}: {machine}")
 
 
@@ -57,12 +60,16 @@ def names(remote: str) -> list[str]:
         return []
 
 
-def of_machine(state: State, up: list[Machine]) -> str:
+def of_machine(state: State, launch: Launch | None, up: list[Machine]) -> str:
     """Whether the machine of a run is still there."""
     machine = next((each for each in up if each.id == state.instance), None)
     if machine:
-        return f"{machine.type}, {machine.state}"
-    return "gone without a word: launch it again, it goes on" if state.state == "running" else "gone"
+        return f"{machine.type}, {'is ending' if machine.ends else machine.state}"
+    if where := elsewhere(launch):
+        return where
+    if state.state != "running":
+        return "gone"
+    return "gone without a word: launch it again, it goes on" if launch else "gone, or in another region"
 
 
 def show_run(folder: RunFolder) -> None:
@@ -71,17 +78,19 @@ def show_run(folder: RunFolder) -> None:
     Raises:
         InputError: there is no such run.
     """
-    state, up = folder.read_state(), machines(folder.name)
-    if state is None and not up:
+    state, launch, up = folder.read_state(), folder.read_launch(), machines(folder.name)
+    if state is None and launch is None and not up:
         raise InputError(f"there is no run {folder.name} in {folder.url}; python -m ec2 show lists all")
     if state:
         print(
             f"{folder.name}: {state.state} since {state.time}{f': {state.message}' if state.message else ''}\n"
-            f"machine: {state.instance}, {of_machine(state, up)}\n"
+            f"machine: {state.instance}, {of_machine(state, launch, up)}\n"
             f"commit {state.revision[:7]}: {state.command}"
         )
+    elif launch:
+        print(f"{folder.name}: launched ({elsewhere(launch) or f'in {launch.region}'}), no word from a machine yet")
     for machine in up:
-        print(f"costs money: {machine}")
+        print(f"{'is ending' if machine.ends else 'costs money'}: {machine}")
     logs = folder.files.ls(folder.logs, detail=True) if folder.files.exists(folder.logs) else []
     if not logs:
         print("no log yet")

@@ -2,7 +2,7 @@
 
 import argparse
 
-from ec2.account import client, default_remote, machines
+from ec2.account import client, default_remote, elsewhere, machines, region
 from ec2.run_folder import RunFolder
 from seepseg.base.errors import InputError
 
@@ -21,11 +21,14 @@ def main(given: argparse.Namespace) -> None:
     folder = RunFolder(default_remote(), given.run)
     up = machines(folder.name)
     if not up:
-        raise InputError(f"run {folder.name} has no machine; python -m ec2 show lists those that are up")
-    client("ec2").terminate_instances(InstanceIds=[each.id for each in up])
+        where = elsewhere(folder.read_launch())
+        hint = f"its machine is {where}" if where else "python -m ec2 show lists those that are up"
+        raise InputError(f"run {folder.name} has no machine in {region()}; {hint}")
+    if costly := [each for each in up if not each.ends]:
+        client("ec2").terminate_instances(InstanceIds=[each.id for each in costly])
     print(
-        *(f"ends: {each}" for each in up),
-        f"Checkpoints that it has sent stay in {folder.checkpoints}. To go on from there:",
+        *(f"{'is ending already' if each.ends else 'ends'}: {each}" for each in up),
+        f"Checkpoints that it has sent stay in {folder.checkpoints}. To go on from there, in a minute or two:",
         f"  python -m ec2 launch {folder.name}",
         sep="\n",
     )

@@ -105,7 +105,7 @@ class Account:
         return session.create_client(service, region_name="us-east-1", endpoint_url=self.url, **given)
 
     def deploy(self):
-        """As docs/gpu-and-ec2.md says."""
+        """As docs/ec2.md says."""
         said = self.aws(
             "cloudformation", "deploy", "--stack-name", "seepseg", "--template-file", str(ROOT / "ec2/account.yaml"),
             "--parameter-overrides", f"BucketName={BUCKET}", "--capabilities", "CAPABILITY_NAMED_IAM",

@@ -5,6 +5,8 @@ of those who launch is compared with what it should be.
 """
 
 import json
+import re
+import shlex
 import subprocess
 import sys
 
@@ -14,6 +16,8 @@ import yaml
 from botocore.exceptions import ClientError
 from conftest import ROOT
 from moto_account import AWS, BUCKET, Account, git, repository
+
+from ec2.account import TYPES
 
 pytestmark = [pytest.mark.e2e, pytest.mark.skipif(AWS is None, reason="needs moto and the AWS CLI: make test-aws")]
 
@@ -57,9 +61,12 @@ def test_the_bucket_is_private_encrypted_and_kept(account, template):
     # moto makes no more of it: what follows is what the template says.
     assert set(bucket["Properties"]["PublicAccessBlockConfiguration"].values()) == {True}
     assert bucket["Properties"]["OwnershipControls"] == {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
-    (lifecycle,) = bucket["Properties"]["LifecycleConfiguration"]["Rules"]
-    assert lifecycle["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 7}
-    assert lifecycle["Status"] == "Enabled"
+    assert bucket["Properties"]["VersioningConfiguration"] == {"Status": "Enabled"}
+    versions, uploads = bucket["Properties"]["LifecycleConfiguration"]["Rules"]
+    assert versions["NoncurrentVersionExpiration"] == {"NoncurrentDays": 30}
+    assert uploads["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 7}
+    assert versions["Status"] == uploads["Status"] == "Enabled"
+    assert not any("Expiration" in rule or "ExpirationInDays" in rule for rule in (versions, uploads))
     (statement,) = template["BucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
     assert statement["Effect"] == "Deny" and statement["Principal"] == "*" and statement["Action"] == "s3:*"
     assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
@@ -89,10 +96,7 @@ def test_the_machine_has_the_rights_that_it_needs(account):
 
 
 def test_those_who_launch_have_the_rights_that_they_need(account):
-    iam, account_id = account.client("iam"), "123456789012"
-    arn = f"arn:aws:iam::{account_id}:policy/seepseg-launcher"
-    version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
-    document = iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"]
+    account_id, document = "123456789012", launcher(account)
     (group,) = account.client("ec2").describe_security_groups(GroupNames=["seepseg-worker"])["SecurityGroups"]
     ec2 = f"arn:aws:ec2:us-east-1:{account_id}"
     spot = "role/aws-service-role/spot.amazonaws.com/AWSServiceRoleForEC2Spot"
@@ -117,6 +121,9 @@ def test_those_who_launch_have_the_rights_that_they_need(account):
         "LaunchWithThisProfile": {
             "ArnEquals": {"ec2:InstanceProfile": f"arn:aws:iam::{account_id}:instance-profile/seepseg-worker"},
             "StringEquals": {"ec2:MetadataHttpTokens": "required"},
+            "StringLike": {
+                "ec2:InstanceType": "g4dn.*,g5.*,g6.*"
+            },  # AWS makes a list of it; moto, of given values only
             "Null": {"aws:RequestTag/seepseg-run": "false"},
         },
         "TagAtLaunch": {"StringEquals": {"ec2:CreateAction": "RunInstances"}},
@@ -132,6 +139,27 @@ def test_the_policy_is_attached_to_a_person(account):
     account.aws("iam", "attach-user-policy", "--user-name", "ana", "--policy-arn", arn)
     (policy,) = account.client("iam").list_attached_user_policies(UserName="ana")["AttachedPolicies"]
     assert policy["PolicyArn"] == arn
+
+
+def test_whoever_made_the_stack_allows_other_types(account):
+    """By the command that a refused launch names."""
+    (command,) = (line for line in TYPES.splitlines() if line.startswith("  aws "))
+    words = shlex.split(command)[1:]
+    assert words[words.index("--template-file") + 1] == "ec2/account.yaml"
+    # Not executed, as moto does not change a policy.
+    words = [str(TEMPLATE) if word == "ec2/account.yaml" else word for word in words] + ["--no-execute-changeset"]
+    (change,) = re.findall(r"--change-set-name (\S+)", account.aws(*words))
+    found = account.client("cloudformation").describe_change_set(StackName="seepseg", ChangeSetName=change)
+    assert {each["ParameterKey"]: each["ParameterValue"] for each in found["Parameters"]} == {
+        "BucketName": BUCKET, "InstanceTypes": "g4dn.*,g5.*,g6.*,p3.*",
+    }  # fmt: skip
+
+
+def launcher(account):
+    """The policy of those who launch."""
+    iam, arn = account.client("iam"), "arn:aws:iam::123456789012:policy/seepseg-launcher"
+    version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
+    return iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"]
 
 
 def granted(document):
@@ -289,6 +317,29 @@ def test_it_deletes_nothing_else(worker, path):
     with pytest.raises(PermissionError):
         worker.files.rm_file(path)
     assert worker.files.cat_file(path) == b"kept"
+
+
+@pytest.mark.parametrize("path", [OBJECT, CHECKPOINT])
+def test_what_it_overwrites_or_deletes_can_be_had_back(worker, account, template, role, path):
+    s3, (bucket, key) = account.client("s3"), path.split("/", 1)
+    account.enforce(False)
+    # moto does not take it from the stack.
+    s3.put_bucket_versioning(
+        Bucket=BUCKET, VersioningConfiguration=template["Bucket"]["Properties"]["VersioningConfiguration"]
+    )
+    try:
+        version = s3.put_object(Bucket=bucket, Key=key, Body=b"kept")["VersionId"]
+        account.enforce(True)
+        worker.files.pipe_file(path, b"of no use")
+        if path == CHECKPOINT:
+            worker.files.rm_file(path)
+        with pytest.raises(ClientError, match="AccessDenied"):
+            account.client("s3", role).delete_object(Bucket=bucket, Key=key, VersionId=version)
+        account.enforce(False)
+        assert s3.get_object(Bucket=bucket, Key=key, VersionId=version)["Body"].read() == b"kept"
+    finally:
+        account.enforce(False)
+        s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Suspended"})
 
 
 def test_it_sees_no_other_bucket(worker, account):

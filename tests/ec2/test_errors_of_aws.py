@@ -1,10 +1,20 @@
 """What AWS says, and what to do about it, in plain words."""
 
-import pytest
-from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, NoRegionError
+import argparse
+import re
+import shlex
+import subprocess
 
-from ec2 import account
+import pytest
+import yaml
+from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, NoRegionError
+from conftest import ROOT
+from moto_account import AWS
+
+from ec2 import account, launch
 from seepseg.base.errors import InputError
+
+ADVICE = {**account.REMEDIES, "types": account.TYPES}
 
 
 @pytest.fixture(autouse=True)
@@ -18,36 +28,83 @@ def said(error):
     return str(raised.value)
 
 
-def refusal(code, message="so it is"):
-    return ClientError({"Error": {"Code": code, "Message": message}}, "RunInstances")
+def refusal(code, message="so it is", operation="RunInstances"):
+    return ClientError({"Error": {"Code": code, "Message": message}}, operation)
 
 
-@pytest.mark.parametrize(
-    "code, todo",
-    [
-        ("MaxSpotInstanceCountExceeded", "--quota-code L-3819A6DF --desired-value 4\nor launch with --on-demand"),
-        ("VcpuLimitExceeded", "--quota-code L-DB2E81BA --desired-value 4\nor launch without --on-demand"),
-        ("InsufficientInstanceCapacity", "or another type (--instance-type g6.xlarge or g4dn.xlarge), or with --on-de"),
-        ("SpotMaxPriceTooLow", "or with --on-demand"),
-        ("AuthFailure.ServiceLinkedRoleCreationNotPermitted", "--aws-service-name spot.amazonaws.com"),
-        ("InvalidGroup.NotFound", "create the stack of ec2/account.yaml in region eu-west-1 first"),
-        ("NoSuchBucket", "create the stack of ec2/account.yaml"),
-        ("VPCIdNotSpecified", "aws ec2 create-default-vpc"),
-        ("ParameterNotFound", "name an image by --image"),
-        ("InvalidAMIID.NotFound", "this one is not in eu-west-1"),
-        ("Unsupported", "take another --instance-type"),
-        ("UnauthorizedOperation", "policy seepseg-launcher"),
-        ("AccessDenied", "policy seepseg-launcher"),
-        ("AccessDeniedException", "policy seepseg-launcher"),
-        ("AuthFailure", "log in to AWS"),
-        ("InvalidClientTokenId", "log in to AWS"),
-        ("ExpiredToken", "log in to AWS"),
-        ("RequestExpired", "log in to AWS"),
-    ],
+@pytest.mark.parametrize("code", account.REMEDIES)
+def test_a_refusal_comes_with_what_to_do(code):
+    first, *todo = said(refusal(code)).splitlines()
+    assert first == f"AWS said {code}: so it is"
+    assert todo and not re.search(r"[{}]", "".join(todo))
+
+
+@pytest.mark.parametrize("code", ADVICE)
+def test_options_that_it_names_are_options_of_launch(code):
+    parser = argparse.ArgumentParser()
+    launch.arguments(parser)
+    prose = [line for line in ADVICE[code].splitlines() if not line.startswith("  aws ")]
+    named = set(re.findall(r"--[a-z-]+", " ".join(prose)))
+    assert named <= set(parser.format_help().replace("[", " ").replace(",", " ").split())
+
+
+def test_the_policy_and_the_parameter_that_it_names_are_in_the_template():
+    class Loader(yaml.SafeLoader):
+        pass
+
+    Loader.add_multi_constructor("!", lambda loader, suffix, node: None)
+    template = yaml.load((ROOT / "ec2/account.yaml").read_text(), Loader)
+    assert template["Resources"]["Launcher"]["Properties"]["ManagedPolicyName"] in account.RIGHTS
+    (parameter,) = set(template["Parameters"]) - {"BucketName"}
+    assert f"'{parameter}={template['Parameters'][parameter]['Default']}," in account.TYPES
+
+
+@pytest.mark.e2e
+@pytest.mark.skipif(AWS is None, reason="needs the AWS CLI: make test-aws")
+@pytest.mark.parametrize("code", [code for code in ADVICE if re.search(r"^  aws |: aws ", ADVICE[code], re.MULTILINE)])
+def test_commands_that_it_names_are_ones_of_the_aws_command_line(code):
+    found = re.findall(r"(?:^  |: )(aws .*?)(?: makes one)?$", ADVICE[code], re.MULTILINE)
+    assert found
+    for command in found:
+        words = shlex.split(command)[1:]
+        if words[0] == "cloudformation":  # is run in test_account.py
+            continue
+        # Checked and not sent: to a port where nobody listens.
+        result = subprocess.run(
+            [f"{AWS}/aws", *words, "--endpoint-url", "http://127.0.0.1:1", "--region", "us-east-1"],
+            env={"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_MAX_ATTEMPTS": "1"},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert "Could not connect to the endpoint URL" in result.stderr
+
+
+def test_the_other_market_has_a_quota_of_its_own():
+    # https://docs.aws.amazon.com/ec2/latest/instancetypes/ec2-instance-quotas.html: G and VT, spot and on demand.
+    spot, on_demand = said(refusal("MaxSpotInstanceCountExceeded")), said(refusal("VcpuLimitExceeded"))
+    assert "L-3819A6DF" in spot and "or launch with --on-demand" in spot
+    assert "L-DB2E81BA" in on_demand and "or launch with --spot" in on_demand
+
+
+# As AWS words them.
+NOT_AUTHORIZED = (
+    "You are not authorized to perform this operation. User: arn:aws:iam::123456789012:user/ana is not authorized to "
+    "perform: ec2:RunInstances on resource: arn:aws:ec2:eu-west-1:123456789012:instance/* because no identity-based "
+    "policy allows the ec2:RunInstances action. Encoded authorization failure message: AbC"
 )
-def test_a_refusal_comes_with_what_to_do(code, todo):
-    assert said(refusal(code)).startswith(f"AWS said {code}: so it is\n")
-    assert todo in said(refusal(code))
+VALIDATED = (
+    "Your request for accessing resources in this region is being validated, and you will not be able to launch "
+    "additional resources in this region until the validation is complete."
+)
+
+
+def test_a_launch_that_the_policy_refuses_may_be_of_another_type():
+    refused = said(refusal("UnauthorizedOperation", NOT_AUTHORIZED))
+    assert "policy seepseg-launcher" in refused and "the stack's parameter InstanceTypes alone" in refused
+    assert "InstanceTypes" not in said(refusal("UnauthorizedOperation", NOT_AUTHORIZED, "TerminateInstances"))
+
+
+def test_an_account_that_is_new_waits():
+    assert "wait for its mail, up to some hours" in said(refusal("PendingVerification", VALIDATED))
 
 
 def test_a_profile_that_is_missing():

@@ -16,7 +16,7 @@ from moto_account import ADMIN, AWS, BUCKET, REMOTE, UBUNTU, Account, git, repos
 from ec2 import __main__ as command_line
 from ec2 import launch
 from ec2.account import client
-from ec2.run_folder import RunFolder, State
+from ec2.run_folder import Launch, RunFolder, State
 from seepseg.base.command import run_stage
 
 pytestmark = [pytest.mark.e2e, pytest.mark.skipif(AWS is None, reason="needs moto and the AWS CLI: make test-aws")]
@@ -237,12 +237,128 @@ def test_launched_again_it_goes_on(say, account, here, word):
     assert folder.read_state().instance == instance(account)["InstanceId"]
 
 
+def test_launched_again_it_has_the_same_kind_of_machine(say, account, here):
+    say(
+        "launch", "night", "--instance-type", "g6.xlarge", "--on-demand", "--time-limit", "90m", "--image", UBUNTU,
+        "--disk-gb", "200", *TRAIN,
+    )  # fmt: skip
+    folder = RunFolder(REMOTE, "night")
+    first = Launch("g6.xlarge", False, UBUNTU, 200, "90m", "us-east-1", skypilot=False)
+    assert folder.read_launch() == first
+    end(account, folder, "interrupted")
+    assert "(g6.xlarge, on-demand)" in (said := say("launch", "night")) and "after 90m" in said
+    assert folder.read_launch() == first
+    found = instance(account)
+    assert found["InstanceType"] == "g6.xlarge" and "InstanceLifecycle" not in found
+    ec2 = account.client("ec2")
+    filters = [{"Name": "attachment.instance-id", "Values": [found["InstanceId"]]}]
+    assert ec2.describe_volumes(Filters=filters)["Volumes"][0]["Size"] == 200
+    end(account, folder, "interrupted")
+    assert "(g5.xlarge, spot)" in (said := say("launch", "night", "--instance-type", "g5.xlarge", "--spot"))
+    assert "after 90m" in said
+    assert folder.read_launch() == Launch("g5.xlarge", True, UBUNTU, 200, "90m", "us-east-1", skypilot=False)
+
+
+def test_what_aws_refused_is_not_taken_for_the_next_launch(say, here):
+    assert "InvalidAMIID.NotFound" in say("launch", "night", "--image", "ami-00000000", *TRAIN)
+    assert "starts" in say("launch", "night", *TRAIN)
+
+
 def test_told_otherwise_it_goes_on_otherwise(say, account, here):
     say("launch", "night", *TRAIN)
     end(account, RunFolder(REMOTE, "night"), "failed")
     git(here, "commit", "--quiet", "--allow-empty", "--message", "mended")
     said = say("launch", "night", "--revision", "HEAD", "--", "dvc", "repro")
     assert f"and goes on, commit {git(here, 'rev-parse', 'HEAD')[:7]}: dvc repro" in said
+
+
+SKYPILOT = Launch("g5.xlarge", True, UBUNTU, 100, "24h", "us-east-1", skypilot=True)
+ELSEWHERE = Launch("g5.xlarge", True, UBUNTU, 100, "24h", "eu-west-1", skypilot=False)
+IN_EUROPE = "in eu-west-1, which is not the region that is set"
+
+
+@pytest.mark.parametrize(
+    "launched, word, shown, todo",
+    [
+        (SKYPILOT, "running", "SkyPilot's: sky jobs queue", "If it isn't listed there, launch with --force"),
+        (SKYPILOT, "interrupted", "SkyPilot's: sky jobs queue", "If it isn't listed there, launch with --force"),
+        (SKYPILOT, "failed", "SkyPilot's: sky jobs queue", "If it isn't listed there, launch with --force"),
+        (ELSEWHERE, "running", IN_EUROPE, "Look there: AWS_DEFAULT_REGION=eu-west-1 python -m ec2 show night. If it"),
+        (None, "running", "gone, or in another region", "Look in the EC2 console. If it is in no region, launch with"),
+    ],
+)
+def test_a_machine_that_nobody_here_sees_may_be_up(say, account, here, launched, word, shown, todo):
+    folder = RunFolder(REMOTE, "night")
+    folder.write_state(State(word, "i-elsewhere", COMMAND, git(here, "rev-parse", "HEAD")))
+    if launched:
+        folder.write_launch(launched)
+    assert f"machine: i-elsewhere, {shown}\n" in say("show", "night")
+    assert f"i-elsewhere, {shown}\n" in say("show")
+    said = say("launch", "night")
+    assert said.startswith("error: run night may have a machine, ") and todo in said
+    with pytest.raises(ValueError, match="not enough values"):
+        instance(account)
+    assert "and goes on" in say("launch", "night", "--force")
+    assert folder.read_state().instance == instance(account)["InstanceId"]
+    assert folder.read_launch().region == "us-east-1" and not folder.read_launch().skypilot
+
+
+@pytest.mark.parametrize("launched", [ELSEWHERE, None])
+def test_one_that_has_said_it_ends_goes_on_anywhere(say, account, here, launched):
+    folder = RunFolder(REMOTE, "night")
+    folder.write_state(State("interrupted", "i-elsewhere", COMMAND, git(here, "rev-parse", "HEAD")))
+    if launched:
+        folder.write_launch(launched)
+    assert "and goes on" in say("launch", "night")
+
+
+def test_a_run_of_skypilot_that_has_no_machine_yet(say, account, here):
+    say("launch", "night", "--skypilot", *TRAIN)
+    assert RunFolder(REMOTE, "night").read_launch().skypilot
+    assert say("show", "night").startswith("night: launched (SkyPilot's: sky jobs queue), no word from a machine yet")
+    assert say("show").splitlines()[1].split(maxsplit=2) == ["night", "launched", "SkyPilot's: sky jobs queue"]
+    assert "error: run night may have a machine, SkyPilot's" in say("launch", "night", *TRAIN)
+    assert "its machine is SkyPilot's: sky jobs queue" in say("stop", "night")
+    again = say("launch", "night", "--skypilot", *TRAIN)
+    assert "Not where sky jobs queue lists the run already" in again
+
+
+def test_a_machine_that_ends_is_waited_for(say, account, here):
+    say("launch", "night", *TRAIN)
+    found = instance(account)["InstanceId"]
+
+    def shuts_down(parsed, **_):
+        for reservation in parsed["Reservations"]:
+            for each in reservation["Instances"]:
+                each["State"]["Name"] = "shutting-down"
+
+    client("ec2").meta.events.register("after-call.ec2.DescribeInstances", shuts_down)
+    assert say("launch", "night") == (f"error: machine {found} of run night is ending; launch again in a minute or two")
+    said = say("show")
+    assert said.endswith("machines that cost money in us-east-1: none\n") and f"{found}, g5.xlarge, is ending" in said
+    said = say("show", "night")
+    assert f"is ending: {found}" in said and "costs money" not in said
+    assert say("stop", "night").startswith(f"is ending already: {found}")
+    assert instance(account)["InstanceId"] == found  # and was not ended once more
+
+
+def test_what_was_launched_by_hand_from_git_is_sent(say, account, here):
+    folder = RunFolder(REMOTE, "night")
+    head = git(here, "rev-parse", "HEAD")
+    folder.write_state(State("failed", "i-by-hand", COMMAND, "master"))
+    (here / "params.yaml").write_text("epochs: 9\n")
+    assert f"and goes on, commit {head[:7]}: {COMMAND}" in say("launch", "night")
+    assert folder.files.exists(folder.revision_bundle)
+    tags = {tag["Key"]: tag["Value"] for tag in instance(account)["Tags"]}
+    assert tags["seepseg-revision"] == head
+
+
+@pytest.mark.parametrize("skypilot", [[], ["--skypilot"]])
+def test_a_commit_that_is_not_here_cannot_be_sent(say, here, skypilot):
+    folder = RunFolder(REMOTE, "night")
+    folder.write_state(State("failed", "i-by-hand", COMMAND, "0123456789" * 4))
+    said = say("launch", "night", *skypilot)
+    assert said.startswith(f"error: git knows no revision '{'0123456789' * 4}': bring it here (git fetch)")
 
 
 def test_what_is_done_is_not_launched_again(say, account, here):
