@@ -73,7 +73,7 @@ test-ec2: $(READY) $(WEED) $(MACHINE)
 	SEEPSEG_WEED=$(CURDIR)/$(WEED) SEEPSEG_MACHINE=$(CURDIR)/$(MACHINE) $(BIN)/python -m pytest tests/ec2/test_machine.py $(ARGS)
 
 test-sky: $(READY) $(SKY)
-	SEEPSEG_SKY=$(CURDIR)/$(VENV)-sky/bin/python $(BIN)/python -m pytest tests/ec2/test_sky.py
+	SEEPSEG_SKY=$(CURDIR)/$(VENV)-sky/bin/python $(BIN)/python -m pytest tests/ec2/test_sky.py $(ARGS)
 
 test-aws: $(READY) $(AWS)/.ready
 	SEEPSEG_AWS=$(CURDIR)/$(AWS) $(BIN)/python -m pytest tests/ec2/test_account.py tests/ec2/test_launch.py $(ARGS)
@@ -172,4 +172,4 @@ lock: $(READY)
 	sed -i 's/^\(torch==[0-9.]*\)+.*/\1/' requirements.txt
 
 clean:
-	rm -rf $(VENV) $(VENV)-weed $(VENV)-aws $(VENV)-audit $(VENV)-sky $(MACHINE)
+	rm -rf $(VENV) $(VENV)-weed $(VENV)-aws $(VENV)-audit $(VENV)-sky $(MACHINE) $(MACHINE).partial
