@@ -177,7 +177,7 @@ end() {
 
 upload() { aws_command s3 cp --only-show-errors --cli-connect-timeout 10 --cli-read-timeout 20 "$@"; }
 
-goes_on() { shutting_down || [ "$EXIT_STATUS" = $INTERRUPTED ]; }
+goes_on() { shutting_down || [ "${EXIT_STATUS:-}" = $INTERRUPTED ]; }
 
 shutting_down() { [ "$(systemctl is-system-running)" = stopping ]; }
 
