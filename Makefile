@@ -3,7 +3,8 @@
 # make experiments  all runs of `dvc exp`: what each changed, what it did, and whether that may be chance
 # make compare REV=...  the workspace with a commit or an experiment, likewise; without REV with HEAD or the run before;
 #              TO=... compares another run than the workspace
-# make test    run every test; ARGS='-m "not e2e"' leaves out those that run stages, and takes a minute
+# make test    run every test; ARGS='-m "not e2e"' leaves out those that run stages, and takes a minute;
+#              ARGS='-n 0 --pdb' runs them in one process, with a debugger
 # make test-page  the page of a run in a real browser: Debian's Chromium, which it installs where it is missing
 # make lint    ruff and mypy
 # make params  write params.yaml anew from the defaults and comments in the code
@@ -53,8 +54,10 @@ experiments: $(READY)
 compare: $(READY)
 	$(BIN)/python -m tools.compare $(or $(REV),$(if $(TO),HEAD)) $(TO)
 
+# Two processes, of one thread each: most of the time is spent in starting programs and in small computations. Tests of a
+# file stay together, as they share what takes long to prepare.
 test: $(READY)
-	$(BIN)/python -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 params: $(READY)
 	$(BIN)/python -m tools.params_file
@@ -73,7 +76,7 @@ test-ec2: $(READY) $(WEED) $(MACHINE)
 	SEEPSEG_WEED=$(CURDIR)/$(WEED) SEEPSEG_MACHINE=$(CURDIR)/$(MACHINE) $(BIN)/python -m pytest tests/ec2/test_machine.py $(ARGS)
 
 test-sky: $(READY) $(SKY)
-	SEEPSEG_SKY=$(CURDIR)/$(VENV)-sky/bin/python $(BIN)/python -m pytest tests/ec2/test_sky.py
+	SEEPSEG_SKY=$(CURDIR)/$(VENV)-sky/bin/python $(BIN)/python -m pytest tests/ec2/test_sky.py $(ARGS)
 
 test-aws: $(READY) $(AWS)/.ready
 	SEEPSEG_AWS=$(CURDIR)/$(AWS) $(BIN)/python -m pytest tests/ec2/test_account.py tests/ec2/test_launch.py $(ARGS)
@@ -172,4 +175,4 @@ lock: $(READY)
 	sed -i 's/^\(torch==[0-9.]*\)+.*/\1/' requirements.txt
 
 clean:
-	rm -rf $(VENV) $(VENV)-weed $(VENV)-aws $(VENV)-audit $(VENV)-sky $(MACHINE)
+	rm -rf $(VENV) $(VENV)-weed $(VENV)-aws $(VENV)-audit $(VENV)-sky $(MACHINE) $(MACHINE).partial

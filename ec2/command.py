@@ -88,7 +88,7 @@ class Command:
         """Its exit status; none while it runs."""
         status = self._process.poll()
         if status is not None:
-            self._listener.join()
+            self._listener.join(timeout=30)  # a process that was left behind may hold what this one wrote to
         return status
 
     def stop(self) -> None:

@@ -3,11 +3,13 @@
 import json
 import os
 import time
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from urllib.error import HTTPError
 from urllib.request import ProxyHandler, Request, build_opener
 
 ADDRESS = "http://169.254.169.254"
+LATE = timedelta(minutes=3)
 SECONDS = 300  # that a token is valid
 
 
@@ -27,13 +29,21 @@ class Instance:
         """`i-…`, where this is an EC2 instance."""
         return self._ask("instance-id")
 
+    def type(self) -> str | None:
+        """As `g5.xlarge`."""
+        return self._ask("instance-type")
+
     def interruption(self) -> str | None:
         """The time at which EC2 takes this spot instance away, ISO 8601 in UTC, once that is decided.
 
         Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html
         """
         notice = self._ask("spot/instance-action")
-        return None if notice is None else str(json.loads(notice)["time"])
+        if notice is None:
+            return None
+        when = str(json.loads(notice)["time"])
+        # Where it was not taken away after all, the notice may stay.
+        return when if datetime.now(UTC) < datetime.fromisoformat(when) + LATE else None
 
     def _ask(self, name: str) -> str | None:
         """A value of the metadata; none where it, or the service, isn't there."""

@@ -2,10 +2,11 @@
 
     python -m ec2.worker
 
-Takes SEEPSEG_RUN, SEEPSEG_COMMAND and SEEPSEG_REMOTE from the environment (see docs/ec2.md) and, if set, SEEPSEG_LOG: a
-file that gets all that this prints. Brings data and the records of earlier runs from the remote, so that no stage is
-repeated that any machine has run, and checkpoints from the run folder. While the command runs, it sends checkpoints,
-finished stages and the log every few minutes, and watches for the notice that EC2 takes a spot instance away.
+Takes SEEPSEG_RUN, SEEPSEG_COMMAND and SEEPSEG_REMOTE from the environment (see docs/ec2.md) and, if set, SEEPSEG_LOG, a
+file that gets all that this prints, and SEEPSEG_ENDS, when this machine ends, in seconds since 1970. Brings data and
+the records of earlier runs from the remote, so that no stage is repeated that any machine has run, and checkpoints from
+the run folder. While the command runs, it sends checkpoints, finished stages and the log every few minutes, and watches
+for the notice that EC2 takes a spot instance away.
 
 Exit status: 0, all results are in the remote; 1, the command failed, and the log says why; 75, it was interrupted: the
 same call, on any machine, goes on.
@@ -17,6 +18,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -26,6 +28,7 @@ from threading import Event
 from botocore.exceptions import BotoCoreError
 
 from ec2.command import Command, call, completed
+from ec2.gpu import check_gpu
 from ec2.handover import Handover
 from ec2.instance import Instance
 from ec2.results import PUSH_STAGES, experiment, push_results, push_stages
@@ -67,17 +70,14 @@ class Worker:
         self.instance = Instance()
         self.identifier = self.instance.identifier() or gethostname()
         self.revision = subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=repository, text=True).strip()
+        self.ends = float(environment.get("SEEPSEG_ENDS", "inf"))
         self.stop = Event()
+        self._pushing: subprocess.Popen[bytes] | None = None
 
     def work(self) -> int:
         """Do the run, or what is left of it; return the exit status."""
         self._tell("running", f"on {self.identifier}")
-        call("dvc", "remote", "add", "--local", "--default", "--force", REMOTE, self.remote)
-        call("dvc", "remote", "modify", "--local", REMOTE, "verify", "true")
-        call("dvc", "pull", "--run-cache", "--allow-missing")
-        if brought := self.handover.fetch():
-            print(f"checkpoints from the run folder: {brought} files", flush=True)
-        call("git", "update-ref", "-d", experiment(self.folder.name))  # of a try whose results were not sent
+        self._prepare()
         print("$", shlex.join(self.words), flush=True)
         command = Command(self.words)
         interruption = self._watch(command)
@@ -86,46 +86,75 @@ class Worker:
             command.stop()
         stages = ", ".join(f"{command.outcomes[outcome]} {outcome}" for outcome in ("unchanged", "fetched", "run"))
         print(f"stages: {stages}", flush=True)
-        if interruption is not None or command.status():
-            self.handover.send()
-            with suppress(*S3_ERRORS):  # these stages would be repeated
-                push_stages()
-            if interruption is not None:
-                return self._tell("interrupted", interruption, INTERRUPTED)
-            return self._tell("failed", f"the command ended with status {command.status()}; the log says why", FAILED)
-        for tries_left in reversed(range(TRIES)):
-            try:
-                push_results(self.folder)
-                self.handover.remove()
-                break
-            except S3_ERRORS as error:
-                if not tries_left:
-                    raise
-                print(f"warning: {error}; trying again", flush=True)
-                time.sleep(PAUSE)
+        if interruption is not None:
+            return self._hand_over("interrupted", interruption, INTERRUPTED)
+        if status := command.status():
+            return self._hand_over("failed", f"the command ended with status {status}; the log says why", FAILED)
+        self._send_results()
         return self._tell("done", f"stages: {stages}", DONE)
+
+    def _prepare(self) -> None:
+        """Bring what other machines have left."""
+        check_gpu(self.command, self.instance.type())
+        call("dvc", "remote", "add", "--local", "--default", "--force", REMOTE, self.remote)
+        call("dvc", "remote", "modify", "--local", REMOTE, "verify", "true")
+        call("dvc", "pull", "--run-cache", "--allow-missing")
+        if brought := self.handover.fetch():
+            print(f"checkpoints from the run folder: {brought} files", flush=True)
+        call("git", "update-ref", "-d", experiment(self.folder.name))  # of a try whose results were not sent
 
     def _watch(self, command: Command) -> str | None:
         """Wait until the command ends, or must be stopped, and say why; meanwhile send what there is."""
         logged = sent = time.monotonic()
-        pushing: subprocess.Popen[bytes] | None = None
         while command.status() is None:
             if self.stop.wait(WATCHED):
-                return "this machine stops the service or shuts down"
+                return "its time is over" if time.time() > self.ends else "this machine shuts down"
             if (when := self.instance.interruption()) is not None:
                 return f"EC2 takes this spot instance away at {when}"
             try:
                 if time.monotonic() > sent + SENT:
                     sent = time.monotonic()
                     self.handover.send()
-                    if pushing is None or pushing.poll() is not None:
-                        pushing = subprocess.Popen(PUSH_STAGES)  # which may take longer than a notice leaves
+                    self._start_pushing()
                 if time.monotonic() > logged + LOGGED:
                     logged = time.monotonic()
                     self._send_log()
             except S3_ERRORS as error:  # there is a next time
                 print(f"warning: {error}", flush=True)
         return None
+
+    def _start_pushing(self) -> None:
+        """Push finished stages in the background, as that may take longer than a notice leaves."""
+        if self._pushing is not None and self._pushing.poll() is None:
+            return
+        if self._pushing is not None and self._pushing.returncode:
+            print("warning: finished stages could not be pushed; trying again", flush=True)
+        self._pushing = subprocess.Popen(PUSH_STAGES)
+
+    def _hand_over(self, word: Word, message: str, status: int) -> int:
+        """Send all that the next machine needs, what matters most first, as there may be little time."""
+        if self._pushing is not None:
+            self._pushing.terminate()
+        with suppress(*S3_ERRORS):  # what is not sent is repeated
+            self.handover.send()
+        self._tell(word, message)
+        with suppress(*S3_ERRORS):
+            push_stages()
+            self._send_log()
+        return status
+
+    def _send_results(self) -> None:
+        """Send all that has come of the run; the network may fail for a while."""
+        for tries_left in reversed(range(TRIES)):
+            try:
+                push_results(self.folder)
+                self.handover.remove()
+                return
+            except S3_ERRORS as error:
+                if not tries_left:
+                    raise
+                print(f"warning: {error}; trying again", flush=True)
+                time.sleep(PAUSE)
 
     def _tell(self, word: Word, message: str, status: int = DONE) -> int:
         """Write the state of the run, and the log so far; return the exit status that goes with it."""
@@ -164,6 +193,9 @@ def main() -> int:
         return worker.fail(f"{shlex.join(error.cmd)} ended with status {error.returncode}; the log says why")
     except (InputError, *S3_ERRORS) as error:
         return worker.fail(str(error))
+    except Exception as error:  # a defect; whoever waits for this machine must know all the same
+        traceback.print_exc()
+        return worker.fail(f"{type(error).__name__}: {error}; the log says where")
 
 
 if __name__ == "__main__":

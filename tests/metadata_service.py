@@ -61,9 +61,9 @@ class MetadataService:
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
-    def interrupt(self):
-        """Give the notice that this spot instance ends in two minutes."""
-        when = (datetime.now(UTC) + timedelta(minutes=2)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    def interrupt(self, minutes=2):
+        """Give the notice that this spot instance ends."""
+        when = (datetime.now(UTC) + timedelta(minutes=minutes)).strftime("%Y-%m-%dT%H:%M:%SZ")
         self.values["spot/instance-action"] = json.dumps({"action": "terminate", "time": when})
 
     def close(self):

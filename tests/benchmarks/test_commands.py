@@ -5,12 +5,14 @@ import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 from conftest import ROOT
 
 from benchmarks import classification, data_path, report, scene_speed
 from seepseg.base.files import read_json
+from seepseg.detection.model_file import load_model, save_model
 
 pytestmark = pytest.mark.e2e
 
@@ -94,7 +96,11 @@ def test_features_are_compared(finished, tmp_path, monkeypatch):
 
 
 def test_scenes_are_measured(finished, tmp_path, monkeypatch):
-    monkeypatch.setattr(scene_speed, "MODEL", finished.folder / "models/model.safetensors")
+    """With a model that accepts large slicks only, as thousands of specks take long to describe."""
+    model = load_model(finished.folder / "models/model.safetensors")
+    large = replace(model.meta.postprocessing, min_area=500)
+    save_model(tmp_path / "model.safetensors", replace(model, meta=replace(model.meta, postprocessing=large)))
+    monkeypatch.setattr(scene_speed, "MODEL", tmp_path / "model.safetensors")
     monkeypatch.setattr(scene_speed, "SAMPLE", finished.folder / "data/sample/scenes")
     monkeypatch.setattr(scene_speed, "alone", lambda function, *arguments: function(*arguments))
     found = scene_speed.measure(tmp_path, True)

@@ -290,6 +290,16 @@ def test_runs_are_done_without_dvc_and_told_where_they_fail(finished, tmp_path, 
     runs = [Run("default", None, 1, small), Run("default", None, 2, small | {"train.lr": 11.0})]
     monkeypatch.setattr(runs_without_dvc, "planned", lambda plan: runs)
     monkeypatch.setattr(runs_without_dvc, "WORKSPACES", tmp_path / "workspaces")
+    # An earlier command came as far as to classify.
+    earlier = tmp_path / f"workspaces/0000000/{runs[0].name}"
+    for folder in ("data/candidates", "models", "metrics", "plots"):
+        shutil.copytree(finished.folder / folder, earlier / folder)
+    for name in ("split.csv", "annotated_classes.csv"):
+        shutil.copy(finished.folder / "data" / name, earlier / "data")
+    for stage in runs_without_dvc.STAGES[: runs_without_dvc.STAGES.index("evaluate")]:
+        (earlier / f"{stage}.seconds").write_text("1000")
+    for name in ("evaluate", "seeps"):
+        (earlier / f"metrics/{name}.json").unlink()
     packed = str(finished.folder / "data/packed")
     words = ["--packed", packed, "--plan", "gpu", "--commit", "0000000", "--out", str(tmp_path / "out"), "--runs", "2"]
     monkeypatch.setattr(sys, "argv", ["runs_without_dvc", *words])
@@ -298,7 +308,7 @@ def test_runs_are_done_without_dvc_and_told_where_they_fail(finished, tmp_path, 
     (path,) = (tmp_path / "out").iterdir()
     recorded = read_json(path)
     assert recorded.keys() - NEWER == read_json(OLDER_RUN).keys()
-    assert recorded["seed"] == 1 and recorded["commit"] == "0000000" and recorded["seconds"] > 0
+    assert recorded["seed"] == 1 and recorded["commit"] == "0000000" and 5000 < recorded["seconds"] < 5500
     assert recorded["seeps"]["known"] is None
     assert "default-random-seed1: oof: binary Dice" in capsys.readouterr().out
     runs.pop()

@@ -21,6 +21,11 @@ def test_an_instance_knows_its_id_and_when_it_is_taken_away(service):
     assert service.refused == 0
 
 
+def test_a_notice_of_long_ago_was_taken_back(service):
+    service.interrupt(minutes=-4)
+    assert Instance().interruption() is None
+
+
 def test_a_token_that_is_no_longer_known_is_asked_for_anew(service):
     instance = Instance()
     instance.identifier()

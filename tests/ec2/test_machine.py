@@ -4,6 +4,7 @@ Each is what EC2 starts: cloud-init runs the user data, systemd the worker, the 
 interruptions, and the disk of a machine is gone with it. The S3 server is a real one.
 """
 
+import socket
 import subprocess
 
 import pytest
@@ -59,13 +60,13 @@ def machine(tmp_path, server, laptop):
     """Starts machines, each with a name, tags and a metadata service of its own."""
     started = []
 
-    def start(run, **tags):
+    def start(run, storage=server.url, **tags):
         instance = f"i-{len(started):016x}{run.name[0]}"
         revision = subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=laptop, text=True).strip()
         known = {"run": run.name, "command": COMMAND, "repository": run.revision_bundle, "revision": revision}
         service = MetadataService(KEY, SECRET, **known | {"remote": REMOTE} | tags)
         service.values["instance-id"] = instance
-        elsewhere = {"AWS_ENDPOINT_URL_S3": server.url, "AWS_EC2_METADATA_SERVICE_ENDPOINT": service.url}
+        elsewhere = {"AWS_ENDPOINT_URL_S3": storage, "AWS_EC2_METADATA_SERVICE_ENDPOINT": service.url}
         exports = "".join(f"export {name}={value}\n" for name, value in elsewhere.items())
         script = (ROOT / "ec2/user-data.sh").read_text()
         machine = BootedMachine(tmp_path / instance, instance, script.replace("\n", f"\n{exports}", 1))
@@ -150,8 +151,16 @@ def test_a_machine_that_cannot_be_set_up_leaves_its_log_and_goes(machine, run_fo
 
 def test_a_machine_that_runs_for_too_long_stops_with_a_checkpoint(machine, run_folder):
     run = run_folder("slow")
-    slow = machine(run, command="dvc exp run -S train.epochs=100000", time_limit="300s")
+    slow = machine(run, command="dvc exp run -S train.epochs=100000", time_limit="5m")
     slow.until_it_trains()
     assert slow.is_off()
-    assert run.read_state().state == "interrupted"
+    state = run.read_state()
+    assert (state.state, state.message) == ("interrupted", "its time is over")
     assert checkpoints(run)
+
+
+def test_a_machine_that_reaches_no_storage_shuts_down_all_the_same(machine, run_folder):
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections and never answers
+        lost = machine(run_folder("lost"), storage=f"http://127.0.0.1:{silent.getsockname()[1]}", repository="/nowhere")
+        lost.wait_for(lambda: "could not be set up" in lost.log)
+        assert lost.is_off(seconds=180)

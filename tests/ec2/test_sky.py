@@ -99,7 +99,11 @@ def task(read):
 
 def test_skypilot_reads_what_the_file_means(task):
     assert task["name"] == "seepseg"
-    assert task["envs"] == VALUES
+    assert task["envs"] == VALUES | {
+        "SEEPSEG_TIME_LIMIT": "24h",
+        "AWS_METADATA_SERVICE_TIMEOUT": "5",
+        "AWS_METADATA_SERVICE_NUM_ATTEMPTS": "5",
+    }
     assert task["strategy"] == "EagerFailoverStrategyExecutor"
     by_name = sorted(task["resources"], key=lambda each: list(each["accelerators"]))
     assert by_name == [
@@ -222,13 +226,23 @@ def test_the_scripts_run_the_worker_in_the_revision_that_was_sent(task, machine,
     run = execute(task["run"], machine)
     assert run.returncode == 75, run.stdout + run.stderr
     worker = json.loads((machine / "worker.json").read_text())
-    assert worker["told"] == VALUES
+    assert worker["told"] == VALUES | {"SEEPSEG_TIME_LIMIT": "24h"}
     assert worker["folder"] == str(machine / "seepseg")
     assert worker["log"] == git(source, "log", "--format=%H").split()
     calls = (machine / "calls").read_text().splitlines()
     assert [call for call in calls if call.endswith("-r requirements.txt")] == [
         "-m pip install --quiet --disable-pip-version-check -r requirements.txt"
     ]
+
+
+def test_a_machine_stops_at_its_time_limit(read, machine):
+    folder = machine / "seepseg"
+    (folder / ".venv/bin").mkdir(parents=True)
+    python = folder / ".venv/bin/python"
+    python.write_text("#!/bin/bash\ntrap 'echo stopped; exit 75' TERM\nsleep 60 & wait\n")
+    python.chmod(0o755)
+    run = execute(read(values=VALUES | {"SEEPSEG_TIME_LIMIT": "1s"})["run"], machine)
+    assert (run.returncode, run.stdout.strip()) == (124, "stopped"), run.stderr
 
 
 def test_the_setup_fails_where_no_revision_was_sent(task, machine):

@@ -196,7 +196,7 @@ def test_a_machine_that_is_gone_without_a_word_has_sent_what_it_had(machine, run
     often = "-c import sys, ec2.worker as w; w.WATCHED, w.LOGGED, w.SENT = 0.2, 0.5, 0.5; sys.exit(w.main())"
     gone, folder = machine().start("gone", "dvc exp run -S epochs=150", often), run_folder("gone")
     sent = time.monotonic() + 120
-    while not (checkpoints(folder) and "runs of stages in the remote: 1" in gone.said):
+    while not (checkpoints(folder) and "runs of stages in the remote: " in gone.said):
         assert time.monotonic() < sent and gone.process.poll() is None, gone.said
         time.sleep(0.2)
     gone.process.kill()
@@ -228,7 +228,7 @@ def test_a_command_that_fails_leaves_its_log_and_what_it_finished_and_no_credent
 def test_a_reboot_stops_the_worker_with_a_checkpoint(machine, run_folder):
     stopped = machine().start("reboot", "dvc exp run -S epochs=900").until_it_trains()
     stopped.process.send_signal(signal.SIGTERM)
-    assert "this machine stops the service or shuts down" in stopped.ends(INTERRUPTED)
+    assert "this machine shuts down" in stopped.ends(INTERRUPTED)
     folder = run_folder("reboot")
     assert checkpoints(folder) == ["current.pt"]
 
