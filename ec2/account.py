@@ -48,7 +48,6 @@ REMEDIES = {
     "MaxSpotInstanceCountExceeded": QUOTA.format(code="L-3819A6DF", instead="with --on-demand, which has its own"),
     "VcpuLimitExceeded": QUOTA.format(code="L-DB2E81BA", instead="with --spot, which has its own"),
     "InsufficientInstanceCapacity": CAPACITY.format(instead=", or with --on-demand instead of spot"),
-    "UnfulfillableCapacity": CAPACITY.format(instead=", or with --on-demand"),
     "SpotMaxPriceTooLow": CAPACITY.format(instead=", or with --on-demand"),
     "PendingVerification": VERIFICATION,
     "AuthFailure.ServiceLinkedRoleCreationNotPermitted": (
