@@ -63,7 +63,7 @@ def test_the_bucket_is_private_encrypted_and_kept(account, template):
     assert bucket["Properties"]["OwnershipControls"] == {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
     assert bucket["Properties"]["VersioningConfiguration"] == {"Status": "Enabled"}
     versions, uploads = bucket["Properties"]["LifecycleConfiguration"]["Rules"]
-    assert versions["NoncurrentVersionExpiration"] == {"NoncurrentDays": 30}
+    assert versions["NoncurrentVersionExpiration"] == {"NoncurrentDays": 7}
     assert uploads["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 7}
     assert versions["Status"] == uploads["Status"] == "Enabled"
     assert not any("Expiration" in rule or "ExpirationInDays" in rule for rule in (versions, uploads))
