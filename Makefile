@@ -12,8 +12,8 @@
 # make push    share through DVC's remote: data and models of the last run, and all earlier runs
 # make test-s3 share data and models over a real S3 server, which it installs and starts on this machine
 # make test-aws  launch runs on EC2, and what rights that takes, in an AWS account that moto makes up on this machine
-# make test-ec2  the user data of an EC2 instance on machines that boot, in a quarter of an hour: Debian in containers of
-#              systemd, as root, which it builds with what it installs from Debian; EC2 itself is not asked
+# make test-ec2  the user data of an EC2 instance on machines that boot, in 25 minutes: Debian in containers of systemd, as
+#              root, which it builds with what it installs from Debian; EC2 itself is not asked
 # make test-sky  whether SkyPilot, which it installs, takes ec2/sky.yaml, and what it does with it; without an account
 # make bench   measure speed and memory on this machine, in half an hour; leave its cores alone meanwhile. Whole scenes
 #              are predicted with the model of the last `make repro`.

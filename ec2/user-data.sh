@@ -2,8 +2,8 @@
 # User data of an EC2 instance: turns a fresh one, with a driver for its GPU, into a worker for one run of seepseg.
 # docs/ec2.md says how to start one. Made for Ubuntu's Deep Learning image, tried on Debian 12; Amazon Linux was not.
 #
-# What to run is told by tags of the instance, which its metadata must show (InstanceMetadataTags=enabled), or by
-# variables that are set above these lines:
+# What to run is told by tags of the instance, which its metadata must show (InstanceMetadataTags=enabled), or by lines
+# such as `SEEPSEG_RUN=night-1` below the first one:
 #   SEEPSEG_RUN         seepseg-run         name of the run, and of the experiment that comes of it
 #   SEEPSEG_COMMAND     seepseg-command     dvc repro, or dvc exp run -S ...
 #   SEEPSEG_REPOSITORY  seepseg-repository  what git clones, or a git bundle on S3
@@ -11,8 +11,8 @@
 #   SEEPSEG_REMOTE      seepseg-remote      DVC's remote, s3://bucket/prefix
 #   SEEPSEG_TIME_LIMIT  seepseg-time-limit  optional, as 90m, 24h or 2d: when this machine ends at the latest (24h)
 #
-# The instance's role lets it use the bucket; no credential is in any file. It shuts itself down in the end, whatever
-# comes, and has to be one that terminates then (InstanceInitiatedShutdownBehavior=terminate).
+# For a machine of its own: it shuts the machine down in the end, whatever comes, which has to be one that terminates then
+# (InstanceInitiatedShutdownBehavior=terminate). The instance's role lets it use the bucket; no credential is in any file.
 #
 # At the first boot this script makes itself a service. At every boot the service installs what is missing and goes on.
 set -euo pipefail
@@ -51,9 +51,12 @@ install_service() {
   # shellcheck source=/dev/null
   . "$AT/settings"
   limit=${SEEPSEG_TIME_LIMIT:-24h}
-  [[ $limit =~ ^[1-9][0-9]*[mhd]$ ]] || limit=24h
+  [[ $limit =~ ^[1-9][0-9]*[mhd]$ ]] || { echo "a time limit is as 90m, 24h or 2d; found $limit, taking 24h"; limit=24h; }
   local -A units=([m]=minutes [h]=hours [d]=days)
-  echo "export SEEPSEG_ENDS=$(date --date "${limit%?} ${units[${limit: -1}]}" +%s)" >> "$AT/settings"
+  {
+    echo "export SEEPSEG_ENDS=$(date --date "${limit%?} ${units[${limit: -1}]}" +%s)"
+    printf 'FOLDER=%q\n' "$SEEPSEG_REMOTE/ec2/$SEEPSEG_RUN"
+  } >> "$AT/settings"
   cp "$0" "$AT/worker.sh"
   cat > /etc/systemd/system/seepseg.service <<UNIT
 [Unit]
@@ -149,6 +152,7 @@ work() {
     as_user touch "$WORK/cloned"
   fi
   cd "$WORK/repository"
+  send_log || true  # whoever watches sees that the machine is there, minutes before the worker says so
   as_user make --no-print-directory PYTHON="$(newest_python)" .venv/.ready
   touch /run/seepseg-worker
   export SEEPSEG_LOG=$LOG
@@ -162,18 +166,21 @@ end() {
   # shellcheck source=/dev/null
   . "$AT/settings"
   export AWS_MAX_ATTEMPTS=2
-  local folder="$SEEPSEG_REMOTE/ec2/$SEEPSEG_RUN" command=${SEEPSEG_COMMAND//\\/\\\\} instance
-  instance=$(metadata instance-id || hostname)
+  local command=${SEEPSEG_COMMAND//\\/\\\\}
   if ! shutting_down && [ ! -e /run/seepseg-worker ]; then
     echo "error: this machine could not be set up; what failed stands above"
     printf '{"state": "failed", "instance": "%s", "command": "%s", "revision": "%s", "message": "%s", "time": "%s"}' \
-      "$instance" "${command//\"/\\\"}" "$SEEPSEG_REVISION" "the machine could not be set up; the log says why" \
-      "$(date --utc +%FT%T+00:00)" | upload - "$folder/state.json" || true
+      "$(instance)" "${command//\"/\\\"}" "$SEEPSEG_REVISION" "the machine could not be set up; the log says why" \
+      "$(date --utc +%FT%T+00:00)" | upload - "$FOLDER/state.json" || true
   fi
-  upload "$LOG" "$folder/logs/$instance.txt" || true
+  send_log || true
   timeout 10 tail --bytes=16K "$LOG" > /dev/console 2> /dev/null || true
   goes_on || systemctl poweroff
 }
+
+send_log() { upload "$LOG" "$FOLDER/logs/$(instance).txt"; }
+
+instance() { metadata instance-id || hostname; }
 
 upload() { aws_command s3 cp --only-show-errors --cli-connect-timeout 10 --cli-read-timeout 20 "$@"; }
 

@@ -1,4 +1,4 @@
-"""user-data.sh on machines that boot, from a plain Debian to results on the laptop: `make test-ec2`, 15 minutes.
+"""user-data.sh on machines that boot, from a plain Debian to results on the laptop: `make test-ec2`, 25 minutes.
 
 Each is what EC2 starts: cloud-init runs the user data, systemd the worker, the metadata service tells tags, role and
 interruptions, and the disk of a machine is gone with it. The S3 server is a real one.
@@ -133,6 +133,8 @@ def test_a_night(machine, run_folder, laptop, tmp_path):
 def test_a_command_that_fails_leaves_its_log_and_the_machine_goes(machine, run_folder):
     run = run_folder("broken")
     broken = machine(run, command="dvc exp run -S loss.name=nonsense")
+    broken.wait_for(lambda: run.files.exists(run.log(broken.instance)))
+    assert "running: " not in broken.log  # it is still being set up
     assert broken.is_off()
     assert run.read_state().state == "failed"
     assert "loss.name" in run.files.cat_file(run.log(broken.instance)).decode()
