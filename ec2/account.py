@@ -1,5 +1,6 @@
 """The AWS account, as those see it who launch, watch and stop runs: its machines, and its errors in plain words."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -7,7 +8,17 @@ from functools import cache
 from typing import Any
 
 import botocore.session
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    NoAuthTokenError,
+    NoCredentialsError,
+    NoRegionError,
+    ProfileNotFound,
+    SSOError,
+    TokenRetrievalError,
+)
+from botocore.parsers import ResponseParserError
 from dvc.exceptions import NotDvcRepoError
 from dvc.repo import Repo
 
@@ -42,6 +53,7 @@ TYPES = (
     "--capabilities CAPABILITY_NAMED_IAM --parameter-overrides 'InstanceTypes=g4dn.*,g5.*,g6.*,p3.*'"
 )
 LOG_IN = "log in to AWS (aws configure, or aws sso login; AWS_PROFILE names a profile of several)"
+WRONG_KEYS = f"these keys are wrong, or no longer valid: {LOG_IN}"
 
 # What to do, by the code of an error of AWS.
 REMEDIES = {
@@ -69,6 +81,10 @@ REMEDIES = {
     "ExpiredToken": LOG_IN,
     "ExpiredTokenException": LOG_IN,
     "RequestExpired": LOG_IN,
+    "InvalidToken": LOG_IN,
+    "InvalidAccessKeyId": WRONG_KEYS,
+    "SignatureDoesNotMatch": WRONG_KEYS,
+    "RequestTimeTooSkewed": "set the clock of this computer right",
 }
 
 
@@ -172,12 +188,25 @@ def plain_errors() -> Iterator[None]:
     Raises:
         InputError: AWS refused, or can't be reached.
     """
+    for name in ("botocore", "aiobotocore"):  # they print tracebacks of what they raise as well
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         yield
     except NoRegionError:
         raise InputError("which AWS region? export AWS_DEFAULT_REGION=us-east-1, or aws configure") from None
     except NoCredentialsError:
         raise InputError(f"there are no AWS credentials: {LOG_IN}") from None
+    except (SSOError, TokenRetrievalError, NoAuthTokenError) as error:
+        raise InputError(f"there is no login to AWS, or it has expired ({error}): aws sso login") from None
+    except ProfileNotFound as error:
+        raise InputError(
+            f"AWS: {error}. AWS_PROFILE names it; aws configure list-profiles names those that are there"
+        ) from None
+    except ResponseParserError:
+        raise InputError(
+            "what answered is not AWS: is there a proxy or the login page of a network between, or is "
+            "AWS_ENDPOINT_URL set?"
+        ) from None
     except ClientError as error:
         raise InputError(in_plain_words(error)) from None
     except OSError as error:  # as s3fs calls what S3 said

@@ -140,7 +140,8 @@ class RunFolder:
 
     def _read(self, path: str, kind: type[Record], what: str) -> Record | None:
         try:
-            content = self.files.cat_file(path)
+            # At once, as s3fs asks for the size first otherwise, and S3 does not say why it refuses that.
+            content = self.files.cat_file(path, max_concurrency=1)
         except FileNotFoundError:
             return None
         try:
