@@ -396,6 +396,24 @@ def test_what_cannot_run_is_not_launched(say, account, here, arguments, message)
     assert not s3fs.S3FileSystem(use_listings_cache=False).exists(f"{REMOTE}/ec2")
 
 
+def test_the_command_comes_after_two_dashes(say, account):
+    said = say("launch", "dvc", "--on-demand", "dvc", "exp", "run", "-S", "loss.name=a b", "--force")
+    assert said == (
+        "error: put -- before the dvc command:\n"
+        "  python -m ec2 launch dvc --on-demand -- dvc exp run -S 'loss.name=a b' --force"
+    )
+
+
+@pytest.mark.parametrize("arguments", [("launch", "night", "--gpu", "2"), ("show", "night", "--gpu", "2")])
+def test_a_wrong_option_shows_the_usage_of_its_command(here, capsys, monkeypatch, arguments):
+    monkeypatch.setattr(sys, "argv", ["ec2", *arguments])
+    with pytest.raises(SystemExit) as end:
+        command_line.main()
+    assert end.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"usage: python -m ec2 {arguments[0]} ") and said.endswith("arguments: --gpu 2\n")
+
+
 def test_what_is_not_committed_is_not_launched(say, here):
     (here / "notes.txt").write_text("of no matter")
     (here / "params.yaml").write_text("epochs: 3\n")
