@@ -78,6 +78,8 @@ def main(given: argparse.Namespace) -> None:
         send_revision(folder, revision)
         folder.write_launch(launch)
         print(f"Commit {revision[:7]} is in {folder.url}. In this folder:\n{sky_command(given.run, remote, command)}")
+        if goes_on:
+            print_what_is_not_in_it(revision)
         if launch_before and launch_before.skypilot:
             print("Not where sky jobs queue lists the run already: then SkyPilot goes on with it by itself")
         return
@@ -95,8 +97,6 @@ def main(given: argparse.Namespace) -> None:
         send_revision(folder, revision)
     instance = client("ec2").run_instances(**asked)["Instances"][0]["InstanceId"]
     kind = f"{launch.instance_type}, {'spot' if launch.spot else 'on-demand'}"
-    if goes_on and git("rev-parse", "HEAD") != revision:
-        print("HEAD is another commit: --revision HEAD runs that")
     print(
         f"{given.run}: machine {instance} ({kind}) starts in {region()}"
         f"{' and goes on' if before else ''}, commit {revision[:7]}: {command}\n"
@@ -105,6 +105,8 @@ def main(given: argparse.Namespace) -> None:
         f"  python -m ec2 fetch {given.run}    its results, when it is done\n"
         f"  python -m ec2 stop {given.run}     end it now"
     )
+    if goes_on:
+        print_what_is_not_in_it(revision)
     folder.write_launch(launch)
     folder.write_state(State("running", instance, command, revision, f"launched on a machine of type {kind}"))
 
@@ -227,6 +229,17 @@ def check_is_committed(revision: str) -> None:
             f"the machine gets what is committed, and these files have changed since:\n{changed}\n"
             "Commit them, or name a --revision without them"
         )
+
+
+def print_what_is_not_in_it(revision: str) -> None:
+    """Note that the repository is ahead of the commit of a run that goes on."""
+    head, changed = git("rev-parse", "HEAD"), git("diff", "--name-only", "HEAD").splitlines()
+    ahead = [f"HEAD ({head[:7]})"] * (head != revision)
+    if changed:
+        ahead.append(f"what has changed in {', '.join(changed)}")
+    if ahead:
+        todo = "commit, then " if changed else ""
+        print(f"note: not in it: {', '.join(ahead)}; to run that: stop this, {todo}launch with --revision HEAD")
 
 
 def git(*arguments: str) -> str:

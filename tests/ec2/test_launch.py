@@ -227,14 +227,34 @@ def test_launched_again_it_goes_on(say, account, here, word):
     end(account, folder, word)
     sent = folder.files.info(folder.revision_bundle)["LastModified"]
     git(here, "commit", "--quiet", "--allow-empty", "--message", "second")
-    (here / "params.yaml").write_text("epochs: 9\n")
     said = say("launch", "night")
     assert f"and goes on, commit {first[:7]}: {COMMAND}" in said
-    assert "HEAD is another commit: --revision HEAD runs that" in said
     tags = {tag["Key"]: tag["Value"] for tag in instance(account)["Tags"]}
     assert (tags["seepseg-command"], tags["seepseg-revision"]) == (COMMAND, first)
     assert folder.files.info(folder.revision_bundle)["LastModified"] == sent
     assert folder.read_state().instance == instance(account)["InstanceId"]
+
+
+def test_what_a_run_that_goes_on_does_not_have(say, account, here):
+    say("launch", "night", *TRAIN)
+    folder = RunFolder(REMOTE, "night")
+
+    def note(*options):
+        end(account, folder, "failed")
+        return [line for line in say("launch", "night", *options).splitlines() if line.startswith("note: ")]
+
+    assert note() == []
+    (here / "params.yaml").write_text("epochs: 9\n")
+    mended = "what has changed in params.yaml"
+    assert note() == [f"note: not in it: {mended}; to run that: stop this, commit, then launch with --revision HEAD"]
+    git(here, "commit", "--quiet", "--all", "--message", "mended")
+    head = f"HEAD ({git(here, 'rev-parse', 'HEAD')[:7]})"
+    assert note() == [f"note: not in it: {head}; to run that: stop this, launch with --revision HEAD"]
+    (here / "params.yaml").write_text("epochs: 8\n")
+    (note_of_both,) = note()
+    assert note_of_both.startswith(f"note: not in it: {head}, {mended};") and ", commit, then" in note_of_both
+    git(here, "checkout", "--quiet", "params.yaml")
+    assert note("--revision", "HEAD") == []
 
 
 def test_launched_again_it_has_the_same_kind_of_machine(say, account, here):
