@@ -3,6 +3,7 @@
 import argparse
 import shlex
 import sys
+from itertools import pairwise
 
 from ec2 import fetch, launch, show, stop
 from ec2.account import plain_errors
@@ -44,8 +45,9 @@ def main() -> None:
 
 def start_of_dvc(words: list[str]) -> int | None:
     """Where a dvc command starts; a run may be called dvc, too."""
-    pairs = zip(words, words[1:], strict=False)
-    return next((i for i, (word, then) in enumerate(pairs) if word == "dvc" and then in {"exp", "repro"}), None)
+    return next(
+        (i for i, (word, then) in enumerate(pairwise(words)) if word == "dvc" and then in {"exp", "repro"}), None
+    )
 
 
 if __name__ == "__main__":
