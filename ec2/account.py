@@ -99,6 +99,8 @@ class Machine:
         state: pending, running, stopping, stopped or shutting-down.
         market: spot or on-demand.
         since: when it was launched, ISO 8601 in UTC.
+        command: the `dvc` command of the run.
+        revision: the commit, branch or tag that it starts from.
     """
 
     id: str
@@ -107,9 +109,11 @@ class Machine:
     state: str
     market: str
     since: str
+    command: str
+    revision: str
 
     def __str__(self) -> str:
-        return f"{self.id} ({self.type}, {self.market}), {self.state} since {self.since}"
+        return f"{self.id} ({self.type}, {self.market}), {self.state}, launched {self.since}"
 
     @property
     def ends(self) -> bool:
@@ -147,6 +151,8 @@ def _machine(found: dict[str, Any]) -> Machine:
         found["State"]["Name"],
         found.get("InstanceLifecycle", "on-demand"),
         found["LaunchTime"].isoformat(timespec="seconds"),
+        tags.get("seepseg-command", ""),
+        tags.get("seepseg-revision", ""),
     )
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Literal, TypeVar, get_args
@@ -151,6 +152,14 @@ class RunFolder:
 
     def _write(self, path: str, record: State | Launch) -> None:
         self.files.pipe_file(path, json.dumps(asdict(record), indent=2).encode())
+
+
+def unless_broken(read: Callable[[], Record | None]) -> Record | None:
+    """What `RunFolder.read_state` or `read_launch` finds; none as well where the file holds something else."""
+    try:
+        return read()
+    except InputError:
+        return None
 
 
 def runs_url(remote_url: str) -> str:

@@ -212,7 +212,7 @@ def test_a_commit_can_be_sent_for_skypilot_to_launch(say, account, here):
 def test_a_run_that_has_a_machine_is_not_launched_again(say, account, here):
     say("launch", "night", *TRAIN)
     found = instance(account)["InstanceId"]
-    assert f"error: run night has a machine already: {found} (g5.xlarge, spot), running since" in say(
+    assert f"error: run night has a machine already: {found} (g5.xlarge, spot), running, launched 20" in say(
         "launch", "night", *TRAIN
     )
     assert instance(account)["InstanceId"] == found
@@ -496,7 +496,7 @@ def test_show_tells_states_and_machines_that_cost_money(say, account, here):
     assert lines[3][3] == f"{ids['lost']}, gone without a word: launch it again, it goes on"
     assert lines[4][3] == f"{ids['over']}, gone"
     assert [line[0] for line in lines[6:]] == ["machines", "busy:"]
-    assert f"busy: {ids['busy']} (g5.xlarge, spot), running since 20" in say("show")
+    assert f"busy: {ids['busy']} (g5.xlarge, spot), running, launched 20" in say("show")
 
 
 def test_show_one_run_with_the_end_of_its_latest_log(say, account, here):
@@ -571,7 +571,42 @@ def test_stop_ends_the_machines_of_this_run_alone(say, account, here):
     say("launch", "other", *TRAIN)
     said = say("stop", "night")
     assert said.startswith(f"ends: {found} (g5.xlarge, spot)")
-    assert f"{REMOTE}/ec2/night/checkpoints" in said and "python -m ec2 launch night" in said
+    assert "heckpoint" not in said and "python -m ec2 launch night" in said
     assert instance(account)["InstanceId"] == RunFolder(REMOTE, "other").read_state().instance
+    state = RunFolder(REMOTE, "night").read_state()
+    assert (state.state, state.message, state.instance) == ("interrupted", "stopped", found)
+    assert (state.command, state.revision) == (COMMAND, git(here, "rev-parse", "HEAD"))
     assert "error: run night has no machine" in say("stop", "night")
+    assert "error: there is no run nigth in " in say("stop", "nigth")
     assert "and goes on" in say("launch", "night")
+
+
+def test_stop_names_checkpoints_that_are_there(say, account, here):
+    say("launch", "night", *TRAIN)
+    folder = RunFolder(REMOTE, "night")
+    folder.files.pipe_file(f"{folder.checkpoints}/0123/last.pt", b"weights")
+    assert f"Checkpoints that it has sent stay in {folder.checkpoints}" in say("stop", "night")
+
+
+@pytest.mark.parametrize("word, last", [("failed", "launch night"), ("done", "fetch night"), ("interrupted", "launch")])
+def test_stop_leaves_what_the_machine_has_said(say, account, here, word, last):
+    say("launch", "night", *TRAIN)
+    folder = RunFolder(REMOTE, "night")
+    folder.write_state(said := State(word, "i-1", COMMAND, "abc", "of the machine"))
+    assert f"python -m ec2 {last}" in say("stop", "night").splitlines()[-1]
+    assert folder.read_state() == said
+
+
+def test_stop_of_a_run_that_has_no_state_takes_it_from_the_machine(say, account, here):
+    say("launch", "night", *TRAIN)
+    folder = RunFolder(REMOTE, "night")
+    for content in (None, b"{}"):
+        if content:
+            say("launch", "night")
+            folder.files.pipe_file(folder.state_file, content)
+        else:
+            folder.files.rm_file(folder.state_file)
+        assert "ends: " in say("stop", "night")
+        state = folder.read_state()
+        assert (state.state, state.message) == ("interrupted", "stopped")
+        assert (state.command, state.revision) == (COMMAND, git(here, "rev-parse", "HEAD"))
