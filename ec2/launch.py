@@ -1,13 +1,18 @@
 """Launch a run on one EC2 instance: ``python -m ec2 launch RUN -- dvc exp run -S train.epochs=100``."""
 
 import argparse
+import difflib
+import os.path
 import re
 import shlex
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from ec2.account import TAG, client, default_remote, elsewhere, machines, region
 from ec2.command import completed
@@ -19,6 +24,8 @@ IMAGE = "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-
 USER_DATA = Path(__file__).with_name("user-data.sh")
 MAX_USER_DATA = 16 * 2**10  # bytes, of EC2
 MAX_TAG = 256  # characters, of EC2
+# Of dvc exp run -S; a list, a part of one, or a key to delete is left to DVC.
+PARAM = re.compile(r"(?:params\.yaml:)?(?P<new>\+{0,2})(?P<key>\w+(?:\.\w+)*)=(?P<value>.*)", re.DOTALL)
 WORKER = "seepseg-worker"  # instance profile and security group of ec2/account.yaml
 # Of a run that is launched for the first time.
 DEFAULTS: dict[str, Any] = {
@@ -72,6 +79,7 @@ def main(given: argparse.Namespace) -> None:
     sends = not goes_on or given.skypilot or not folder.files.exists(folder.revision_bundle)
     if sends:
         revision = commit(revision)
+    check_params(command, revision)
     if not goes_on:
         check_is_committed(revision)
     if given.skypilot:
@@ -177,6 +185,43 @@ def check_command(name: str, command: str) -> None:
     if not command:
         raise InputError(f"which command? As python -m ec2 launch {name} -- dvc exp run -S train.epochs=100")
     completed(command, name)
+
+
+def check_params(command: str, revision: str) -> None:
+    """Can the parameters that a command sets be meant?
+
+    Args:
+        command: of the run.
+        revision: that has params.yaml; where this clone has it not, keys are not checked.
+
+    Raises:
+        InputError: one is not in params.yaml, or leads to files that the machine doesn't see.
+    """
+    parser = argparse.ArgumentParser("dvc exp run", add_help=False, allow_abbrev=False)
+    parser.add_argument("-S", "--set-param", action="append", default=[])
+    given, _ = parser.parse_known_args(shlex.split(command))
+    params = yaml.safe_load(git("show", f"{revision}:params.yaml"))
+    known = set(keys(params))
+    for param in filter(None, map(PARAM.fullmatch, given.set_param)):
+        key, value = param["key"], param["value"].strip("'\"")
+        path = Path(os.path.normpath(value))
+        if path.is_absolute() or path.parts[:1] in {("..",), ("~",)}:
+            raise InputError(
+                f"{key}={value} leads out of the repository, and the machine sees only what is inside, under DVC: "
+                "docs/own-data.md tells how"
+            )
+        # Below the sections of params.yaml there are tables that take any name, as data.grid_columns.
+        adds = param["new"] and key.count(".") > 1 and key.rpartition(".")[0] in known
+        if known and key not in known and not adds:
+            near = difflib.get_close_matches(key, known, n=1)
+            raise InputError(f"params.yaml has no {key}" + (f"; did you mean {near[0]}?" if near else ""))
+
+
+def keys(params: Any, within: str = "") -> Iterator[str]:
+    """The keys of parameters, as `train` and `train.epochs`."""
+    for name, value in params.items() if isinstance(params, dict) else ():
+        yield f"{within}{name}"
+        yield from keys(value, f"{within}{name}.")
 
 
 def check_time_limit(limit: str) -> None:
