@@ -29,14 +29,18 @@ TAG = "seepseg-run"
 UP = ("pending", "running", "stopping", "stopped")  # a stopped machine still pays for its disk
 ENDING = "shutting-down"  # no longer paid for; its worker may still be sending a checkpoint
 QUOTA = (
-    "the account may not have that many vCPUs of this kind at once (in a new account, none with a GPU). Ask for more, "
-    "4 for one g5.xlarge; the answer takes from minutes to days:\n"
+    "the account may not have that many vCPUs of this kind at once (in a new account, none with a GPU). An administrator "
+    "has to ask for more, 4 for one g5.xlarge; the answer takes from minutes to days:\n"
     "  aws service-quotas request-service-quota-increase --service-code ec2 --quota-code {code} --desired-value 4\n"
     "or launch {instead}"
 )
+STACK_ELSEWHERE = (
+    "region {region} has no stack of ec2/account.yaml: set the region where it is (export AWS_DEFAULT_REGION=...); an "
+    "account has it in one"
+)
 STACK = (
-    "create the stack of ec2/account.yaml in region {region} first, or name the region where it is: "
-    "export AWS_DEFAULT_REGION=..."
+    "the account has no stack of ec2/account.yaml: an administrator has to create it once, in the region of the "
+    "machines (docs/ec2.md)"
 )
 CAPACITY = (
     "AWS has no such machine to spare now. Launch again later, or another type (--instance-type g6.xlarge or "
@@ -66,9 +70,11 @@ REMEDIES = {
         "the first spot machine of an account needs a role of EC2's own. Someone with the rights has to make it once:\n"
         "  aws iam create-service-linked-role --aws-service-name spot.amazonaws.com"
     ),
-    "InvalidGroup.NotFound": STACK,
-    "NoSuchBucket": STACK,
-    "VPCIdNotSpecified": "the region has no default VPC: aws ec2 create-default-vpc makes one",
+    "InvalidGroup.NotFound": STACK_ELSEWHERE,
+    "NoSuchBucket": "is the bucket{bucket} right? dvc remote list shows the remote",
+    "VPCIdNotSpecified": (
+        "the region has no default VPC. An administrator has to make one:\n  aws ec2 create-default-vpc"
+    ),
     "ParameterNotFound": "name an image by --image: ami-..., with Ubuntu, a CUDA driver and Python 3.11 or newer",
     "InvalidAMIID.NotFound": "images have another id in each region; this one is not in {region}",
     "Unsupported": "take another --instance-type, or another region",
@@ -230,4 +236,8 @@ def in_plain_words(error: ClientError) -> str:
     remedy = STACK if about_profile else REMEDIES.get(code, "")
     if code == "UnauthorizedOperation" and error.operation_name == "RunInstances":
         remedy += f"\n{TYPES}"
-    return f"AWS said {code}: {message}" + (f"\n{remedy.format(region=region())}" if remedy else "")
+    if not remedy:
+        return f"AWS said {code}: {message}"
+    bucket = error.response["Error"].get("BucketName")
+    remedy = remedy.format(region=region(), bucket=f" '{bucket}'" if bucket else "")
+    return f"AWS said {code}: {message}\n{remedy}"

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Literal, TypeVar, get_args
 
 import s3fs
+from botocore.exceptions import ClientError
 
 from seepseg.base.errors import InputError
 
@@ -143,7 +144,8 @@ class RunFolder:
         try:
             # At once, as s3fs asks for the size first otherwise, and S3 does not say why it refuses that.
             content = self.files.cat_file(path, max_concurrency=1)
-        except FileNotFoundError:
+        except FileNotFoundError as error:
+            check_bucket(error)
             return None
         try:
             return kind(**json.loads(content))
@@ -160,6 +162,17 @@ def unless_broken(read: Callable[[], Record | None]) -> Record | None:
         return read()
     except InputError:
         return None
+
+
+def check_bucket(error: FileNotFoundError) -> None:
+    """Is it only a file that is missing?
+
+    Raises:
+        FileNotFoundError: the bucket is.
+    """
+    said = error.__cause__
+    if isinstance(said, ClientError) and said.response["Error"].get("Code") == "NoSuchBucket":
+        raise error
 
 
 def runs_url(remote_url: str) -> str:

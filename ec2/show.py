@@ -3,7 +3,7 @@
 import argparse
 
 from ec2.account import Machine, default_remote, elsewhere, machines, region
-from ec2.run_folder import Launch, RunFolder, State, runs_url
+from ec2.run_folder import Launch, RunFolder, State, check_bucket, runs_url
 from seepseg.base.errors import InputError
 
 LINES = 20  # of a log
@@ -56,7 +56,8 @@ def names(remote: str) -> list[str]:
     files = RunFolder(remote, "any").files
     try:
         return sorted(path.rsplit("/", 1)[1] for path in files.ls(url, detail=False))
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        check_bucket(error)
         return []
 
 

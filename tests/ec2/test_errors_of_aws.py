@@ -114,7 +114,25 @@ def test_a_profile_that_is_missing():
     message = (
         "Value (seepseg-worker) for parameter iamInstanceProfile.name is invalid. Invalid IAM Instance Profile name"
     )
-    assert "create the stack of ec2/account.yaml" in said(refusal("InvalidParameterValue", message))
+    # Roles and profiles are those of the account, whatever the region.
+    assert "the account has no stack of ec2/account.yaml: an administrator has to create" in said(
+        refusal("InvalidParameterValue", message)
+    )
+
+
+def test_a_stack_of_another_region():
+    missing = said(refusal("InvalidGroup.NotFound"))
+    assert "region eu-west-1 has no stack of ec2/account.yaml: set the region where it is (export AWS_D" in missing
+    assert missing.endswith("; an account has it in one")
+
+
+@pytest.mark.parametrize("code", ["MaxSpotInstanceCountExceeded", "VcpuLimitExceeded", "VPCIdNotSpecified"])
+def test_what_an_administrator_has_to_do(code):
+    assert "An administrator has to " in said(refusal(code))
+
+
+def test_a_bucket_that_is_not_there():
+    assert said(refusal("NoSuchBucket")).endswith("\nis the bucket right? dvc remote list shows the remote")
 
 
 def test_what_is_not_known_is_said_as_it_is():

@@ -469,8 +469,13 @@ def test_a_large_first_boot_script_is_refused(say, tmp_path, monkeypatch):
 def test_no_credentials_no_region_no_bucket(say, here, monkeypatch):
     (here / ".dvc/config").write_text((here / ".dvc/config").read_text().replace(BUCKET, "of-nobody"))
     git(here, "commit", "--quiet", "--all", "--message", "another remote")
-    said = say("launch", "night", *TRAIN)
-    assert "The specified bucket does not exist" in said
+    for arguments in (
+        ["launch", "night", *TRAIN], ["show"], ["show", "night"], ["fetch", "night"], ["stop", "night"]
+    ):  # fmt: skip
+        said = say(*arguments)
+        assert "The specified bucket does not exist\nis the bucket 'of-nobody' right? dvc remote list" in said, (
+            arguments
+        )
     for name in ADMIN:
         monkeypatch.delenv(name)
     s3fs.S3FileSystem.clear_instance_cache()
