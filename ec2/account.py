@@ -29,8 +29,8 @@ TAG = "seepseg-run"
 UP = ("pending", "running", "stopping", "stopped")  # a stopped machine still pays for its disk
 ENDING = "shutting-down"  # no longer paid for; its worker may still be sending a checkpoint
 QUOTA = (
-    "the account may not have that many vCPUs of this kind at once (in a new account, none with a GPU). An administrator "
-    "has to ask for more, 4 for one g5.xlarge; the answer takes from minutes to days:\n"
+    "the account may not have that many vCPUs of this kind at once (in a new account, none with a GPU). An "
+    "administrator has to ask for more, 4 for one g5.xlarge; the answer takes from minutes to days:\n"
     "  aws service-quotas request-service-quota-increase --service-code ec2 --quota-code {code} --desired-value 4\n"
     "or launch {instead}"
 )

@@ -42,6 +42,8 @@ def why_none(folder: RunFolder) -> str:
     launch = unless_broken(folder.read_launch)
     if launch is None and unless_broken(folder.read_state) is None:
         return f"there is no run {folder.name} in {folder.url}; python -m ec2 show lists all"
+    if launch and launch.skypilot:
+        return f"run {folder.name} is SkyPilot's: sky jobs queue has its number, and sky jobs cancel NUMBER ends it"
     where = elsewhere(launch)
     hint = f"its machine is {where}" if where else "python -m ec2 show lists those that are up"
     return f"run {folder.name} has no machine in {region()}; {hint}"

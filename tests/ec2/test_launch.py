@@ -134,6 +134,8 @@ def test_launch_starts_one_machine_with_exactly_these_settings(say, account, her
 
 def test_the_same_with_the_aws_command_line_alone(say, account, here):
     (here / "ec2").symlink_to(launch.USER_DATA.parent)
+    (here / "params.yaml").write_text("train: {epochs: 1}\n")
+    git(here, "commit", "--quiet", "--all", "--message", "parameters as those of this repository")
     blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "docs/ec2.md").read_text(), re.DOTALL)
     (script,) = (block for block in blocks if "aws ec2 run-instances" in block)
     script = script.replace("s3://my-bucket/seepseg", REMOTE)
@@ -149,7 +151,10 @@ def test_the_same_with_the_aws_command_line_alone(say, account, here):
     tags = {tag["Key"]: tag["Value"] for tag in by_hand["Tags"]}
     name, command = tags["seepseg-run"], tags["seepseg-command"]
     said = say("show", name)
-    assert said.startswith(f"costs money: {by_hand['InstanceId']} (g5.xlarge, spot)")
+    first, machine, what, _ = said.splitlines()
+    assert first == f"{name}: launched, no word from a machine yet"
+    assert machine.startswith(f"machine: {by_hand['InstanceId']} (g5.xlarge, spot), running, launched 20")
+    assert what == f"commit {git(here, 'rev-parse', '--short=7', 'HEAD')}: {command}"
     assert "ends: " in say("stop", name)
 
     (here / "ec2").unlink()
@@ -294,6 +299,7 @@ def test_told_otherwise_it_goes_on_otherwise(say, account, here):
 
 SKYPILOT = Launch("g5.xlarge", True, UBUNTU, 100, "24h", "us-east-1", skypilot=True)
 ELSEWHERE = Launch("g5.xlarge", True, UBUNTU, 100, "24h", "eu-west-1", skypilot=False)
+HERE = Launch("g5.xlarge", True, UBUNTU, 100, "24h", "us-east-1", skypilot=False)
 IN_EUROPE = "in eu-west-1, which is not the region that is set"
 
 
@@ -338,7 +344,8 @@ def test_a_run_of_skypilot_that_has_no_machine_yet(say, account, here):
     assert say("show", "night").startswith("night: launched (SkyPilot's: sky jobs queue), no word from a machine yet")
     assert say("show").splitlines()[1].split(maxsplit=2) == ["night", "launched", "SkyPilot's: sky jobs queue"]
     assert "error: run night may have a machine, SkyPilot's" in say("launch", "night", *TRAIN)
-    assert "its machine is SkyPilot's: sky jobs queue" in say("stop", "night")
+    assert "sky jobs queue has its number, and sky jobs cancel NUMBER ends it" in say("stop", "night")
+    assert "run night has no results yet; sky jobs queue tells" in say("fetch", "night")
     again = say("launch", "night", "--skypilot", *TRAIN)
     assert "Not where sky jobs queue lists the run already" in again
 
@@ -364,7 +371,8 @@ def test_a_machine_that_ends_is_waited_for(say, account, here):
     said = say("show")
     assert said.endswith("machines that cost money in us-east-1: none\n") and f"{found}, g5.xlarge, is ending" in said
     said = say("show", "night")
-    assert f"is ending: {found}" in said and "costs money" not in said
+    assert f"machine: {found} (g5.xlarge, spot), shutting-down, launched 20" in said
+    assert "next: in a minute or two, python -m ec2 launch night\n" in said and said.endswith("no log\n")
     assert say("stop", "night").startswith(f"is ending already: {found}")
     assert instance(account)["InstanceId"] == found  # and was not ended once more
 
@@ -500,7 +508,7 @@ def test_show_tells_states_and_machines_that_cost_money(say, account, here):
         ["RUN", "STATE"], ["broken", "?"], ["busy", "running"], ["lost", "running"], ["over", "done"],
     ]  # fmt: skip
     assert lines[2][3] == f"{ids['busy']}, g5.xlarge, running"
-    assert lines[3][3] == f"{ids['lost']}, gone without a word: launch it again, it goes on"
+    assert lines[3][3] == f"{ids['lost']}, gone without a word"
     assert lines[4][3] == f"{ids['over']}, gone"
     assert [line[0] for line in lines[6:]] == ["machines", "busy:"]
     assert f"busy: {ids['busy']} (g5.xlarge, spot), running, launched 20" in say("show")
@@ -511,8 +519,14 @@ def test_show_one_run_with_the_end_of_its_latest_log(say, account, here):
     say("launch", "night", *TRAIN)
     folder = RunFolder(REMOTE, "night")
     said = say("show", "night")
-    assert said.startswith("night: running since") and COMMAND in said and said.endswith("no log yet\n")
-    assert f"costs money: {folder.read_state().instance}" in said
+    state = folder.read_state()
+    assert said.splitlines() == [
+        f"night: running since {state.time}",
+        *(line for line in said.splitlines() if line.startswith(f"machine: {state.instance} (g5.xlarge, spot), runn")),
+        f"commit {state.revision[:7]}: {COMMAND}",
+        "no log yet: the first comes when the machine is set up, some ten minutes",
+    ]
+    assert len(said.splitlines()) == 4
     elsewhere = s3fs.S3FileSystem(skip_instance_cache=True)
     elsewhere.pipe_file(folder.log("i-2"), b"of the machine before\n")
     assert "of the machine before" in say("show", "night")
@@ -521,6 +535,31 @@ def test_show_one_run_with_the_end_of_its_latest_log(say, account, here):
     said = say("show", "night")
     assert said.splitlines()[-20:] == [f"line {number}" for number in range(30, 50)]
     assert "machine before" not in said
+
+
+@pytest.mark.parametrize(
+    "word, launched, todo",
+    [
+        ("done", None, "next: python -m ec2 fetch night"),
+        ("done", SKYPILOT, "next: python -m ec2 fetch night"),
+        ("interrupted", None, "next: python -m ec2 launch night"),
+        ("interrupted", ELSEWHERE, "next: python -m ec2 launch night"),
+        ("failed", None, "next: python -m ec2 launch night, with --revision HEAD if a commit has mended it"),
+        ("failed", SKYPILOT, None),
+        ("running", HERE, "next: python -m ec2 launch night"),
+        ("running", ELSEWHERE, None),
+        ("running", None, None),
+    ],
+)
+def test_show_one_run_with_what_comes_next(say, here, word, launched, todo):
+    folder = RunFolder(REMOTE, "night")
+    folder.write_state(State(word, "i-gone", COMMAND, "0123456789", "so it was"))
+    if launched:
+        folder.write_launch(launched)
+    said = say("show", "night").splitlines()
+    assert [line for line in said if line.startswith("next: ")] == ([todo] if todo else [])
+    assert said[0].endswith("so it was") == (word != "running")
+    assert [line.split(",")[0] for line in said].count("machine: i-gone") == 1 and said[-1] == "no log"
 
 
 def test_fetch_brings_the_experiment(say, account, here, tmp_path):
