@@ -16,7 +16,7 @@ import yaml
 
 from ec2.account import TAG, client, default_remote, elsewhere, machines, region
 from ec2.command import completed
-from ec2.run_folder import Launch, RunFolder, State
+from ec2.run_folder import Launch, RunFolder, State, unless_broken
 from seepseg.base.errors import InputError
 
 # Ubuntu 24.04 has Python 3.12; 22.04 has 3.10, which is too old.
@@ -65,14 +65,16 @@ def main(given: argparse.Namespace) -> None:
     """Check, send the revision, start the machine, and say what to do next."""
     remote = default_remote()
     folder = RunFolder(remote, given.run)
-    before, launch_before = folder.read_state(), folder.read_launch()
+    before, launch_before = unless_broken(folder.read_state), unless_broken(folder.read_launch)
+    if before is None:
+        check_is_no_revision(given.run)
     check_is_free(folder, before)
     if not given.force:
         check_nothing_is_elsewhere(folder, before, launch_before, given.skypilot)
     command = shlex.join(given.command) or (before.command if before else "")
     check_command(given.run, command)
     launch = settings_of(given, launch_before)
-    check_time_limit(launch.time_limit)
+    check_settings(launch)
     goes_on = before is not None and given.revision is None
     revision = before.revision if before and goes_on else given.revision or "HEAD"
     # SkyPilot's machines run the commit that was sent last.
@@ -132,6 +134,18 @@ def settings_of(given: argparse.Namespace, before: Launch | None) -> Launch:
     taken = asdict(before) if before else DEFAULTS
     named = {name: vars(given)[name] for name in DEFAULTS if vars(given)[name] is not None}
     return Launch(**{**taken, **named, "region": region(), "skypilot": given.skypilot})
+
+
+def check_is_no_revision(name: str) -> None:
+    """Is this the name of nothing else in git?
+
+    Raises:
+        InputError: it is; `dvc exp apply` would take that.
+    """
+    if git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}"):
+        raise InputError(
+            f"git has a branch, tag or commit {name}, which dvc exp apply would take: name the run otherwise"
+        )
 
 
 def check_is_free(folder: RunFolder, before: State | None) -> None:
@@ -224,14 +238,18 @@ def keys(params: Any, within: str = "") -> Iterator[str]:
         yield from keys(value, f"{within}{name}.")
 
 
-def check_time_limit(limit: str) -> None:
-    """Is it a duration?
+def check_settings(launch: Launch) -> None:
+    """Are time limit and disk such?
 
     Raises:
-        InputError: it is not.
+        InputError: one is not.
     """
-    if not re.fullmatch(r"[1-9][0-9]*[mhd]", limit):
-        raise InputError(f"expected a time limit in minutes, hours or days, as 90m, 24h or 2d; found '{limit}'")
+    if not re.fullmatch(r"[1-9][0-9]*[mhd]", launch.time_limit):
+        raise InputError(
+            f"expected a time limit in minutes, hours or days, as 90m, 24h or 2d; found '{launch.time_limit}'"
+        )
+    if launch.disk_gb < 1:
+        raise InputError(f"expected a disk of at least 1 GB; found --disk-gb {launch.disk_gb}")
 
 
 def check_tags(tags: dict[str, str]) -> None:

@@ -150,7 +150,9 @@ class RunFolder:
         try:
             return kind(**json.loads(content))
         except (ValueError, TypeError) as error:
-            raise InputError(f"{path} holds no {what} ({error}): delete it, launch again") from None
+            raise InputError(
+                f"{path} holds no {what} ({error}): launch the run again with its command, which overwrites it"
+            ) from None
 
     def _write(self, path: str, record: State | Launch) -> None:
         self.files.pipe_file(path, json.dumps(asdict(record), indent=2).encode())

@@ -297,6 +297,26 @@ def test_told_otherwise_it_goes_on_otherwise(say, account, here):
     assert f"and goes on, commit {git(here, 'rev-parse', 'HEAD')[:7]}: dvc repro" in said
 
 
+def test_what_is_broken_is_overwritten(say, account, here):
+    say("launch", "night", *TRAIN)
+    folder = RunFolder(REMOTE, "night")
+    launched = folder.read_launch()
+    end(account, folder, "failed")
+    folder.files.pipe_file(folder.state_file, b"{}")
+    folder.files.pipe_file(folder.launch_file, b"{}")
+    assert "which overwrites it" in say("show", "night")
+    assert "which command?" in say("launch", "night")
+    assert "starts" in say("launch", "night", *TRAIN)
+    assert folder.read_state().state == "running" and folder.read_launch() == launched
+
+
+def test_a_run_that_became_a_branch_goes_on(say, account, here):
+    say("launch", "night", *TRAIN)
+    end(account, RunFolder(REMOTE, "night"), "failed")
+    git(here, "branch", "night")
+    assert "and goes on" in say("launch", "night")
+
+
 SKYPILOT = Launch("g5.xlarge", True, UBUNTU, 100, "24h", "us-east-1", skypilot=True)
 ELSEWHERE = Launch("g5.xlarge", True, UBUNTU, 100, "24h", "eu-west-1", skypilot=False)
 HERE = Launch("g5.xlarge", True, UBUNTU, 100, "24h", "us-east-1", skypilot=False)
@@ -412,6 +432,9 @@ def test_what_is_done_is_not_launched_again(say, account, here):
         (["night", "--revision", "nothing", *TRAIN], "git knows no revision 'nothing'"),
         (["night", *TRAIN, "-S", "epochs=" + "b" * 256], "characters, and EC2 takes 256 in a tag"),
         (["night", *TRAIN, "-S", "epochs=b\nc"], "characters that can't be printed"),
+        (["HEAD", *TRAIN], "git has a branch, tag or commit HEAD"),
+        (["master", *TRAIN], "which dvc exp apply would take: name the run otherwise"),
+        (["night", "--disk-gb", "0", *TRAIN], "at least 1 GB; found --disk-gb 0"),
         (["night", *TRAIN, "-S", "epochs=../more"], "epochs=../more leads out of the repository, and the machine sees"),
         (["night", *TRAIN, "-S", "epoch=3"], "params.yaml has no epoch; did you mean epochs?"),
         (["night", "--image", "ami-00000000", *TRAIN], "InvalidAMIID.NotFound"),
