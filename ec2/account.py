@@ -1,5 +1,6 @@
 """The AWS account, as those see it who launch, watch and stop runs: its machines, and its errors in plain words."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -7,7 +8,17 @@ from functools import cache
 from typing import Any
 
 import botocore.session
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    NoAuthTokenError,
+    NoCredentialsError,
+    NoRegionError,
+    ProfileNotFound,
+    SSOError,
+    TokenRetrievalError,
+)
+from botocore.parsers import ResponseParserError
 from dvc.exceptions import NotDvcRepoError
 from dvc.repo import Repo
 
@@ -18,14 +29,18 @@ TAG = "seepseg-run"
 UP = ("pending", "running", "stopping", "stopped")  # a stopped machine still pays for its disk
 ENDING = "shutting-down"  # no longer paid for; its worker may still be sending a checkpoint
 QUOTA = (
-    "the account may not have that many vCPUs of this kind at once (in a new account, none with a GPU). Ask for more, "
-    "4 for one g5.xlarge; the answer takes from minutes to days:\n"
+    "the account may not have that many vCPUs of this kind at once (in a new account, none with a GPU). An "
+    "administrator has to ask for more, 4 for one g5.xlarge; the answer takes from minutes to days:\n"
     "  aws service-quotas request-service-quota-increase --service-code ec2 --quota-code {code} --desired-value 4\n"
     "or launch {instead}"
 )
+STACK_ELSEWHERE = (
+    "region {region} has no stack of ec2/account.yaml: set the region where it is (export AWS_DEFAULT_REGION=...); an "
+    "account has it in one"
+)
 STACK = (
-    "create the stack of ec2/account.yaml in region {region} first, or name the region where it is: "
-    "export AWS_DEFAULT_REGION=..."
+    "the account has no stack of ec2/account.yaml: an administrator has to create it once, in the region of the "
+    "machines (docs/ec2.md)"
 )
 CAPACITY = (
     "AWS has no such machine to spare now. Launch again later, or another type (--instance-type g6.xlarge or "
@@ -42,6 +57,7 @@ TYPES = (
     "--capabilities CAPABILITY_NAMED_IAM --parameter-overrides 'InstanceTypes=g4dn.*,g5.*,g6.*,p3.*'"
 )
 LOG_IN = "log in to AWS (aws configure, or aws sso login; AWS_PROFILE names a profile of several)"
+WRONG_KEYS = f"these keys are wrong, or no longer valid: {LOG_IN}"
 
 # What to do, by the code of an error of AWS.
 REMEDIES = {
@@ -54,9 +70,11 @@ REMEDIES = {
         "the first spot machine of an account needs a role of EC2's own. Someone with the rights has to make it once:\n"
         "  aws iam create-service-linked-role --aws-service-name spot.amazonaws.com"
     ),
-    "InvalidGroup.NotFound": STACK,
-    "NoSuchBucket": STACK,
-    "VPCIdNotSpecified": "the region has no default VPC: aws ec2 create-default-vpc makes one",
+    "InvalidGroup.NotFound": STACK_ELSEWHERE,
+    "NoSuchBucket": "is the bucket{bucket} right? dvc remote list shows the remote",
+    "VPCIdNotSpecified": (
+        "the region has no default VPC. An administrator has to make one:\n  aws ec2 create-default-vpc"
+    ),
     "ParameterNotFound": "name an image by --image: ami-..., with Ubuntu, a CUDA driver and Python 3.11 or newer",
     "InvalidAMIID.NotFound": "images have another id in each region; this one is not in {region}",
     "Unsupported": "take another --instance-type, or another region",
@@ -69,6 +87,10 @@ REMEDIES = {
     "ExpiredToken": LOG_IN,
     "ExpiredTokenException": LOG_IN,
     "RequestExpired": LOG_IN,
+    "InvalidToken": LOG_IN,
+    "InvalidAccessKeyId": WRONG_KEYS,
+    "SignatureDoesNotMatch": WRONG_KEYS,
+    "RequestTimeTooSkewed": "set the clock of this computer right",
 }
 
 
@@ -83,6 +105,8 @@ class Machine:
         state: pending, running, stopping, stopped or shutting-down.
         market: spot or on-demand.
         since: when it was launched, ISO 8601 in UTC.
+        command: the `dvc` command of the run.
+        revision: the commit, branch or tag that it starts from.
     """
 
     id: str
@@ -91,9 +115,11 @@ class Machine:
     state: str
     market: str
     since: str
+    command: str
+    revision: str
 
     def __str__(self) -> str:
-        return f"{self.id} ({self.type}, {self.market}), {self.state} since {self.since}"
+        return f"{self.id} ({self.type}, {self.market}), {self.state}, launched {self.since}"
 
     @property
     def ends(self) -> bool:
@@ -131,6 +157,8 @@ def _machine(found: dict[str, Any]) -> Machine:
         found["State"]["Name"],
         found.get("InstanceLifecycle", "on-demand"),
         found["LaunchTime"].isoformat(timespec="seconds"),
+        tags.get("seepseg-command", ""),
+        tags.get("seepseg-revision", ""),
     )
 
 
@@ -172,12 +200,25 @@ def plain_errors() -> Iterator[None]:
     Raises:
         InputError: AWS refused, or can't be reached.
     """
+    for name in ("botocore", "aiobotocore"):  # they print tracebacks of what they raise as well
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         yield
     except NoRegionError:
         raise InputError("which AWS region? export AWS_DEFAULT_REGION=us-east-1, or aws configure") from None
     except NoCredentialsError:
         raise InputError(f"there are no AWS credentials: {LOG_IN}") from None
+    except (SSOError, TokenRetrievalError, NoAuthTokenError) as error:
+        raise InputError(f"there is no login to AWS, or it has expired ({error}): aws sso login") from None
+    except ProfileNotFound as error:
+        raise InputError(
+            f"AWS: {error}. AWS_PROFILE names it; aws configure list-profiles names those that are there"
+        ) from None
+    except ResponseParserError:
+        raise InputError(
+            "what answered is not AWS: is there a proxy or the login page of a network between, or is "
+            "AWS_ENDPOINT_URL set?"
+        ) from None
     except ClientError as error:
         raise InputError(in_plain_words(error)) from None
     except OSError as error:  # as s3fs calls what S3 said
@@ -195,4 +236,8 @@ def in_plain_words(error: ClientError) -> str:
     remedy = STACK if about_profile else REMEDIES.get(code, "")
     if code == "UnauthorizedOperation" and error.operation_name == "RunInstances":
         remedy += f"\n{TYPES}"
-    return f"AWS said {code}: {message}" + (f"\n{remedy.format(region=region())}" if remedy else "")
+    if not remedy:
+        return f"AWS said {code}: {message}"
+    bucket = error.response["Error"].get("BucketName")
+    remedy = remedy.format(region=region(), bucket=f" '{bucket}'" if bucket else "")
+    return f"AWS said {code}: {message}\n{remedy}"

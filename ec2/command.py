@@ -14,7 +14,7 @@ from typing import IO
 from seepseg.base.errors import InputError
 
 FETCHING = ["--pull", "--allow-missing"]  # from the remote what a stage needs, and no more
-REFUSED = {"-n", "--name", "--queue", "--run-all", "--temp"}
+REFUSED = {"--name", "--queue", "--run-all", "--temp"}
 PATIENCE = 60  # seconds that a stage gets for its checkpoint
 OUTCOMES = {  # of stages, as DVC 3.67 tells them
     "run": re.compile(r"Running stage '.+':"),
@@ -49,7 +49,7 @@ def completed(command: str, name: str) -> list[str]:
             f"the command of a run is 'dvc repro' or 'dvc exp run', with options; found: {command or 'none'}"
         )
     for word in options:
-        if word.split("=")[0] in REFUSED:
+        if word.split("=")[0] in REFUSED or word.startswith("-n"):
             raise InputError(f"a run on EC2 is one experiment of its own name, without {word}; found: {command}")
     return ["dvc", "exp", "run", *FETCHING, "--name", name, *options]
 

@@ -22,16 +22,18 @@ def main(given: argparse.Namespace) -> None:
         InputError: there is no such run, it has no results yet, or git doesn't take them.
     """
     folder = RunFolder(default_remote(), given.run)
-    state = folder.read_state()
-    if state is None:
+    state, launch = folder.read_state(), folder.read_launch()
+    if state is None and launch is None:
         raise InputError(f"there is no run {given.run} in {folder.url}; python -m ec2 show lists all")
-    print(f"{given.run}: {state.state} since {state.time}{f': {state.message}' if state.message else ''}")
+    if state:
+        print(f"{given.run}: {state.state} since {state.time}{f': {state.message}' if state.message else ''}")
     with tempfile.TemporaryDirectory() as temporary:
         bundle = Path(temporary) / "results.bundle"
         try:
             folder.files.get_file(folder.results_bundle, str(bundle))
         except FileNotFoundError:
-            raise InputError(f"run {given.run} has no results yet; python -m ec2 show {given.run}") from None
+            look = "sky jobs queue" if launch and launch.skypilot else f"python -m ec2 show {given.run}"
+            raise InputError(f"run {given.run} has no results yet; {look} tells how far it is") from None
         run = ["git", "fetch", "--quiet", str(bundle), "refs/exps/*:refs/exps/*"]
         fetched = subprocess.run(run, check=False, capture_output=True, text=True)
     if fetched.returncode:

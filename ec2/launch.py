@@ -1,17 +1,22 @@
 """Launch a run on one EC2 instance: ``python -m ec2 launch RUN -- dvc exp run -S train.epochs=100``."""
 
 import argparse
+import difflib
+import os.path
 import re
 import shlex
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from ec2.account import TAG, client, default_remote, elsewhere, machines, region
 from ec2.command import completed
-from ec2.run_folder import Launch, RunFolder, State
+from ec2.run_folder import Launch, RunFolder, State, unless_broken
 from seepseg.base.errors import InputError
 
 # Ubuntu 24.04 has Python 3.12; 22.04 has 3.10, which is too old.
@@ -19,6 +24,8 @@ IMAGE = "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-
 USER_DATA = Path(__file__).with_name("user-data.sh")
 MAX_USER_DATA = 16 * 2**10  # bytes, of EC2
 MAX_TAG = 256  # characters, of EC2
+# Of dvc exp run -S; a list, a part of one, or a key to delete is left to DVC.
+PARAM = re.compile(r"(?:params\.yaml:)?(?P<new>\+{0,2})(?P<key>\w+(?:\.\w+)*)=(?P<value>.*)", re.DOTALL)
 WORKER = "seepseg-worker"  # instance profile and security group of ec2/account.yaml
 # Of a run that is launched for the first time.
 DEFAULTS: dict[str, Any] = {
@@ -58,26 +65,31 @@ def main(given: argparse.Namespace) -> None:
     """Check, send the revision, start the machine, and say what to do next."""
     remote = default_remote()
     folder = RunFolder(remote, given.run)
-    before, launch_before = folder.read_state(), folder.read_launch()
+    before, launch_before = unless_broken(folder.read_state), unless_broken(folder.read_launch)
+    if before is None:
+        check_is_no_revision(given.run)
     check_is_free(folder, before)
     if not given.force:
         check_nothing_is_elsewhere(folder, before, launch_before, given.skypilot)
     command = shlex.join(given.command) or (before.command if before else "")
     check_command(given.run, command)
     launch = settings_of(given, launch_before)
-    check_time_limit(launch.time_limit)
+    check_settings(launch)
     goes_on = before is not None and given.revision is None
     revision = before.revision if before and goes_on else given.revision or "HEAD"
     # SkyPilot's machines run the commit that was sent last.
     sends = not goes_on or given.skypilot or not folder.files.exists(folder.revision_bundle)
     if sends:
         revision = commit(revision)
+    check_params(command, revision)
     if not goes_on:
         check_is_committed(revision)
     if given.skypilot:
         send_revision(folder, revision)
         folder.write_launch(launch)
         print(f"Commit {revision[:7]} is in {folder.url}. In this folder:\n{sky_command(given.run, remote, command)}")
+        if goes_on:
+            print_what_is_not_in_it(revision)
         if launch_before and launch_before.skypilot:
             print("Not where sky jobs queue lists the run already: then SkyPilot goes on with it by itself")
         return
@@ -95,8 +107,6 @@ def main(given: argparse.Namespace) -> None:
         send_revision(folder, revision)
     instance = client("ec2").run_instances(**asked)["Instances"][0]["InstanceId"]
     kind = f"{launch.instance_type}, {'spot' if launch.spot else 'on-demand'}"
-    if goes_on and git("rev-parse", "HEAD") != revision:
-        print("HEAD is another commit: --revision HEAD runs that")
     print(
         f"{given.run}: machine {instance} ({kind}) starts in {region()}"
         f"{' and goes on' if before else ''}, commit {revision[:7]}: {command}\n"
@@ -105,6 +115,8 @@ def main(given: argparse.Namespace) -> None:
         f"  python -m ec2 fetch {given.run}    its results, when it is done\n"
         f"  python -m ec2 stop {given.run}     end it now"
     )
+    if goes_on:
+        print_what_is_not_in_it(revision)
     folder.write_launch(launch)
     folder.write_state(State("running", instance, command, revision, f"launched on a machine of type {kind}"))
 
@@ -122,6 +134,18 @@ def settings_of(given: argparse.Namespace, before: Launch | None) -> Launch:
     taken = asdict(before) if before else DEFAULTS
     named = {name: vars(given)[name] for name in DEFAULTS if vars(given)[name] is not None}
     return Launch(**{**taken, **named, "region": region(), "skypilot": given.skypilot})
+
+
+def check_is_no_revision(name: str) -> None:
+    """Is this the name of nothing else in git?
+
+    Raises:
+        InputError: it is; `dvc exp apply` would take that.
+    """
+    if git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}"):
+        raise InputError(
+            f"git has a branch, tag or commit {name}, which dvc exp apply would take: name the run otherwise"
+        )
 
 
 def check_is_free(folder: RunFolder, before: State | None) -> None:
@@ -177,14 +201,55 @@ def check_command(name: str, command: str) -> None:
     completed(command, name)
 
 
-def check_time_limit(limit: str) -> None:
-    """Is it a duration?
+def check_params(command: str, revision: str) -> None:
+    """Can the parameters that a command sets be meant?
+
+    Args:
+        command: of the run.
+        revision: that has params.yaml; where this clone has it not, keys are not checked.
 
     Raises:
-        InputError: it is not.
+        InputError: one is not in params.yaml, or leads to files that the machine doesn't see.
     """
-    if not re.fullmatch(r"[1-9][0-9]*[mhd]", limit):
-        raise InputError(f"expected a time limit in minutes, hours or days, as 90m, 24h or 2d; found '{limit}'")
+    parser = argparse.ArgumentParser("dvc exp run", add_help=False, allow_abbrev=False)
+    parser.add_argument("-S", "--set-param", action="append", default=[])
+    given, _ = parser.parse_known_args(shlex.split(command))
+    params = yaml.safe_load(git("show", f"{revision}:params.yaml"))
+    known = set(keys(params))
+    for param in filter(None, map(PARAM.fullmatch, given.set_param)):
+        key, value = param["key"], param["value"].strip("'\"")
+        path = Path(os.path.normpath(value))
+        if path.is_absolute() or path.parts[:1] in {("..",), ("~",)}:
+            raise InputError(
+                f"{key}={value} leads out of the repository, and the machine sees only what is inside, under DVC: "
+                "docs/own-data.md tells how"
+            )
+        # Below the sections of params.yaml there are tables that take any name, as data.grid_columns.
+        adds = param["new"] and key.count(".") > 1 and key.rpartition(".")[0] in known
+        if known and key not in known and not adds:
+            near = difflib.get_close_matches(key, known, n=1)
+            raise InputError(f"params.yaml has no {key}" + (f"; did you mean {near[0]}?" if near else ""))
+
+
+def keys(params: Any, within: str = "") -> Iterator[str]:
+    """The keys of parameters, as `train` and `train.epochs`."""
+    for name, value in params.items() if isinstance(params, dict) else ():
+        yield f"{within}{name}"
+        yield from keys(value, f"{within}{name}.")
+
+
+def check_settings(launch: Launch) -> None:
+    """Are time limit and disk such?
+
+    Raises:
+        InputError: one is not.
+    """
+    if not re.fullmatch(r"[1-9][0-9]*[mhd]", launch.time_limit):
+        raise InputError(
+            f"expected a time limit in minutes, hours or days, as 90m, 24h or 2d; found '{launch.time_limit}'"
+        )
+    if launch.disk_gb < 1:
+        raise InputError(f"expected a disk of at least 1 GB; found --disk-gb {launch.disk_gb}")
 
 
 def check_tags(tags: dict[str, str]) -> None:
@@ -227,6 +292,17 @@ def check_is_committed(revision: str) -> None:
             f"the machine gets what is committed, and these files have changed since:\n{changed}\n"
             "Commit them, or name a --revision without them"
         )
+
+
+def print_what_is_not_in_it(revision: str) -> None:
+    """Note that the repository is ahead of the commit of a run that goes on."""
+    head, changed = git("rev-parse", "HEAD"), git("diff", "--name-only", "HEAD").splitlines()
+    ahead = [f"HEAD ({head[:7]})"] * (head != revision)
+    if changed:
+        ahead.append(f"what has changed in {', '.join(changed)}")
+    if ahead:
+        todo = "commit, then " if changed else ""
+        print(f"note: not in it: {', '.join(ahead)}; to run that: stop this, {todo}launch with --revision HEAD")
 
 
 def git(*arguments: str) -> str:

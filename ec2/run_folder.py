@@ -2,11 +2,13 @@
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Literal, TypeVar, get_args
 
 import s3fs
+from botocore.exceptions import ClientError
 
 from seepseg.base.errors import InputError
 
@@ -140,16 +142,39 @@ class RunFolder:
 
     def _read(self, path: str, kind: type[Record], what: str) -> Record | None:
         try:
-            content = self.files.cat_file(path)
-        except FileNotFoundError:
+            # At once, as s3fs asks for the size first otherwise, and S3 does not say why it refuses that.
+            content = self.files.cat_file(path, max_concurrency=1)
+        except FileNotFoundError as error:
+            check_bucket(error)
             return None
         try:
             return kind(**json.loads(content))
         except (ValueError, TypeError) as error:
-            raise InputError(f"{path} holds no {what} ({error}): delete it, launch again") from None
+            raise InputError(
+                f"{path} holds no {what} ({error}): launch the run again with its command, which overwrites it"
+            ) from None
 
     def _write(self, path: str, record: State | Launch) -> None:
         self.files.pipe_file(path, json.dumps(asdict(record), indent=2).encode())
+
+
+def unless_broken(read: Callable[[], Record | None]) -> Record | None:
+    """What `RunFolder.read_state` or `read_launch` finds; none as well where the file holds something else."""
+    try:
+        return read()
+    except InputError:
+        return None
+
+
+def check_bucket(error: FileNotFoundError) -> None:
+    """Is it only a file that is missing?
+
+    Raises:
+        FileNotFoundError: the bucket is.
+    """
+    said = error.__cause__
+    if isinstance(said, ClientError) and said.response["Error"].get("Code") == "NoSuchBucket":
+        raise error
 
 
 def runs_url(remote_url: str) -> str:

@@ -3,7 +3,7 @@
 import argparse
 
 from ec2.account import Machine, default_remote, elsewhere, machines, region
-from ec2.run_folder import Launch, RunFolder, State, runs_url
+from ec2.run_folder import Launch, RunFolder, State, check_bucket, runs_url
 from seepseg.base.errors import InputError
 
 LINES = 20  # of a log
@@ -56,7 +56,8 @@ def names(remote: str) -> list[str]:
     files = RunFolder(remote, "any").files
     try:
         return sorted(path.rsplit("/", 1)[1] for path in files.ls(url, detail=False))
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        check_bucket(error)
         return []
 
 
@@ -69,7 +70,30 @@ def of_machine(state: State, launch: Launch | None, up: list[Machine]) -> str:
         return where
     if state.state != "running":
         return "gone"
-    return "gone without a word: launch it again, it goes on" if launch else "gone, or in another region"
+    return "gone without a word" if launch else "gone, or in another region"
+
+
+def in_words(state: State | None, launch: Launch | None) -> str:
+    """The state of a run; that of one that is running says no more than its machine does."""
+    if state is None:
+        where = f" ({elsewhere(launch) or f'in {launch.region}'})" if launch else ""
+        return f"launched{where}, no word from a machine yet"
+    message = f": {state.message}" if state.message and state.state != "running" else ""
+    return f"{state.state} since {state.time}{message}"
+
+
+def next_step(name: str, state: State, launch: Launch | None, up: list[Machine]) -> str | None:
+    """What to do about a run; none if there is nothing to do, or if nobody here can know."""
+    if state.state == "done":
+        return f"python -m ec2 fetch {name}"
+    if any(not each.ends for each in up) or (launch and launch.skypilot):
+        return None
+    if state.state == "running" and (launch is None or elsewhere(launch)):
+        return None
+    again = f"python -m ec2 launch {name}"
+    if state.state == "failed":
+        again += ", with --revision HEAD if a commit has mended it"
+    return f"in a minute or two, {again}" if up else again
 
 
 def show_run(folder: RunFolder) -> None:
@@ -81,19 +105,19 @@ def show_run(folder: RunFolder) -> None:
     state, launch, up = folder.read_state(), folder.read_launch(), machines(folder.name)
     if state is None and launch is None and not up:
         raise InputError(f"there is no run {folder.name} in {folder.url}; python -m ec2 show lists all")
-    if state:
-        print(
-            f"{folder.name}: {state.state} since {state.time}{f': {state.message}' if state.message else ''}\n"
-            f"machine: {state.instance}, {of_machine(state, launch, up)}\n"
-            f"commit {state.revision[:7]}: {state.command}"
-        )
-    elif launch:
-        print(f"{folder.name}: launched ({elsewhere(launch) or f'in {launch.region}'}), no word from a machine yet")
+    print(f"{folder.name}: {in_words(state, launch)}")
+    if state and all(each.id != state.instance for each in up):
+        print(f"machine: {state.instance}, {of_machine(state, launch, up)}")
     for machine in up:
-        print(f"{'is ending' if machine.ends else 'costs money'}: {machine}")
+        print(f"machine: {machine}")
+    if of := state or (up[0] if up else None):
+        print(f"commit {of.revision[:7]}: {of.command}")
+    if state and (todo := next_step(folder.name, state, launch, up)):
+        print(f"next: {todo}")
     logs = folder.files.ls(folder.logs, detail=True) if folder.files.exists(folder.logs) else []
     if not logs:
-        print("no log yet")
+        comes = any(not each.ends for each in up)
+        print("no log yet: the first comes when the machine is set up, some ten minutes" if comes else "no log")
         return
     latest = max(logs, key=lambda each: each["LastModified"])
     lines = folder.files.cat_file(latest["name"]).decode(errors="replace").splitlines()

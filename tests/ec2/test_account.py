@@ -108,6 +108,7 @@ def test_those_who_launch_have_the_rights_that_they_need(account):
         ("ec2:CreateTags", f"{ec2}:instance/*"),
         ("ec2:DescribeImages", "*"),
         ("ec2:DescribeInstances", "*"),
+        ("ec2:GetConsoleOutput", f"{ec2}:instance/*"),
         ("ec2:TerminateInstances", f"{ec2}:instance/*"),
         ("iam:PassRole", f"arn:aws:iam::{account_id}:role/seepseg-worker"),
         ("iam:CreateServiceLinkedRole", f"arn:aws:iam::{account_id}:{spot}"),
@@ -129,7 +130,7 @@ def test_those_who_launch_have_the_rights_that_they_need(account):
         "TagAtLaunch": {"StringEquals": {"ec2:CreateAction": "RunInstances"}},
         "GiveTheRole": {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}},
         "FirstSpotMachine": {"StringEquals": {"iam:AWSServiceName": "spot.amazonaws.com"}},
-        "Stop": {"Null": {"aws:ResourceTag/seepseg-run": "false"}},
+        "ReadSystemLogAndStop": {"Null": {"aws:ResourceTag/seepseg-run": "false"}},
     }
 
 

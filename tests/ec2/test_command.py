@@ -23,6 +23,8 @@ def test_a_run_is_an_experiment_of_its_name_that_fetches_what_it_can():
         ("dvc exp run 'a", "No closing quotation"),
         ("dvc exp run --queue", "without --queue"),
         ("dvc exp run --name=other", "without --name=other"),
+        ("dvc exp run -n other", "without -n;"),
+        ("dvc exp run -nother", "without -nother;"),
     ],
 )
 def test_other_commands_are_refused(command, complaint):

@@ -134,6 +134,8 @@ def test_launch_starts_one_machine_with_exactly_these_settings(say, account, her
 
 def test_the_same_with_the_aws_command_line_alone(say, account, here):
     (here / "ec2").symlink_to(launch.USER_DATA.parent)
+    (here / "params.yaml").write_text("train: {epochs: 1}\n")
+    git(here, "commit", "--quiet", "--all", "--message", "parameters as those of this repository")
     blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "docs/ec2.md").read_text(), re.DOTALL)
     (script,) = (block for block in blocks if "aws ec2 run-instances" in block)
     script = script.replace("s3://my-bucket/seepseg", REMOTE)
@@ -149,7 +151,10 @@ def test_the_same_with_the_aws_command_line_alone(say, account, here):
     tags = {tag["Key"]: tag["Value"] for tag in by_hand["Tags"]}
     name, command = tags["seepseg-run"], tags["seepseg-command"]
     said = say("show", name)
-    assert said.startswith(f"costs money: {by_hand['InstanceId']} (g5.xlarge, spot)")
+    first, machine, what, _ = said.splitlines()
+    assert first == f"{name}: launched, no word from a machine yet"
+    assert machine.startswith(f"machine: {by_hand['InstanceId']} (g5.xlarge, spot), running, launched 20")
+    assert what == f"commit {git(here, 'rev-parse', '--short=7', 'HEAD')}: {command}"
     assert "ends: " in say("stop", name)
 
     (here / "ec2").unlink()
@@ -212,7 +217,7 @@ def test_a_commit_can_be_sent_for_skypilot_to_launch(say, account, here):
 def test_a_run_that_has_a_machine_is_not_launched_again(say, account, here):
     say("launch", "night", *TRAIN)
     found = instance(account)["InstanceId"]
-    assert f"error: run night has a machine already: {found} (g5.xlarge, spot), running since" in say(
+    assert f"error: run night has a machine already: {found} (g5.xlarge, spot), running, launched 20" in say(
         "launch", "night", *TRAIN
     )
     assert instance(account)["InstanceId"] == found
@@ -227,14 +232,34 @@ def test_launched_again_it_goes_on(say, account, here, word):
     end(account, folder, word)
     sent = folder.files.info(folder.revision_bundle)["LastModified"]
     git(here, "commit", "--quiet", "--allow-empty", "--message", "second")
-    (here / "params.yaml").write_text("epochs: 9\n")
     said = say("launch", "night")
     assert f"and goes on, commit {first[:7]}: {COMMAND}" in said
-    assert "HEAD is another commit: --revision HEAD runs that" in said
     tags = {tag["Key"]: tag["Value"] for tag in instance(account)["Tags"]}
     assert (tags["seepseg-command"], tags["seepseg-revision"]) == (COMMAND, first)
     assert folder.files.info(folder.revision_bundle)["LastModified"] == sent
     assert folder.read_state().instance == instance(account)["InstanceId"]
+
+
+def test_what_a_run_that_goes_on_does_not_have(say, account, here):
+    say("launch", "night", *TRAIN)
+    folder = RunFolder(REMOTE, "night")
+
+    def note(*options):
+        end(account, folder, "failed")
+        return [line for line in say("launch", "night", *options).splitlines() if line.startswith("note: ")]
+
+    assert note() == []
+    (here / "params.yaml").write_text("epochs: 9\n")
+    mended = "what has changed in params.yaml"
+    assert note() == [f"note: not in it: {mended}; to run that: stop this, commit, then launch with --revision HEAD"]
+    git(here, "commit", "--quiet", "--all", "--message", "mended")
+    head = f"HEAD ({git(here, 'rev-parse', 'HEAD')[:7]})"
+    assert note() == [f"note: not in it: {head}; to run that: stop this, launch with --revision HEAD"]
+    (here / "params.yaml").write_text("epochs: 8\n")
+    (note_of_both,) = note()
+    assert note_of_both.startswith(f"note: not in it: {head}, {mended};") and ", commit, then" in note_of_both
+    git(here, "checkout", "--quiet", "params.yaml")
+    assert note("--revision", "HEAD") == []
 
 
 def test_launched_again_it_has_the_same_kind_of_machine(say, account, here):
@@ -272,8 +297,29 @@ def test_told_otherwise_it_goes_on_otherwise(say, account, here):
     assert f"and goes on, commit {git(here, 'rev-parse', 'HEAD')[:7]}: dvc repro" in said
 
 
+def test_what_is_broken_is_overwritten(say, account, here):
+    say("launch", "night", *TRAIN)
+    folder = RunFolder(REMOTE, "night")
+    launched = folder.read_launch()
+    end(account, folder, "failed")
+    folder.files.pipe_file(folder.state_file, b"{}")
+    folder.files.pipe_file(folder.launch_file, b"{}")
+    assert "which overwrites it" in say("show", "night")
+    assert "which command?" in say("launch", "night")
+    assert "starts" in say("launch", "night", *TRAIN)
+    assert folder.read_state().state == "running" and folder.read_launch() == launched
+
+
+def test_a_run_that_became_a_branch_goes_on(say, account, here):
+    say("launch", "night", *TRAIN)
+    end(account, RunFolder(REMOTE, "night"), "failed")
+    git(here, "branch", "night")
+    assert "and goes on" in say("launch", "night")
+
+
 SKYPILOT = Launch("g5.xlarge", True, UBUNTU, 100, "24h", "us-east-1", skypilot=True)
 ELSEWHERE = Launch("g5.xlarge", True, UBUNTU, 100, "24h", "eu-west-1", skypilot=False)
+HERE = Launch("g5.xlarge", True, UBUNTU, 100, "24h", "us-east-1", skypilot=False)
 IN_EUROPE = "in eu-west-1, which is not the region that is set"
 
 
@@ -318,7 +364,8 @@ def test_a_run_of_skypilot_that_has_no_machine_yet(say, account, here):
     assert say("show", "night").startswith("night: launched (SkyPilot's: sky jobs queue), no word from a machine yet")
     assert say("show").splitlines()[1].split(maxsplit=2) == ["night", "launched", "SkyPilot's: sky jobs queue"]
     assert "error: run night may have a machine, SkyPilot's" in say("launch", "night", *TRAIN)
-    assert "its machine is SkyPilot's: sky jobs queue" in say("stop", "night")
+    assert "sky jobs queue has its number, and sky jobs cancel NUMBER ends it" in say("stop", "night")
+    assert "run night has no results yet; sky jobs queue tells" in say("fetch", "night")
     again = say("launch", "night", "--skypilot", *TRAIN)
     assert "Not where sky jobs queue lists the run already" in again
 
@@ -344,7 +391,8 @@ def test_a_machine_that_ends_is_waited_for(say, account, here):
     said = say("show")
     assert said.endswith("machines that cost money in us-east-1: none\n") and f"{found}, g5.xlarge, is ending" in said
     said = say("show", "night")
-    assert f"is ending: {found}" in said and "costs money" not in said
+    assert f"machine: {found} (g5.xlarge, spot), shutting-down, launched 20" in said
+    assert "next: in a minute or two, python -m ec2 launch night\n" in said and said.endswith("no log\n")
     assert say("stop", "night").startswith(f"is ending already: {found}")
     assert instance(account)["InstanceId"] == found  # and was not ended once more
 
@@ -382,8 +430,13 @@ def test_what_is_done_is_not_launched_again(say, account, here):
         (["night", "--", "python", "train.py"], "found: python train.py"),
         (["night", "--time-limit", "soon", *TRAIN], "as 90m, 24h or 2d; found 'soon'"),
         (["night", "--revision", "nothing", *TRAIN], "git knows no revision 'nothing'"),
-        (["night", *TRAIN, "-S", "a=" + "b" * 256], "characters, and EC2 takes 256 in a tag"),
-        (["night", *TRAIN, "-S", "a=b\nc"], "characters that can't be printed"),
+        (["night", *TRAIN, "-S", "epochs=" + "b" * 256], "characters, and EC2 takes 256 in a tag"),
+        (["night", *TRAIN, "-S", "epochs=b\nc"], "characters that can't be printed"),
+        (["HEAD", *TRAIN], "git has a branch, tag or commit HEAD"),
+        (["master", *TRAIN], "which dvc exp apply would take: name the run otherwise"),
+        (["night", "--disk-gb", "0", *TRAIN], "at least 1 GB; found --disk-gb 0"),
+        (["night", *TRAIN, "-S", "epochs=../more"], "epochs=../more leads out of the repository, and the machine sees"),
+        (["night", *TRAIN, "-S", "epoch=3"], "params.yaml has no epoch; did you mean epochs?"),
         (["night", "--image", "ami-00000000", *TRAIN], "InvalidAMIID.NotFound"),
         (["night", "--image", "/aws/service/none", *TRAIN], "name an image by --image"),
     ],
@@ -394,6 +447,24 @@ def test_what_cannot_run_is_not_launched(say, account, here, arguments, message)
     with pytest.raises(ValueError, match="not enough values"):
         instance(account)
     assert not s3fs.S3FileSystem(use_listings_cache=False).exists(f"{REMOTE}/ec2")
+
+
+def test_the_command_comes_after_two_dashes(say, account):
+    said = say("launch", "dvc", "--on-demand", "dvc", "exp", "run", "-S", "loss.name=a b", "--force")
+    assert said == (
+        "error: put -- before the dvc command:\n"
+        "  python -m ec2 launch dvc --on-demand -- dvc exp run -S 'loss.name=a b' --force"
+    )
+
+
+@pytest.mark.parametrize("arguments", [("launch", "night", "--gpu", "2"), ("show", "night", "--gpu", "2")])
+def test_a_wrong_option_shows_the_usage_of_its_command(here, capsys, monkeypatch, arguments):
+    monkeypatch.setattr(sys, "argv", ["ec2", *arguments])
+    with pytest.raises(SystemExit) as end:
+        command_line.main()
+    assert end.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"usage: python -m ec2 {arguments[0]} ") and said.endswith("arguments: --gpu 2\n")
 
 
 def test_what_is_not_committed_is_not_launched(say, here):
@@ -429,8 +500,13 @@ def test_a_large_first_boot_script_is_refused(say, tmp_path, monkeypatch):
 def test_no_credentials_no_region_no_bucket(say, here, monkeypatch):
     (here / ".dvc/config").write_text((here / ".dvc/config").read_text().replace(BUCKET, "of-nobody"))
     git(here, "commit", "--quiet", "--all", "--message", "another remote")
-    said = say("launch", "night", *TRAIN)
-    assert "The specified bucket does not exist" in said
+    for arguments in (
+        ["launch", "night", *TRAIN], ["show"], ["show", "night"], ["fetch", "night"], ["stop", "night"]
+    ):  # fmt: skip
+        said = say(*arguments)
+        assert "The specified bucket does not exist\nis the bucket 'of-nobody' right? dvc remote list" in said, (
+            arguments
+        )
     for name in ADMIN:
         monkeypatch.delenv(name)
     s3fs.S3FileSystem.clear_instance_cache()
@@ -455,10 +531,10 @@ def test_show_tells_states_and_machines_that_cost_money(say, account, here):
         ["RUN", "STATE"], ["broken", "?"], ["busy", "running"], ["lost", "running"], ["over", "done"],
     ]  # fmt: skip
     assert lines[2][3] == f"{ids['busy']}, g5.xlarge, running"
-    assert lines[3][3] == f"{ids['lost']}, gone without a word: launch it again, it goes on"
+    assert lines[3][3] == f"{ids['lost']}, gone without a word"
     assert lines[4][3] == f"{ids['over']}, gone"
     assert [line[0] for line in lines[6:]] == ["machines", "busy:"]
-    assert f"busy: {ids['busy']} (g5.xlarge, spot), running since 20" in say("show")
+    assert f"busy: {ids['busy']} (g5.xlarge, spot), running, launched 20" in say("show")
 
 
 def test_show_one_run_with_the_end_of_its_latest_log(say, account, here):
@@ -466,8 +542,14 @@ def test_show_one_run_with_the_end_of_its_latest_log(say, account, here):
     say("launch", "night", *TRAIN)
     folder = RunFolder(REMOTE, "night")
     said = say("show", "night")
-    assert said.startswith("night: running since") and COMMAND in said and said.endswith("no log yet\n")
-    assert f"costs money: {folder.read_state().instance}" in said
+    state = folder.read_state()
+    assert said.splitlines() == [
+        f"night: running since {state.time}",
+        *(line for line in said.splitlines() if line.startswith(f"machine: {state.instance} (g5.xlarge, spot), runn")),
+        f"commit {state.revision[:7]}: {COMMAND}",
+        "no log yet: the first comes when the machine is set up, some ten minutes",
+    ]
+    assert len(said.splitlines()) == 4
     elsewhere = s3fs.S3FileSystem(skip_instance_cache=True)
     elsewhere.pipe_file(folder.log("i-2"), b"of the machine before\n")
     assert "of the machine before" in say("show", "night")
@@ -476,6 +558,31 @@ def test_show_one_run_with_the_end_of_its_latest_log(say, account, here):
     said = say("show", "night")
     assert said.splitlines()[-20:] == [f"line {number}" for number in range(30, 50)]
     assert "machine before" not in said
+
+
+@pytest.mark.parametrize(
+    "word, launched, todo",
+    [
+        ("done", None, "next: python -m ec2 fetch night"),
+        ("done", SKYPILOT, "next: python -m ec2 fetch night"),
+        ("interrupted", None, "next: python -m ec2 launch night"),
+        ("interrupted", ELSEWHERE, "next: python -m ec2 launch night"),
+        ("failed", None, "next: python -m ec2 launch night, with --revision HEAD if a commit has mended it"),
+        ("failed", SKYPILOT, None),
+        ("running", HERE, "next: python -m ec2 launch night"),
+        ("running", ELSEWHERE, None),
+        ("running", None, None),
+    ],
+)
+def test_show_one_run_with_what_comes_next(say, here, word, launched, todo):
+    folder = RunFolder(REMOTE, "night")
+    folder.write_state(State(word, "i-gone", COMMAND, "0123456789", "so it was"))
+    if launched:
+        folder.write_launch(launched)
+    said = say("show", "night").splitlines()
+    assert [line for line in said if line.startswith("next: ")] == ([todo] if todo else [])
+    assert said[0].endswith("so it was") == (word != "running")
+    assert [line.split(",")[0] for line in said].count("machine: i-gone") == 1 and said[-1] == "no log"
 
 
 def test_fetch_brings_the_experiment(say, account, here, tmp_path):
@@ -533,7 +640,42 @@ def test_stop_ends_the_machines_of_this_run_alone(say, account, here):
     say("launch", "other", *TRAIN)
     said = say("stop", "night")
     assert said.startswith(f"ends: {found} (g5.xlarge, spot)")
-    assert f"{REMOTE}/ec2/night/checkpoints" in said and "python -m ec2 launch night" in said
+    assert "heckpoint" not in said and "python -m ec2 launch night" in said
     assert instance(account)["InstanceId"] == RunFolder(REMOTE, "other").read_state().instance
+    state = RunFolder(REMOTE, "night").read_state()
+    assert (state.state, state.message, state.instance) == ("interrupted", "stopped", found)
+    assert (state.command, state.revision) == (COMMAND, git(here, "rev-parse", "HEAD"))
     assert "error: run night has no machine" in say("stop", "night")
+    assert "error: there is no run nigth in " in say("stop", "nigth")
     assert "and goes on" in say("launch", "night")
+
+
+def test_stop_names_checkpoints_that_are_there(say, account, here):
+    say("launch", "night", *TRAIN)
+    folder = RunFolder(REMOTE, "night")
+    folder.files.pipe_file(f"{folder.checkpoints}/0123/last.pt", b"weights")
+    assert f"Checkpoints that it has sent stay in {folder.checkpoints}" in say("stop", "night")
+
+
+@pytest.mark.parametrize("word, last", [("failed", "launch night"), ("done", "fetch night"), ("interrupted", "launch")])
+def test_stop_leaves_what_the_machine_has_said(say, account, here, word, last):
+    say("launch", "night", *TRAIN)
+    folder = RunFolder(REMOTE, "night")
+    folder.write_state(said := State(word, "i-1", COMMAND, "abc", "of the machine"))
+    assert f"python -m ec2 {last}" in say("stop", "night").splitlines()[-1]
+    assert folder.read_state() == said
+
+
+def test_stop_of_a_run_that_has_no_state_takes_it_from_the_machine(say, account, here):
+    say("launch", "night", *TRAIN)
+    folder = RunFolder(REMOTE, "night")
+    for content in (None, b"{}"):
+        if content:
+            say("launch", "night")
+            folder.files.pipe_file(folder.state_file, content)
+        else:
+            folder.files.rm_file(folder.state_file)
+        assert "ends: " in say("stop", "night")
+        state = folder.read_state()
+        assert (state.state, state.message) == ("interrupted", "stopped")
+        assert (state.command, state.revision) == (COMMAND, git(here, "rev-parse", "HEAD"))

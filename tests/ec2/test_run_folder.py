@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import fsspec
 import pytest
 
-from ec2.run_folder import Launch, RunFolder, State, runs_url
+from ec2.run_folder import Launch, RunFolder, State, runs_url, unless_broken
 from seepseg.base.errors import InputError
 
 
@@ -70,8 +70,9 @@ def test_a_launch_is_read_as_it_was_written(folder):
 @pytest.mark.parametrize("content", ["", "{}", "[]", '"done"', '{"state": "done"}'])
 def test_what_is_no_state(folder, content):
     folder.files.pipe_file(folder.state_file, content.encode())
-    with pytest.raises(InputError, match="holds no state of a run"):
+    with pytest.raises(InputError, match=r"holds no state of a run .*: launch the run again .*, which overwrites it"):
         folder.read_state()
+    assert unless_broken(folder.read_state) is None
 
 
 def test_an_unknown_word(folder):
