@@ -117,7 +117,7 @@ def show_run(folder: RunFolder) -> None:
     logs = folder.files.ls(folder.logs, detail=True) if folder.files.exists(folder.logs) else []
     if not logs:
         comes = any(not each.ends for each in up)
-        print("no log yet: the first comes when the machine is set up, some ten minutes" if comes else "no log")
+        print("no log yet: the first comes after a few minutes, while the machine is set up" if comes else "no log")
         return
     latest = max(logs, key=lambda each: each["LastModified"])
     lines = folder.files.cat_file(latest["name"]).decode(errors="replace").splitlines()

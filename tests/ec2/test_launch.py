@@ -547,7 +547,7 @@ def test_show_one_run_with_the_end_of_its_latest_log(say, account, here):
         f"night: running since {state.time}",
         *(line for line in said.splitlines() if line.startswith(f"machine: {state.instance} (g5.xlarge, spot), runn")),
         f"commit {state.revision[:7]}: {COMMAND}",
-        "no log yet: the first comes when the machine is set up, some ten minutes",
+        "no log yet: the first comes after a few minutes, while the machine is set up",
     ]
     assert len(said.splitlines()) == 4
     elsewhere = s3fs.S3FileSystem(skip_instance_cache=True)
