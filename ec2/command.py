@@ -124,3 +124,8 @@ def call(*words: str) -> None:
     """
     print("$", shlex.join(words), flush=True)
     subprocess.run(words, check=True, stdin=subprocess.DEVNULL)
+
+
+def git(*arguments: str) -> str:
+    """What a git command prints; nothing if it fails."""
+    return subprocess.run(["git", *arguments], check=False, capture_output=True, text=True).stdout.rstrip()

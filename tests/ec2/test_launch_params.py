@@ -5,14 +5,15 @@ import shlex
 import pytest
 from conftest import ROOT
 
-from ec2 import launch
+from ec2 import launch_checks
+from ec2.launch_checks import check_params
 from seepseg.base.errors import InputError
 
 
 @pytest.fixture(autouse=True)
 def committed(monkeypatch):
     text = (ROOT / "params.yaml").read_text()
-    monkeypatch.setattr(launch, "git", lambda *words: text if words == ("show", "abc:params.yaml") else "")
+    monkeypatch.setattr(launch_checks, "git", lambda *words: text if words == ("show", "abc:params.yaml") else "")
 
 
 @pytest.mark.parametrize(
@@ -29,14 +30,14 @@ def committed(monkeypatch):
     ],
 )
 def test_what_can_be_meant(options):
-    launch.check_params(f"dvc exp run {options}", "abc")
+    check_params(f"dvc exp run {options}", "abc")
 
 
 @pytest.mark.parametrize("value", ["../my_tiles", "..", "/data/x", "data/../../x", "~/x", "'../my tiles'"])
 @pytest.mark.parametrize("option", ["-S data.root=", "-Sdata.root=", "--set-param=params.yaml:data.root="])
 def test_what_the_machine_does_not_see(option, value):
     with pytest.raises(InputError, match=r"^data.root=.* leads out of the repository, .*docs/own-data.md"):
-        launch.check_params(f"dvc exp run {option}{shlex.quote(value)}", "abc")
+        check_params(f"dvc exp run {option}{shlex.quote(value)}", "abc")
 
 
 @pytest.mark.parametrize(
@@ -51,9 +52,14 @@ def test_what_the_machine_does_not_see(option, value):
 )
 def test_what_params_yaml_does_not_have(option, complaint):
     with pytest.raises(InputError) as refused:
-        launch.check_params(f"dvc exp run -S {option}", "abc")
+        check_params(f"dvc exp run -S {option}", "abc")
     assert str(refused.value).startswith(complaint)
 
 
 def test_keys_of_a_commit_that_is_not_here_are_not_checked():
-    launch.check_params("dvc exp run -S train.epoch=60", "of-elsewhere")
+    check_params("dvc exp run -S train.epoch=60", "of-elsewhere")
+
+
+def test_a_file_that_is_no_yaml_is_left_to_the_stages_to_refuse(monkeypatch):
+    monkeypatch.setattr(launch_checks, "git", lambda *words: "train: [")
+    check_params("dvc exp run -S train.epochs=60", "abc")
