@@ -70,7 +70,8 @@ push: $(READY)
 	$(BIN)/python -m tools.push_runs
 
 test-s3: $(READY) $(WEED)
-	SEEPSEG_WEED=$(CURDIR)/$(WEED) $(BIN)/python -m pytest tests/stages/test_s3_remote.py tests/ec2/test_worker.py $(ARGS)
+	SEEPSEG_WEED=$(CURDIR)/$(WEED) OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile \
+	  tests/stages/test_s3_remote.py tests/ec2/test_worker.py $(ARGS)
 
 test-ec2: $(READY) $(WEED) $(MACHINE)
 	SEEPSEG_WEED=$(CURDIR)/$(WEED) SEEPSEG_MACHINE=$(CURDIR)/$(MACHINE) $(BIN)/python -m pytest tests/ec2/test_machine.py $(ARGS)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from s3_server import Server
 
 from seepseg.base.command import run_stage
 from seepseg.data.scenes import read_padded
@@ -179,3 +180,12 @@ def prepared(finished, tmp_path):
     workspace = Workspace(tmp_path)
     workspace.take(finished, "data/packed", "data/split.csv", "data/class_weights.json")
     return workspace
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """An S3 server for the tests of a module."""
+    server = Server(tmp_path_factory.mktemp("server"))
+    server.start()
+    yield server
+    server.kill()

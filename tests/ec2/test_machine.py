@@ -11,7 +11,7 @@ import pytest
 from boot import IMAGE, BootedMachine
 from conftest import ROOT, SMALL, merge
 from metadata_service import MetadataService
-from s3_server import BUCKET, KEY, SECRET, WEED, Server
+from s3_server import BUCKET, KEY, SECRET, WEED
 
 from benchmarks.repository import dvc, make_clone
 from ec2.run_folder import RunFolder
@@ -20,14 +20,6 @@ pytestmark = [pytest.mark.e2e, pytest.mark.skipif(not (IMAGE and WEED), reason="
 
 REMOTE = f"s3://{BUCKET}/store"
 COMMAND = "dvc exp run -S train.epochs=200"
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    server = Server(tmp_path_factory.mktemp("server"))
-    server.start()
-    yield server
-    server.kill()
 
 
 @pytest.fixture(scope="module")

@@ -19,14 +19,6 @@ pytestmark = [pytest.mark.e2e, pytest.mark.skipif(WEED is None, reason="needs a 
 GIT = ["git", "-c", "user.name=test", "-c", "user.email=test@localhost"]
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    server = Server(tmp_path_factory.mktemp("server"))
-    server.start()
-    yield server
-    server.kill()
-
-
 def start(folder, *arguments, secret=SECRET):
     """Start Python in a repository, as a user who has the key."""
     env = os.environ | {
@@ -93,21 +85,6 @@ def test_what_one_machine_ran_is_there_on_another(shared, server, tmp_path):
     subprocess.run(["git", "pull", "--quiet", first], cwd=second, check=True)
     succeed(second, "pull")
     assert "Data and pipelines are up to date." in succeed(second, "repro")
-
-
-def test_a_run_of_one_machine_is_not_repeated_on_another(shared, server, tmp_path):
-    first, second = (clone(shared, tmp_path / name, server) for name in ("first", "second"))
-    for folder in (first, second):
-        succeed(folder, "pull", "--run-cache")
-        set_params(folder / "params.yaml", {"train": {"seed": 3}})
-        if folder is first:
-            assert "Running stage 'train'" in succeed(folder, "repro")
-            pushed = start(folder, "-m", "tools.push_runs")
-            said, _ = pushed.communicate()
-            assert pushed.returncode == 0 and "runs of stages in the remote: " in said, said
-    said = succeed(second, "repro", "--pull")
-    assert "Stage 'train' is cached - skipping run" in said and "Running stage" not in said
-    assert (first / "dvc.lock").read_bytes() == (second / "dvc.lock").read_bytes()
 
 
 def test_only_the_address_is_committed(shared):
